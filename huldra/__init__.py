@@ -1,0 +1,1 @@
+"""Configs that become directories: made exactly once, on any engine, and reused."""

@@ -1,0 +1,93 @@
+"""Every path of a store and of an artifact, once. `docs/format.md` says what the files hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+DATA = "data"
+GIT = "git"
+RAW = "raw"
+RUNS = "runs"
+PRIVATE = ".huldra"
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactPaths:
+    """The files of the artifact in `directory` (an absolute path)."""
+
+    directory: str
+
+    @property
+    def private(self) -> str:
+        """Everything that huldra itself writes beside the user's files."""
+        return f"{self.directory}/{PRIVATE}"
+
+    @property
+    def success(self) -> str:
+        """The truth: the artifact is made."""
+        return f"{self.directory}/{PRIVATE}/SUCCESS.json"
+
+    @property
+    def state(self) -> str:
+        """A summary for people and tools; derived from `claims`, advisory."""
+        return f"{self.directory}/{PRIVATE}/state.json"
+
+    @property
+    def metadata(self) -> str:
+        """What was computed, from what, where and by whom."""
+        return f"{self.directory}/{PRIVATE}/metadata.json"
+
+    @property
+    def git_patch(self) -> str:
+        """The uncommitted changes of the user's repository, if any."""
+        return f"{self.directory}/{PRIVATE}/git.patch"
+
+    @property
+    def log(self) -> str:
+        """The log of all attempts."""
+        return f"{self.directory}/{PRIVATE}/huldra.log"
+
+    @property
+    def claims(self) -> str:
+        """The ledger of claims: who may write, and how each turn ended."""
+        return f"{self.directory}/{PRIVATE}/claims"
+
+    def claim(self, number: int) -> str:
+        """Turn `number`: its owner."""
+        return f"{self.directory}/{PRIVATE}/claims/{number}"
+
+    def claim_end(self, number: int) -> str:
+        """How turn `number` ended, and the single name that owner and successor compete for."""
+        return f"{self.directory}/{PRIVATE}/claims/{number}.end"
+
+    def claim_job(self, number: int) -> str:
+        """The engine's job that a queued turn is bound to."""
+        return f"{self.directory}/{PRIVATE}/claims/{number}.job"
+
+    def claim_cancel(self, number: int) -> str:
+        """Somebody asked for turn `number` to be cancelled."""
+        return f"{self.directory}/{PRIVATE}/claims/{number}.cancel"
+
+
+@dataclass(frozen=True, slots=True)
+class StorePaths:
+    """The top folders of the store in `root` (an absolute path)."""
+
+    root: str
+
+    def artifact(self, namespace: str, digest: str, version_controlled: bool = False) -> str:
+        """The directory of one artifact."""
+        return f"{self.root}/{GIT if version_controlled else DATA}/{namespace}/{digest}"
+
+    @property
+    def raw(self) -> str:
+        """The folder that all artifacts share for large files."""
+        return f"{self.root}/{RAW}"
+
+    def run_directory(self, run_id: str) -> str:
+        """The folder of one dispatch to an engine."""
+        return f"{self.root}/{RUNS}/{run_id}"
+
+    def run_record(self, run_id: str) -> str:
+        """The graph of one dispatch: members, configs, edges and settings."""
+        return f"{self.root}/{RUNS}/{run_id}/graph.json"
