@@ -1,0 +1,71 @@
+# Every target sets up .venv by itself, from an exact lock; a fresh machine needs Python >= 3.11 alone.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PYTEST_ARGS ?=
+BENCH_ARGS ?=
+WORKERS ?= 2
+
+DEV_STAMP := $(VENV)/.installed-dev
+DEMO_STAMP := $(VENV)/.installed-demo
+
+.PHONY: help demo test check bench format lock wheel clean
+
+help: ## Show the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
+
+# An editable install holds the folders' paths only, so it is made again when pyproject.toml changes.
+$(DEV_STAMP): requirements/dev.lock pyproject.toml
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
+	@echo "installing requirements/dev.lock into $(VENV) (a few minutes the first time)"
+	@$(PIP) install --require-hashes --only-binary :all: -r requirements/dev.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $(DEMO_STAMP) $@
+
+# The demo needs far less than development; a development environment serves it as well.
+$(DEMO_STAMP): requirements/demo.lock pyproject.toml
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
+	@echo "installing requirements/demo.lock into $(VENV)"
+	@$(PIP) install --require-hashes --only-binary :all: -r requirements/demo.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(DEMO_STAMP) ## Train and compare digit classifiers on two local workers; again: all from cache
+	@$(BIN)/python -m examples.demo
+
+test: $(DEV_STAMP) ## Run every test that this machine can run
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not bench" $(PYTEST_ARGS)
+
+check: $(DEV_STAMP) ## Format, lint, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+bench: $(DEV_STAMP) ## Measure against the floor of the same file work
+	@$(BIN)/python -m tests.benchmarks $(BENCH_ARGS)
+
+format: $(DEV_STAMP) ## Format, and fix what ruff can fix
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+wheel: $(DEV_STAMP) ## Build the wheel into dist/
+	@$(BIN)/python -m build --no-isolation --wheel --outdir dist
+
+# Universal resolution: one file for every platform and Python >= 3.11. No index address goes in.
+LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --quiet \
+	--generate-hashes --no-header --no-emit-index-url --no-annotate --no-config
+lock: ## Write requirements/*.lock anew (UPGRADE=--upgrade for newer versions)
+	$(LOCK) --all-extras --group dev $(UPGRADE) --output-file requirements/dev.lock
+	$(LOCK) --extra demo --group lock-build --constraint requirements/dev.lock $(UPGRADE) \
+		--output-file requirements/demo.lock
+
+clean: ## Remove what the targets made, except artifacts
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache
