@@ -15,6 +15,7 @@ HuldraError
 ├── HuldraLockNotAcquired          the artifact could not be claimed
 │   └── HuldraClaimLost            the claim was taken over while we held it
 ├── HuldraCancelled                the attempt was cancelled
+├── HuldraQueryError               a question to the catalog is not understood
 ├── HuldraExecutorError            an engine failed us
 │   ├── HuldraRefused              the engine cannot honour what was asked; nothing was sent
 │   ├── HuldraSubmitError          the engine did not take the graph
@@ -129,6 +130,13 @@ class HuldraClaimLost(HuldraLockNotAcquired):
 
 class HuldraCancelled(HuldraError, concurrent.futures.CancelledError):
     """The attempt or the job was cancelled."""
+
+
+class HuldraQueryError(HuldraError, ValueError):
+    """A question to the catalog is not understood: `field` of it has `value`."""
+
+    field: str
+    value: str
 
 
 class HuldraExecutorError(HuldraError):

@@ -1,0 +1,7 @@
+"""Files of an artifact for the pages and the API: only through the catalog's one door."""
+
+from __future__ import annotations
+
+from huldra.catalog.inside import OutsideError, open_inside, read_inside
+
+__all__ = ["OutsideError", "open_inside", "read_inside"]

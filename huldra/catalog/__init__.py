@@ -1,0 +1,72 @@
+"""Read-only queries over stores, for the command line and the dashboard.
+
+    catalog = Catalog([root])
+    snapshot = catalog.snapshot()              # a scan, incremental
+    page = snapshot.query(Query(result_status=("failed",), config="lr<1e-3"))
+    catalog.detail(page.rows[0]).attempts
+
+What needs no disk is asked of the `Snapshot`, what does of the `Catalog`.
+"""
+
+from __future__ import annotations
+
+from huldra.catalog.filters import parse_filter
+from huldra.catalog.index import Catalog
+from huldra.catalog.query import SORT_KEYS, Query
+from huldra.catalog.records import (
+    ATTEMPT_STATUSES,
+    RESULT_STATUSES,
+    Attempt,
+    ClassEdge,
+    ClassGraph,
+    ClassNode,
+    Dependency,
+    Detail,
+    FailureGroup,
+    FileEntry,
+    Litter,
+    Metrics,
+    NearEdge,
+    NearNode,
+    Neighbourhood,
+    Page,
+    Relation,
+    Relationships,
+    Row,
+    Stats,
+    Sweep,
+    SweepMember,
+    Usage,
+)
+from huldra.catalog.snapshot import Snapshot
+
+__all__ = [
+    "ATTEMPT_STATUSES",
+    "RESULT_STATUSES",
+    "SORT_KEYS",
+    "Attempt",
+    "Catalog",
+    "ClassEdge",
+    "ClassGraph",
+    "ClassNode",
+    "Dependency",
+    "Detail",
+    "FailureGroup",
+    "FileEntry",
+    "Litter",
+    "Metrics",
+    "NearEdge",
+    "NearNode",
+    "Neighbourhood",
+    "Page",
+    "Query",
+    "Relation",
+    "Relationships",
+    "Row",
+    "Snapshot",
+    "Stats",
+    "Sweep",
+    "SweepMember",
+    "Usage",
+    "parse_filter",
+]

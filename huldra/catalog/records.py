@@ -1,0 +1,380 @@
+"""What the catalog answers with: frozen values, no behaviour beyond derived names.
+
+Times are aware datetimes in UTC, durations and ages seconds, sizes bytes. Text fields are
+"" where the store says nothing. Text comes from the disk as it is: who shows it escapes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+RESULT_STATUSES = ("absent", "incomplete", "success", "failed")
+ATTEMPT_STATUSES = (
+    "queued",
+    "running",
+    "stale",
+    "success",
+    "failed",
+    "cancelled",
+    "preempted",
+    "crashed",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """An artifact that another one names: `field` is the path in its config (`parts[0]`)."""
+
+    field: str
+    namespace: str
+    digest: str
+
+    @property
+    def key(self) -> str:
+        """`<namespace>/<hash>`."""
+        return f"{self.namespace}/{self.digest}"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One artifact of a store, as far as lists need it.
+
+    `attempt_status` is the true one at the time of the snapshot: `stale` where the store says
+    running (or queued) and the owner is dead, or its lease is over; `stale_reason` says which.
+    It is "" when no attempt is recorded. `heartbeat_at` is the last sign of life of an attempt
+    that is not over. `problem` is not "" when a file could not be read; the other fields then
+    hold what could. `config` is the plain view of metadata.json: a nested artifact stands as
+    `{"$ref": "<key>"}`.
+    """
+
+    root: str
+    namespace: str
+    digest: str
+    version_controlled: bool
+    result_status: str = "absent"
+    attempt_status: str = ""
+    attempt_number: int = 0
+    backend: str = ""
+    hostname: str = ""
+    user: str = ""
+    pid: int = 0
+    job_id: str = ""
+    run_id: str = ""
+    queued_at: datetime | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    updated_at: datetime | None = None
+    duration_s: float | None = None
+    heartbeat_at: datetime | None = None
+    stale_reason: str = ""
+    error_type: str = ""
+    error_message: str = ""
+    error_place: str = ""
+    failed_key: str = ""
+    config: Mapping[str, Any] | None = None
+    dependencies: tuple[Dependency, ...] = ()
+    problem: str = ""
+
+    @property
+    def key(self) -> str:
+        """`<namespace>/<hash>`: names the artifact within a root."""
+        return f"{self.namespace}/{self.digest}"
+
+    @property
+    def directory(self) -> str:
+        """The artifact's directory."""
+        top = "git" if self.version_controlled else "data"
+        return f"{self.root}/{top}/{self.namespace}/{self.digest}"
+
+    @property
+    def module(self) -> str:
+        """The module of the class: `my_project.pipelines`."""
+        return self.namespace.rpartition("/")[0]
+
+    @property
+    def class_name(self) -> str:
+        """The class without its module: `TrainModel`."""
+        return self.namespace.rpartition("/")[2]
+
+    @property
+    def label(self) -> str:
+        """Class and the first eight digits of the hash, for people."""
+        return f"{self.class_name} {self.digest[:8]}"
+
+    @property
+    def status(self) -> str:
+        """One word for a badge: the attempt's status, else the result's."""
+        return self.attempt_status or self.result_status
+
+    @property
+    def is_open(self) -> bool:
+        """Whether somebody is at it, or seems to be: queued, running or stale."""
+        return self.attempt_status in ("queued", "running", "stale")
+
+
+@dataclass(frozen=True)
+class Page:
+    """Rows `offset` … `offset + len(rows)` of the `total` that match."""
+
+    rows: tuple[Row, ...]
+    total: int
+    offset: int
+    limit: int
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One turn of an artifact, from its claims.
+
+    `status` is as in `Row.attempt_status`, with `started` for a queued turn whose job began
+    (the next turn is then the run itself).
+    """
+
+    number: int
+    status: str
+    kind: str
+    backend: str
+    hostname: str
+    user: str
+    pid: int
+    job_id: str
+    run_id: str
+    claimed_at: datetime | None
+    ended_at: datetime | None
+    heartbeat_at: datetime | None
+    stale_reason: str
+    cancel_requested: bool
+    error: Mapping[str, Any] | None
+
+    @property
+    def duration_s(self) -> float | None:
+        """Seconds from claim to end; None while it is open."""
+        if self.claimed_at is None or self.ended_at is None:
+            return None
+        return (self.ended_at - self.claimed_at).total_seconds()
+
+
+@dataclass(frozen=True)
+class Detail:
+    """All that the store says of one artifact.
+
+    `metadata`, `state` and `success` are the files as read, None where missing; `problems` say
+    which could not be read and why. `python_def` is the config as Python source.
+    """
+
+    row: Row
+    metadata: Mapping[str, Any] | None
+    state: Mapping[str, Any] | None
+    success: Mapping[str, Any] | None
+    attempts: tuple[Attempt, ...]
+    log_path: str
+    log_size: int
+    git_patch_size: int
+    problems: tuple[str, ...]
+
+    @property
+    def python_def(self) -> str:
+        """The config as Python source, "" when not recorded."""
+        return str((self.metadata or {}).get("huldra_python_def") or "")
+
+
+@dataclass(frozen=True)
+class Relation:
+    """One edge seen from an artifact: the `field`, the other's `key`, its row if in the store."""
+
+    field: str
+    key: str
+    row: Row | None
+
+
+@dataclass(frozen=True)
+class Relationships:
+    """Direct neighbours: what the artifact was made from, and what was made from it."""
+
+    row: Row
+    dependencies: tuple[Relation, ...]
+    dependents: tuple[Relation, ...]
+
+
+@dataclass(frozen=True)
+class Stats:
+    """Totals over a set of rows; the mappings hold only values that occur."""
+
+    total: int
+    by_result_status: Mapping[str, int]
+    by_attempt_status: Mapping[str, int]
+    by_namespace: Mapping[str, Mapping[str, int]]  # namespace → status → count
+    by_backend: Mapping[str, int]
+    by_hostname: Mapping[str, int]
+    by_user: Mapping[str, int]
+    unreadable: int
+
+
+@dataclass(frozen=True)
+class ClassNode:
+    """All artifacts of one class: `counts` maps `Row.status` to how many."""
+
+    namespace: str
+    total: int
+    counts: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class ClassEdge:
+    """`dependent` needs `dependency` (namespaces) through `fields`, in `count` artifacts."""
+
+    dependency: str
+    dependent: str
+    fields: tuple[str, ...]
+    count: int
+
+
+@dataclass(frozen=True)
+class ClassGraph:
+    """Classes and how they use each other. Classes only known by reference have total 0."""
+
+    nodes: tuple[ClassNode, ...]
+    edges: tuple[ClassEdge, ...]
+
+
+@dataclass(frozen=True)
+class NearNode:
+    """A node of a neighbourhood.
+
+    `distance` is negative upstream (dependencies), positive downstream. A folded node stands
+    for `folded` artifacts of one class at one distance: it has no row, its `key` is unique in
+    the graph but names no artifact.
+    """
+
+    key: str
+    namespace: str
+    distance: int
+    row: Row | None
+    folded: int = 0
+
+
+@dataclass(frozen=True)
+class NearEdge:
+    """`dependent` needs `dependency` (keys of nodes of the same neighbourhood)."""
+
+    dependency: str
+    dependent: str
+    fields: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Neighbourhood:
+    """Artifacts around `center`; `hidden` counts those that folding stands for."""
+
+    center: str
+    nodes: tuple[NearNode, ...]
+    edges: tuple[NearEdge, ...]
+    hidden: int
+
+
+@dataclass(frozen=True)
+class FailureGroup:
+    """Artifacts that failed alike: the same error type at the same place.
+
+    `group_id` is stable between snapshots and usable as `Query.failure_group`. `place` is the
+    last frame, without directories and line numbers. `sample_message` is the newest one's.
+    """
+
+    group_id: str
+    error_type: str
+    place: str
+    count: int
+    first_seen: datetime | None
+    last_seen: datetime | None
+    namespaces: tuple[str, ...]
+    hostnames: tuple[str, ...]
+    sample_message: str
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Bytes below an artifact (symbolic links not followed), and how many files."""
+
+    row: Row
+    size_bytes: int
+    files: int
+
+
+@dataclass(frozen=True)
+class Litter:
+    """Something that no artifact needs: `kind` is `temporary`, `trash`, `empty` or `foreign`."""
+
+    path: str
+    kind: str
+    size_bytes: int
+    age_s: float
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """A file of an artifact, `path` relative to its directory; `kind` is file, link or other."""
+
+    path: str
+    size_bytes: int
+    modified_at: datetime
+    kind: str
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Numbers in an artifact's top-level files.
+
+    `values` maps `<name>` (dotted within the file; with `<file stem>.` before it if two files
+    have the name) to the last number. `series` maps a name to its points, for .jsonl and .csv:
+    `(step, value)`, where step is a column `step`/`epoch`/`iteration` or the line's index.
+    NaN and infinities are kept. `problems` name the files that could not be read.
+    """
+
+    values: Mapping[str, float]
+    series: Mapping[str, tuple[tuple[float, float], ...]]
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SweepMember:
+    """A named artifact of a recorded run, or a node that a member needs (`name` is then "").
+
+    `planned` says whether this run was to make it; `status` is `Row.status`, or `absent`.
+    """
+
+    name: str
+    key: str
+    planned: bool
+    status: str
+    row: Row | None
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """How far a recorded run is.
+
+    `total` counts all artifacts of the run, members and what they need; `done` those that are
+    made, `failed` those that failed, and so on: the `counts` by status add up to `total`.
+    `eta_s` is None when nothing moves, or nothing ended yet to judge by.
+    """
+
+    run_id: str
+    root: str
+    name: str
+    module: str
+    engine: str
+    created_at: datetime | None
+    total: int
+    counts: Mapping[str, int]
+    eta_s: float | None
+    members: tuple[SweepMember, ...]
+    problem: str = ""
+
+    @property
+    def done(self) -> int:
+        """How many artifacts of the run are made."""
+        return self.counts.get("success", 0)
