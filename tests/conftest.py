@@ -1,0 +1,37 @@
+"""What every test shares: the rule for missing parts, and a store of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import parts
+
+
+def pytest_configure() -> None:
+    """Keep the caller's settings out of the tests; each test states those that it needs."""
+    for name in list(os.environ):
+        if name.startswith("HULDRA_") and not name.startswith("HULDRA_TEST_"):
+            del os.environ[name]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip, or fail where it is required, a test whose part is not on this machine."""
+    for part in parts.PARTS:
+        if item.get_closest_marker(part) is not None:
+            parts.require(part)
+
+
+@pytest.fixture
+def huldra_root(tmp_path: Path) -> Iterator[Path]:
+    """A fresh store for one test; the previous root comes back afterwards."""
+    import huldra
+
+    before = huldra.get_huldra_root()
+    root = tmp_path / "store"
+    huldra.set_huldra_root(root)
+    yield root
+    huldra.set_huldra_root(before)
