@@ -1,0 +1,370 @@
+"""Settings: a table of environment variables, and `HULDRA_CONFIG`, which reads it on first use.
+
+Each variable is read once a process, at the first use of its setting, never at import; the first
+use of any setting checks all of them, so that a bad value is told at once and not from a heartbeat
+an hour later. What the code assigns wins over the environment, and the environment over `.env`.
+`docs/settings.md` is the user's page.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from huldra.errors import HuldraSettingsError
+
+T = TypeVar("T")
+
+_TRUE = frozenset({"true", "1", "yes", "on"})
+_FALSE = frozenset({"false", "0", "no", "off"})
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+
+@dataclass(frozen=True)
+class Parser(Generic[T]):
+    """How a value is understood.
+
+    `parse` takes text or a Python value and raises ValueError or TypeError. `allowed` completes the sentence "allowed: ..." of the error.
+    """
+
+    parse: Callable[[Any], T]
+    allowed: str
+
+
+@dataclass(frozen=True)
+class Variable(Generic[T]):
+    """An environment variable and its setting: `default` holds when it is unset or empty."""
+
+    name: str
+    attribute: str
+    parser: Parser[T]
+    default: T
+
+    def validate(self, value: object, source: str = "") -> T:
+        """Return `value` as this variable's type, or raise `HuldraSettingsError` naming it."""
+        try:
+            return self.parser.parse(value)
+        except (ValueError, TypeError) as error:
+            raise _refusal(source or self.name, value, self.parser.allowed) from error
+
+    def read(self, environ: Mapping[str, str] | None = None) -> T:
+        """Return the value that the environment gives, or the default; reads no `.env`."""
+        text = (os.environ if environ is None else environ).get(self.name, "").strip()
+        return self.validate(text) if text else self.default
+
+
+def _refusal(variable: str, value: object, allowed: str) -> HuldraSettingsError:
+    return HuldraSettingsError(
+        f"{variable} is {value!r}; allowed: {allowed}",
+        variable=variable,
+        value=str(value),
+        allowed=allowed,
+    )
+
+
+def _parse_flag(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    word = str(value).strip().lower()
+    if word in _TRUE or word in _FALSE:
+        return word in _TRUE
+    raise ValueError(word)
+
+
+def _parse_seconds(value: Any) -> float:
+    seconds = float(_not_flag(value))
+    if not (math.isfinite(seconds) and seconds > 0):
+        raise ValueError(value)
+    return seconds
+
+
+def _parse_count(value: Any) -> int:
+    number = int(_not_flag(value))
+    if number < 0 or number != float(value):
+        raise ValueError(value)
+    return number
+
+
+def _not_flag(value: Any) -> Any:
+    # A bool is an int in Python; `poll_interval = True` is a slip, not one second.
+    if isinstance(value, bool):
+        raise TypeError(value)
+    return value
+
+
+def _parse_directory(value: Any) -> str:
+    text = os.fspath(value)
+    if not isinstance(text, str) or not text.strip() or "\0" in text:
+        raise ValueError(value)
+    return os.path.abspath(os.path.expanduser(text))
+
+
+def choice(*words: str) -> Parser[str]:
+    """A parser for one of `words`, in any letter case; gives the word as it is spelled here."""
+    by_folded = {word.casefold(): word for word in words}
+
+    def parse(value: object) -> str:
+        word = by_folded.get(str(value).strip().casefold())
+        if word is None:
+            raise ValueError(value)
+        return word
+
+    return Parser(parse, ", ".join(words))
+
+
+def optional(parser: Parser[T]) -> Parser[T | None]:
+    """A parser that lets None pass (in code; in the environment an empty value is unset)."""
+    return Parser(lambda value: None if value is None else parser.parse(value), parser.allowed)
+
+
+FLAG = Parser(_parse_flag, "true, false, 1, 0, yes, no, on, off")
+SECONDS = Parser(_parse_seconds, "a number of seconds above 0")
+COUNT = Parser(_parse_count, "a whole number, 0 or more")
+DIRECTORY = Parser(_parse_directory, "the path of a directory")
+TEXT = Parser(str, "any text")
+
+VARIABLES: tuple[Variable[Any], ...] = (
+    Variable("HULDRA_PATH", "root", DIRECTORY, "data-huldra"),
+    Variable("HULDRA_LOG_LEVEL", "log_level", choice(*_LEVELS), "INFO"),
+    Variable("HULDRA_IGNORE_DIFF", "ignore_git_diff", FLAG, False),
+    Variable("HULDRA_POLL_INTERVAL_SECS", "poll_interval", SECONDS, 10.0),
+    Variable("HULDRA_WAIT_LOG_EVERY_SECS", "wait_log_every", SECONDS, 10.0),
+    Variable("HULDRA_STALE_AFTER_SECS", "stale_after", SECONDS, 1800.0),
+    Variable("HULDRA_LEASE_SECS", "lease", SECONDS, 120.0),
+    Variable("HULDRA_HEARTBEAT_SECS", "heartbeat", optional(SECONDS), None),
+    Variable("HULDRA_PREEMPT_MAX", "preempt_max", COUNT, 5),
+    Variable("HULDRA_CANCELLED_IS_PREEMPTED", "cancelled_is_preempted", FLAG, False),
+    Variable("HULDRA_RICH_UNCAUGHT_TRACEBACKS", "rich_uncaught_tracebacks", FLAG, True),
+)
+
+_BY_ATTRIBUTE = {variable.attribute: variable for variable in VARIABLES}
+
+
+class Settings:
+    """The settings of this process; `HULDRA_CONFIG` is the one that huldra uses.
+
+    Attributes are read and assigned like any: an assignment is validated, wins over the
+    environment for the rest of the process, and raises `HuldraSettingsError` when the value is
+    not allowed (the old one then stays). Durations are in seconds.
+
+    Attributes:
+        root: The store's directory, absolute. A relative `HULDRA_PATH`, and the default
+            `./data-huldra`, count from the working directory at the first use.
+        log_level: What the console shows: DEBUG, INFO, WARNING, ERROR or CRITICAL.
+        ignore_git_diff: Leave uncommitted changes out of the metadata.
+        poll_interval: How often a waiter looks at a queued or running artifact elsewhere.
+        wait_log_every: How often a waiter says that it waits.
+        stale_after: How long an owner that nobody can say anything about counts as alive.
+        lease: How long a claim holds without a heartbeat.
+        heartbeat: How often a claim is renewed, less than `lease`. Assign None for a third of it.
+        preempt_max: How often a preempted job is sent again.
+        cancelled_is_preempted: A scheduler's CANCELLED counts as a preemption.
+        rich_uncaught_tracebacks: Uncaught exceptions are shown by Rich.
+    """
+
+    # A value that was read or assigned stands in the instance's own dict, so that reading it again
+    # is a plain attribute access; `__getattr__` runs only for what is not there yet. It needs no
+    # lock: two threads that read one variable at once find the same value, and an assignment in
+    # between stays, because a value that was read is stored by `setdefault`.
+
+    root: str
+    log_level: str
+    ignore_git_diff: bool
+    poll_interval: float
+    wait_log_every: float
+    stale_after: float
+    lease: float
+    preempt_max: int
+    cancelled_is_preempted: bool
+    rich_uncaught_tracebacks: bool
+
+    def __init__(self) -> None:
+        self.__dict__["_assigned"] = {}
+        self.__dict__["_environment_is_checked"] = False
+
+    if TYPE_CHECKING:
+
+        @property
+        def heartbeat(self) -> float:
+            """How often a claim is renewed, in seconds."""
+
+        @heartbeat.setter
+        def heartbeat(self, value: float | None) -> None: ...
+
+    else:
+        # Hidden from type checkers, for whom a misspelled setting has to stay an error.
+        def __getattr__(self, name: str) -> Any:
+            if name not in _BY_ATTRIBUTE:
+                raise AttributeError(_unknown(name))
+            self._check_environment()
+            return self.__dict__.setdefault(name, self._resolve(name))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        self.update(**{name: value})
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(
+            f"a setting cannot be deleted: {name}; reset() forgets all assignments"
+        )
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *_BY_ATTRIBUTE]
+
+    def __repr__(self) -> str:
+        return f"Settings({', '.join(f'{k}={v!r}' for k, v in self.snapshot().items())})"
+
+    def update(self, **values: object) -> None:
+        """Assign several settings at once: all of them, or none when one is not allowed."""
+        checked = {}
+        for name, value in values.items():
+            if name not in _BY_ATTRIBUTE:
+                raise AttributeError(_unknown(name))
+            checked[name] = _BY_ATTRIBUTE[name].validate(value, f"HULDRA_CONFIG.{name}")
+        if "lease" in checked or "heartbeat" in checked:
+            read_dotenv()
+            _check_heartbeat({**_read("lease", "heartbeat"), **self._assigned, **checked})
+        self._assigned.update(checked)
+        self.__dict__.update(checked)
+        if "lease" in checked or "heartbeat" in checked:
+            self.__dict__.pop("heartbeat", None)  # resolved again: it may follow the lease
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return all values as plain JSON, for `apply` in another process."""
+        values = {name: getattr(self, name) for name in _BY_ATTRIBUTE}
+        values["heartbeat"] = self._explicit_heartbeat()
+        return values
+
+    def apply(self, snapshot: Mapping[str, Any]) -> None:
+        """Assign what `snapshot` of another process holds; unknown keys are ignored."""
+        self.update(**{k: v for k, v in snapshot.items() if k in _BY_ATTRIBUTE})
+
+    def reload(self) -> None:
+        """Forget what was read from the environment; what was assigned stays."""
+        for name in _BY_ATTRIBUTE:
+            if name not in self._assigned or name == "heartbeat":
+                self.__dict__.pop(name, None)
+        self.__dict__["_environment_is_checked"] = False
+
+    def reset(self) -> None:
+        """Forget everything, assignments too; the next use reads the environment anew."""
+        self._assigned.clear()
+        self.reload()
+
+    def _check_environment(self) -> None:
+        if not self.__dict__["_environment_is_checked"]:
+            read_dotenv()
+            unassigned = (name for name in _BY_ATTRIBUTE if name not in self._assigned)
+            _check_heartbeat({**_read("lease"), **_read(*unassigned), **self._assigned})
+            self.__dict__["_environment_is_checked"] = True
+
+    def _resolve(self, name: str) -> Any:
+        if name == "heartbeat":
+            return self._explicit_heartbeat() or self.lease / 3
+        if name in self._assigned:
+            return self._assigned[name]
+        value = _BY_ATTRIBUTE[name].read()
+        return DIRECTORY.parse(value) if name == "root" else value  # the default is relative
+
+    def _explicit_heartbeat(self) -> float | None:
+        value = {**_read("heartbeat"), **self._assigned}["heartbeat"]
+        return None if value is None else float(value)
+
+    @property
+    def _assigned(self) -> dict[str, Any]:
+        assigned: dict[str, Any] = self.__dict__["_assigned"]
+        return assigned
+
+
+HULDRA_CONFIG = Settings()
+
+
+def _read(*attributes: str) -> dict[str, Any]:
+    """What the environment says of these settings, each one checked."""
+    return {name: _BY_ATTRIBUTE[name].read() for name in attributes}
+
+
+def _check_heartbeat(values: Mapping[str, Any]) -> None:
+    """Refuse a heartbeat that comes too late to renew its lease."""
+    lease, heartbeat = values["lease"], values.get("heartbeat")
+    if heartbeat is not None and heartbeat >= lease:
+        allowed = f"a number of seconds above 0 and below HULDRA_LEASE_SECS, which is {lease:g}"
+        raise _refusal("HULDRA_HEARTBEAT_SECS", heartbeat, allowed)
+
+
+def _unknown(name: str) -> str:
+    return f"no such setting: {name!r}; there are {', '.join(_BY_ATTRIBUTE)}"
+
+
+def read_dotenv(path: str | os.PathLike[str] | None = None) -> bool:
+    """Put the variables of `path` (default: `.env` in the working directory) into the environment.
+
+    Variables that are set already stay. Returns whether a file was read: False when there is none,
+    or python-dotenv is not installed. Raises `HuldraSettingsError` for a file that cannot be read.
+    """
+    try:
+        file = os.path.abspath(".env" if path is None else path)
+    except FileNotFoundError:  # the working directory was removed
+        return False
+    if not os.path.isfile(file):
+        return False
+    try:
+        import dotenv
+    except ImportError:
+        return False
+    try:
+        return dotenv.load_dotenv(file, override=False)
+    except (OSError, UnicodeDecodeError) as error:
+        allowed = "a readable UTF-8 file of NAME=value lines"
+        raise _refusal(file, error, allowed) from error
+
+
+def load_env(path: str | os.PathLike[str] | None = None) -> bool:
+    """Read a `.env` file now (default: the one in the working directory), and the settings anew.
+
+    Huldra does this by itself at the first use of a setting; call it to name another file, or to
+    read earlier. What is set in the environment, or assigned in the code, wins over the file.
+
+    Returns:
+        Whether a file was read; False when no `path` was given and there is no `.env`, or
+        python-dotenv is not installed.
+
+    Raises:
+        HuldraSettingsError: `path` was given and cannot be read, or python-dotenv is missing.
+    """
+    was_read = read_dotenv(path)
+    if path is not None and not was_read and not _is_empty(path):
+        allowed = "the path of a readable .env file, with python-dotenv installed"
+        raise _refusal("load_env(path)", os.fspath(path), allowed)
+    HULDRA_CONFIG.reload()
+    return was_read
+
+
+def _is_empty(path: str | os.PathLike[str]) -> bool:
+    """Whether the file is there and holds nothing, which python-dotenv reports as not read."""
+    return os.path.isfile(path) and os.path.getsize(path) == 0
+
+
+def set_huldra_root(path: str | os.PathLike[str]) -> None:
+    """Make `path` the store's root for this process and the jobs that it sends from now on."""
+    HULDRA_CONFIG.root = os.fspath(path)
+
+
+def get_huldra_root() -> Path:
+    """The store's root, absolute; it need not exist yet."""
+    return Path(HULDRA_CONFIG.root)
+
+
+@contextlib.contextmanager
+def huldra_root(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Use another root inside the `with` block, in all threads of this process."""
+    before = HULDRA_CONFIG.root
+    set_huldra_root(path)
+    try:
+        yield get_huldra_root()
+    finally:
+        set_huldra_root(before)
