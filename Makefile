@@ -66,6 +66,8 @@ lock: ## Write requirements/*.lock anew (UPGRADE=--upgrade for newer versions)
 	$(LOCK) --all-extras --group dev $(UPGRADE) --output-file requirements/dev.lock
 	$(LOCK) --extra demo --group lock-build --constraint requirements/dev.lock $(UPGRADE) \
 		--output-file requirements/demo.lock
+	$(LOCK) --group test --constraint requirements/dev.lock $(UPGRADE) \
+		--output-file requirements/test.lock
 
 clean: ## Remove what the targets made, except artifacts
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache
