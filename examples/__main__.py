@@ -1,0 +1,33 @@
+"""Run one example by name, or list them all."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import sys
+from collections.abc import Sequence
+
+import examples
+
+
+def names() -> list[str]:
+    """Name every example of this package."""
+    return [m.name for m in pkgutil.iter_modules(examples.__path__) if not m.name.startswith("_")]
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the example that `argv` names with the rest of `argv`; without one, list them."""
+    if argv and argv[0] in names():
+        sys.argv = [f"examples.{argv[0]}", *argv[1:]]
+        importlib.import_module(f"examples.{argv[0]}").main()
+        return 0
+    for name in names():
+        summary = (importlib.import_module(f"examples.{name}").__doc__ or "").partition("\n")[0]
+        print(f"{name:14} {summary}")
+    if argv:
+        print(f"no example is called {argv[0]!r}", file=sys.stderr)
+    return 2 if argv else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
