@@ -29,7 +29,8 @@ _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 class Parser(Generic[T]):
     """How a value is understood.
 
-    `parse` takes text or a Python value and raises ValueError or TypeError. `allowed` completes the sentence "allowed: ..." of the error.
+    `parse` takes text or a Python value and raises ValueError or TypeError for what is not allowed;
+    `allowed` completes the sentence "allowed: ..." of the error.
     """
 
     parse: Callable[[Any], T]
