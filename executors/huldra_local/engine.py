@@ -1,0 +1,81 @@
+"""What the forms of the local engine share: a table of jobs, and who of them is alive here."""
+
+from __future__ import annotations
+
+import abc
+import atexit
+import os
+import weakref
+from collections.abc import Collection, Mapping, Sequence
+
+from huldra.executor import Capabilities, JobRef, JobStatus, OnSubmitted, Refusal, TaskGraph
+from huldra_local.drivers import ENGINE, DriverView
+from huldra_local.table import JobTable
+
+
+class LocalEngine(abc.ABC):
+    """Status, waiting and logs of jobs that this process drives."""
+
+    name: str = ENGINE
+    capabilities: Capabilities
+
+    def __init__(self, form: str) -> None:
+        self._table = JobTable(form)
+        _living.add(self)
+
+    @abc.abstractmethod
+    def check(self, graph: TaskGraph) -> list[Refusal]:
+        """Name each request that cannot be honoured; send nothing."""
+
+    @abc.abstractmethod
+    def submit(self, graph: TaskGraph, on_submitted: OnSubmitted) -> None:
+        """Take the whole graph; see `huldra.executor.Executor`."""
+
+    @abc.abstractmethod
+    def cancel(self, refs: Collection[JobRef]) -> None:
+        """End these jobs as far as this form can."""
+
+    def status(self, refs: Collection[JobRef]) -> Mapping[JobRef, JobStatus]:
+        """The status of each; a job of another process is UNKNOWN, or LOST once that is dead."""
+        return self._table.status(refs)
+
+    def wait(self, refs: Collection[JobRef], timeout_s: float) -> set[JobRef]:
+        """Return those that are over, as soon as one is, or the empty set at the timeout."""
+        return self._table.wait(refs, timeout_s)
+
+    def logs(self, refs: Collection[JobRef]) -> Mapping[JobRef, Sequence[str]]:
+        """Name the file that got what each job printed, where there is one."""
+        return self._table.logs(refs)
+
+    def close(self) -> None:
+        """Release what this executor started itself."""
+
+    def owns(self, ref: JobRef) -> bool:
+        """Whether this executor made that job, in this process."""
+        return self._table.get(ref.job_id) is not None
+
+    def after_fork(self) -> None:
+        """Start anew in a forked child: the parent's jobs and workers are not its own."""
+        self._table.reset_after_fork()
+
+
+_living: weakref.WeakSet[LocalEngine] = weakref.WeakSet()
+
+
+def find_or_view(ref: JobRef) -> LocalEngine | DriverView:
+    """The executor of this process that made the job, else a view of the other process."""
+    return next((engine for engine in list(_living) if engine.owns(ref)), None) or DriverView()
+
+
+def _close_all() -> None:
+    for engine in list(_living):
+        engine.close()
+
+
+def _start_anew() -> None:
+    for engine in list(_living):
+        engine.after_fork()
+
+
+atexit.register(_close_all)
+os.register_at_fork(after_in_child=_start_anew)

@@ -1,0 +1,425 @@
+"""The pool's heart: one thread that hands tasks to workers the moment they can run.
+
+It alone owns the jobs and the workers; other threads leave it commands and wake it. It
+sleeps in one `select` over the workers' answers, their deaths and those commands, so a hop from
+a task to its dependent is one read and one write.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import logging
+import os
+import selectors
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from huldra.executor import JobStatus, Task
+from huldra_local.process import WorkerProcess
+from huldra_local.ready import ReadyQueue
+from huldra_local.slots import Need, Slots, Totals
+from huldra_local.table import JobTable
+
+logger = logging.getLogger("huldra.local")
+
+_START_BACKOFF_S = 0.5
+
+
+@dataclass(slots=True, eq=False)
+class PoolJob:
+    """One submitted task and where it stands."""
+
+    number: int
+    job_id: str
+    task: Task
+    need: Need
+    log_directory: str
+    preempt_max: int
+    waits_for: int = 0
+    dependents: list[PoolJob] = field(default_factory=list)
+    upstream_failed: bool = False
+    deaths: int = 0
+    over: bool = False
+    worker: Worker | None = None
+    gpus: tuple[str, ...] = ()
+    ending: JobStatus | None = None  # why its worker is being ended, once it is
+
+
+class Worker(WorkerProcess):
+    """A worker process and the job it runs."""
+
+    job: PoolJob | None = None
+    idle_since_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class PoolSettings:
+    """`idle_s` until an unused worker is let go, `grace_s` from SIGTERM to SIGKILL."""
+
+    totals: Totals
+    idle_s: float
+    grace_s: float
+    runner: str
+
+
+class Scheduler:
+    """Runs jobs on worker processes. `submit`, `cancel` and `close` are for any thread."""
+
+    def __init__(self, settings: PoolSettings, table: JobTable) -> None:
+        self._settings = settings
+        self._table = table
+        self._commands: deque[Callable[[], None]] = deque()
+        self._sleeping = False
+        self._closing = False
+        self._selector = selectors.DefaultSelector()
+        self._wake_read, self._wake_write = os.pipe()
+        os.set_blocking(self._wake_read, False)
+        os.set_blocking(self._wake_write, False)
+        self._selector.register(self._wake_read, selectors.EVENT_READ, self._on_wake)
+        self._open: dict[str, PoolJob] = {}
+        self._ready: ReadyQueue[PoolJob] = ReadyQueue()
+        self._slots = Slots(settings.totals)
+        self._workers: set[Worker] = set()
+        self._idle: list[Worker] = []
+        self._retired = 0
+        self._ends: list[tuple[str, JobStatus]] = []
+        self._alarms: list[tuple[float, int, Callable[[], None]]] = []
+        self._alarm_numbers = itertools.count()
+        self._looks_for_idle = False
+        self._thread = threading.Thread(target=self._run, name="huldra-local-pool", daemon=True)
+        self._thread.start()
+
+    # For any thread
+
+    def submit(self, job: PoolJob, after: Sequence[str]) -> None:
+        """Start the job once all jobs of these ids are over, as soon as there is room."""
+        self._command(partial(self._admit, job, after))
+
+    def cancel(self, job_ids: Sequence[str]) -> None:
+        """End these jobs if they are not over."""
+        self._command(partial(self._cancel_all, job_ids))
+
+    def close(self) -> None:
+        """End what runs (SIGTERM, after the grace SIGKILL) and wait until all workers are gone."""
+        self._command(self._close)
+        self._thread.join(self._settings.grace_s + 5)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it can still run jobs: False after `close`, and after a defect of its own."""
+        return self._thread.is_alive() and not self._closing
+
+    def abandon(self) -> None:
+        """Close a forked child's copies of the parent's descriptors."""
+        self._selector.close()
+        os.close(self._wake_read)
+        os.close(self._wake_write)
+        for worker in self._workers:
+            worker.abandon()
+
+    def _command(self, command: Callable[[], None]) -> None:
+        # The order here and in `_sleep` is what loses no wake-up: the command is in the queue
+        # before the flag is read, the flag is set before the queue is read.
+        self._commands.append(command)
+        if self._sleeping:
+            try:
+                os.write(self._wake_write, b"w")
+            except BlockingIOError:  # full: it will wake
+                pass
+            except OSError:  # closed meanwhile: there is nobody left to command
+                pass
+
+    # The thread
+
+    def _run(self) -> None:
+        try:
+            while not self._closing or self._workers:
+                self._sleep()
+                self._obey()
+                self._ring()
+                self._start_what_fits()
+                self._publish()
+        except BaseException:
+            logger.exception("the local pool broke: its jobs are lost, a new call starts anew")
+            raise
+        finally:
+            self._end()
+
+    def _end(self) -> None:
+        self._closing = True
+        for worker in self._workers:
+            worker.signal(signal.SIGKILL)
+        self._obey()  # what was sent until now is told that it does not run
+        self._ends += [(job_id, JobStatus.LOST) for job_id in self._open]
+        self._publish()
+        self._selector.close()
+        os.close(self._wake_read)
+        os.close(self._wake_write)
+
+    def _sleep(self) -> None:
+        self._sleeping = True
+        events = self._selector.select(0 if self._commands else self._until_alarm_s())
+        self._sleeping = False
+        for key, _ in events:
+            key.data()
+
+    def _on_wake(self) -> None:
+        os.read(self._wake_read, 4096)
+
+    def _obey(self) -> None:
+        while self._commands:
+            self._commands.popleft()()
+
+    def _publish(self) -> None:
+        # After the workers have got their next tasks: those who wait for jobs can wait for that.
+        if self._ends:
+            ends, self._ends = self._ends, []
+            self._table.end(ends)
+
+    # Alarms
+
+    def _alarm(self, delay_s: float, ring: Callable[[], None]) -> None:
+        at = time.monotonic() + delay_s
+        heapq.heappush(self._alarms, (at, next(self._alarm_numbers), ring))
+
+    def _until_alarm_s(self) -> float | None:
+        return max(0.0, self._alarms[0][0] - time.monotonic()) if self._alarms else None
+
+    def _ring(self) -> None:
+        while self._alarms and self._alarms[0][0] <= time.monotonic():
+            heapq.heappop(self._alarms)[2]()
+
+    # Jobs
+
+    def _admit(self, job: PoolJob, after: Sequence[str]) -> None:
+        if self._closing:
+            self._ends.append((job.job_id, JobStatus.PREEMPTED))
+            return
+        self._open[job.job_id] = job
+        for job_id in after:
+            earlier = self._open.get(job_id)
+            if earlier is not None:
+                earlier.dependents.append(job)
+                job.waits_for += 1
+            elif self._status_of_ended(job_id) is not JobStatus.SUCCEEDED:
+                job.upstream_failed = True
+        self._enqueue(job)
+
+    def _status_of_ended(self, job_id: str) -> JobStatus | None:
+        unpublished = dict(self._ends) if self._ends else {}
+        return unpublished.get(job_id) or self._table.get(job_id)
+
+    def _enqueue(self, job: PoolJob) -> None:
+        if job.waits_for == 0 and not job.over:
+            self._ready.push(job.number, job.need, job)
+
+    def _start_what_fits(self) -> None:
+        while self._ready and (job := self._ready.pop(self._slots)) is not None:
+            self._start(job)
+
+    def _start(self, job: PoolJob) -> None:
+        job.gpus = self._slots.take(job.need)
+        try:
+            worker = self._worker_for(job)
+        except OSError as error:
+            self._slots.give_back(job.need, job.gpus)
+            self._try_again(job, f"no worker could be started for it ({error})", _START_BACKOFF_S)
+            return
+        job.worker, worker.job = worker, job
+        worker.send(job.number, job.task.payload, job.log_directory)
+        self._table.set_open(job.job_id, JobStatus.RUNNING, worker.log_path)
+        if job.task.resources.time_min:
+            self._alarm(job.task.resources.time_min * 60, partial(self._time_out, job, worker))
+
+    def _settle(self, job: PoolJob, status: JobStatus) -> None:
+        job.over = True
+        del self._open[job.job_id]
+        self._ends.append((job.job_id, status))
+        for dependent in job.dependents:
+            dependent.waits_for -= 1
+            # It is sent all the same: `run_node` looks at the artifacts themselves, fails at once
+            # and names what is missing, also where the failure left no word in the store.
+            dependent.upstream_failed |= status is not JobStatus.SUCCEEDED
+            self._enqueue(dependent)
+
+    def _try_again(self, job: PoolJob, why: str, delay_s: float = 0.0) -> None:
+        job.deaths += 1
+        if job.deaths > job.preempt_max:
+            logger.warning("%s is lost: %s, %d times", job.task.label, why, job.deaths)
+            self._settle(job, JobStatus.LOST)
+            return
+        logger.warning(
+            "%s: %s; trying again (%d of %d)", job.task.label, why, job.deaths, job.preempt_max
+        )
+        self._table.set_open(job.job_id, JobStatus.QUEUED)
+        if delay_s:
+            self._alarm(delay_s, partial(self._enqueue, job))
+        else:
+            self._enqueue(job)
+
+    def _cancel_all(self, job_ids: Sequence[str]) -> None:
+        for job_id in job_ids:
+            job = self._open.get(job_id)
+            if job is None:
+                continue
+            if job.worker is None:
+                self._settle(job, JobStatus.CANCELLED)
+            else:
+                self._interrupt(job, job.worker, JobStatus.CANCELLED)
+
+    def _time_out(self, job: PoolJob, worker: Worker) -> None:
+        if worker.job is job:
+            minutes = job.task.resources.time_min
+            logger.warning("%s is ended: it ran for its %g minutes", job.task.label, minutes)
+            self._interrupt(job, worker, JobStatus.TIMED_OUT)
+
+    def _interrupt(self, job: PoolJob, worker: Worker, status: JobStatus) -> None:
+        if job.ending is None:
+            job.ending = status
+            worker.signal(signal.SIGTERM)
+            self._alarm(self._settings.grace_s, partial(self._kill, job, worker))
+
+    def _kill(self, job: PoolJob, worker: Worker) -> None:
+        if worker.job is job:
+            worker.signal(signal.SIGKILL)
+
+    def _close(self) -> None:
+        self._closing = True
+        for job in list(self._open.values()):
+            if job.worker is None:
+                self._settle(job, JobStatus.PREEMPTED)
+            else:
+                self._interrupt(job, job.worker, JobStatus.PREEMPTED)
+        for worker in list(self._idle):
+            self._retire(worker)
+
+    # Workers
+
+    def _worker_for(self, job: PoolJob) -> Worker:
+        for place in range(len(self._idle) - 1, -1, -1):
+            if self._idle[place].gpus == job.gpus:
+                return self._idle.pop(place)
+        # An idle worker that has used these GPUs may still hold their memory.
+        for worker in [w for w in self._idle if set(w.gpus) & set(job.gpus)]:
+            self._retire(worker)
+        if self._idle and len(self._workers) - self._retired >= self._settings.totals.workers:
+            self._retire(self._idle[0])
+        return self._hire(job)
+
+    def _hire(self, job: PoolJob) -> Worker:
+        worker = Worker(self._settings.runner, job.gpus, job.log_directory)
+        self._workers.add(worker)
+        read = selectors.EVENT_READ
+        self._selector.register(worker.answers, read, partial(self._on_answers, worker))
+        if worker.death is not None:
+            self._selector.register(worker.death, read, partial(self._on_death, worker))
+        return worker
+
+    def _retire(self, worker: Worker) -> None:
+        if worker in self._idle:
+            self._idle.remove(worker)
+        self._retired += 1
+        worker.retire()
+
+    def _on_answers(self, worker: Worker) -> None:
+        if worker not in self._workers:
+            return  # its death stood before its answers in the same round of events
+        answers, more = worker.receive()
+        for answer in answers:
+            self._on_answer(worker, answer)
+        if more:
+            return
+        if worker.death is None:
+            self._on_death(worker)
+        else:  # its death is told apart, since a child of its own may keep the pipe open
+            self._selector.unregister(worker.answers)
+            if not worker.retired:
+                worker.signal(signal.SIGKILL)  # alive or not: it can answer no more
+
+    def _on_answer(self, worker: Worker, answer: dict[str, Any]) -> None:
+        if "ready" in answer:
+            worker.ready = True
+            return
+        job = self._release(worker)
+        if job is None:
+            return
+        if (
+            job.ending
+            or self._closing
+            or (job.gpus and not answer["ok"] and not job.upstream_failed)
+        ):
+            # A signal may still be on its way to it; or, after a failure on a GPU, the device's
+            # context may be spoilt for every later task of that process.
+            self._retire(worker)
+        else:
+            worker.idle_since_s = time.monotonic()
+            self._idle.append(worker)
+            self._look_for_idle()
+        self._settle(job, _status_of_answer(job, answer))
+
+    def _release(self, worker: Worker) -> PoolJob | None:
+        job, worker.job = worker.job, None
+        if job is not None:
+            job.worker = None
+            self._slots.give_back(job.need, job.gpus)
+        return job
+
+    def _on_death(self, worker: Worker) -> None:
+        answers, _ = worker.receive()
+        for answer in answers:  # it may have answered before it died
+            self._on_answer(worker, answer)
+        for descriptor in (worker.answers, worker.death):
+            if descriptor is not None and descriptor in self._selector.get_map():
+                self._selector.unregister(descriptor)
+        self._workers.discard(worker)
+        if worker.retired:
+            self._retired -= 1
+        elif worker in self._idle:
+            self._idle.remove(worker)
+        code = worker.bury()
+        job = self._release(worker)
+        if job is not None:
+            self._after_death(job, worker, code)
+
+    def _after_death(self, job: PoolJob, worker: Worker, code: int) -> None:
+        if job.ending is not None:
+            self._settle(job, job.ending)
+            return
+        how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+        why = f"its worker (pid {worker.pid}) died {how}"
+        if worker.ready:
+            self._try_again(job, why)
+        else:
+            log = f"{job.log_directory}/local-workers.log"
+            self._try_again(job, f"{why} before it was up, see {log}", _START_BACKOFF_S)
+
+    def _look_for_idle(self) -> None:
+        if not self._looks_for_idle:
+            self._looks_for_idle = True
+            self._alarm(self._settings.idle_s, self._retire_idle)
+
+    def _retire_idle(self) -> None:
+        self._looks_for_idle = False
+        now = time.monotonic()
+        for worker in list(self._idle):
+            if now - worker.idle_since_s >= self._settings.idle_s:
+                self._retire(worker)
+        if self._idle:
+            self._looks_for_idle = True
+            oldest_s = now - min(worker.idle_since_s for worker in self._idle)
+            self._alarm(self._settings.idle_s - oldest_s, self._retire_idle)
+
+
+def _status_of_answer(job: PoolJob, answer: dict[str, Any]) -> JobStatus:
+    if answer["ok"]:
+        return JobStatus.SUCCEEDED
+    if job.ending is not None:
+        return job.ending
+    return JobStatus.UPSTREAM_FAILED if job.upstream_failed else JobStatus.FAILED

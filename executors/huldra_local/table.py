@@ -1,0 +1,93 @@
+"""The jobs of one executor in this process: their status, and waiting for it."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from huldra.executor import JobRef, JobStatus
+from huldra_local.drivers import ENGINE, driver_meta, status_from_outside, wait_from_outside
+
+_FOREIGN_POLL_S = 0.2
+_executor_numbers = itertools.count(1)
+
+
+class JobTable:
+    """Thread-safe; a forked child sees an empty one, and the parent's jobs as another process's."""
+
+    def __init__(self, form: str) -> None:
+        self._form = form
+        self._reset()
+
+    def _reset(self) -> None:
+        self._prefix = f"{os.getpid()}-{next(_executor_numbers)}"
+        self._meta = driver_meta(self._form)
+        self._numbers = itertools.count(1)
+        self._changed = threading.Condition(threading.Lock())
+        self._statuses: dict[str, JobStatus] = {}
+        self._logs: dict[str, str] = {}
+        self._ended: list[str] = []
+
+    def reset_after_fork(self) -> None:
+        """Forget the parent's jobs; its lock may be held by a thread that is not here."""
+        self._reset()
+
+    def open(self) -> JobRef:
+        """A new job, queued."""
+        ref = JobRef(ENGINE, f"{self._prefix}-{next(self._numbers)}", self._meta)
+        self._statuses[ref.job_id] = JobStatus.QUEUED
+        return ref
+
+    def set_open(self, job_id: str, status: JobStatus, log_path: str = "") -> None:
+        """Say that a job is queued or running; nobody waits for that."""
+        self._statuses[job_id] = status
+        if log_path:
+            self._logs[job_id] = log_path
+
+    def end(self, ends: Iterable[tuple[str, JobStatus]]) -> None:
+        """Say how jobs ended, and wake those who wait. A job that is over stays as it is."""
+        with self._changed:
+            for job_id, status in ends:
+                if not self._statuses[job_id].is_over:
+                    self._statuses[job_id] = status
+                    self._ended.append(job_id)
+            self._changed.notify_all()
+
+    def get(self, job_id: str) -> JobStatus | None:
+        """The status of a job of this table, None for others."""
+        return self._statuses.get(job_id)
+
+    def status(self, refs: Collection[JobRef]) -> dict[JobRef, JobStatus]:
+        """The status of each; those of other processes as they look from here."""
+        return {ref: self._statuses.get(ref.job_id) or status_from_outside(ref) for ref in refs}
+
+    def logs(self, refs: Collection[JobRef]) -> Mapping[JobRef, Sequence[str]]:
+        """The file that got what the job printed, once it has started."""
+        paths = {ref: self._logs.get(ref.job_id) for ref in refs}
+        return {
+            ref: (path,) if path and os.path.exists(path) else () for ref, path in paths.items()
+        }
+
+    def wait(self, refs: Collection[JobRef], timeout_s: float) -> set[JobRef]:
+        """Return those that are over, as soon as one is; empty at the timeout."""
+        ours = {ref.job_id: ref for ref in refs if ref.job_id in self._statuses}
+        if not ours:
+            return wait_from_outside(refs, timeout_s)
+        foreign = [ref for ref in refs if ref.job_id not in ours]
+        deadline = time.monotonic() + timeout_s
+        with self._changed:
+            over = {ref for ref in ours.values() if self._statuses[ref.job_id].is_over}
+            seen = len(self._ended)
+            while True:
+                over.update(ref for ref in foreign if status_from_outside(ref).is_over)
+                remaining = deadline - time.monotonic()
+                if over or remaining <= 0:
+                    return over
+                self._changed.wait(min(remaining, _FOREIGN_POLL_S) if foreign else remaining)
+                # Only what ended meanwhile is looked at: a driver that waits for ten thousand
+                # jobs is woken often.
+                over.update(ours[job_id] for job_id in self._ended[seen:] if job_id in ours)
+                seen = len(self._ended)
