@@ -12,7 +12,7 @@ from typing import Any
 from huldra.errors import HuldraExecutorError
 from huldra.executor import Executor, JobRef
 from huldra_local.drivers import ENGINE
-from huldra_local.engine import find_or_view
+from huldra_local.engine import find_or_view, living
 from huldra_local.futures import FuturesExecutor, ThreadsExecutor
 from huldra_local.inline import InlineExecutor
 from huldra_local.machine import available_cpus
@@ -60,10 +60,15 @@ def _unknown(spec: str) -> HuldraExecutorError:
 
 
 def from_object(obj: object) -> Executor | None:
-    """The executor that wraps a `concurrent.futures.Executor`; None for anything else."""
-    if isinstance(obj, concurrent.futures.Executor):
-        return FuturesExecutor(obj)
-    return None
+    """The executor that wraps a `concurrent.futures.Executor`; None for anything else.
+
+    One pool has one wrapper as long as it has open jobs, so that a later graph can wait for an
+    earlier one without taking a thread for it.
+    """
+    if not isinstance(obj, concurrent.futures.Executor):
+        return None
+    known = (e for e in living() if isinstance(e, FuturesExecutor) and e.wraps(obj))
+    return next(known, None) or FuturesExecutor(obj)
 
 
 def connect(ref: JobRef) -> Executor:

@@ -23,8 +23,9 @@ _OF_A_CLAIM = frozenset({"token", "backend", "job"})
 
 
 def status_from_outside(ref: JobRef) -> JobStatus:
-    """LOST once the driver is known to be dead, else UNKNOWN: only the driver knows more.
+    """QUEUED while the driver is known to live, LOST once it is known to be dead, else UNKNOWN.
 
+    Only the driver knows more: a job that it runs has a claim of its own, by which others see it.
     A driver on another host, or in another pid namespace, is unknown for ever. A job of this very
     process that no executor here has is lost, too.
     """
@@ -34,7 +35,7 @@ def status_from_outside(ref: JobRef) -> JobStatus:
     if not driver.started or not shares_pids(driver, here):
         return JobStatus.UNKNOWN
     alive = start_time(driver.pid) == driver.started and driver.pid != here.pid
-    return JobStatus.UNKNOWN if alive else JobStatus.LOST
+    return JobStatus.QUEUED if alive else JobStatus.LOST
 
 
 _POLL_S = 0.2
@@ -73,7 +74,7 @@ class DriverView:
         )
 
     def status(self, refs: Collection[JobRef]) -> Mapping[JobRef, JobStatus]:
-        """LOST where the driver is dead, else UNKNOWN."""
+        """QUEUED while the driver lives, LOST once it is dead, UNKNOWN where it cannot be seen."""
         return {ref: status_from_outside(ref) for ref in refs}
 
     def wait(self, refs: Collection[JobRef], timeout_s: float) -> set[JobRef]:

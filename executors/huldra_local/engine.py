@@ -36,7 +36,7 @@ class LocalEngine(abc.ABC):
         """End these jobs as far as this form can."""
 
     def status(self, refs: Collection[JobRef]) -> Mapping[JobRef, JobStatus]:
-        """The status of each; a job of another process is UNKNOWN, or LOST once that is dead."""
+        """The status of each; a job of another process is QUEUED, and LOST once that is dead."""
         return self._table.status(refs)
 
     def wait(self, refs: Collection[JobRef], timeout_s: float) -> set[JobRef]:
@@ -47,7 +47,7 @@ class LocalEngine(abc.ABC):
         """Name the file that got what each job printed, where there is one."""
         return self._table.logs(refs)
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027  most forms have nothing to release
         """Release what this executor started itself."""
 
     def owns(self, ref: JobRef) -> bool:
@@ -65,6 +65,11 @@ _living: weakref.WeakSet[LocalEngine] = weakref.WeakSet()
 def find_or_view(ref: JobRef) -> LocalEngine | DriverView:
     """The executor of this process that made the job, else a view of the other process."""
     return next((engine for engine in list(_living) if engine.owns(ref)), None) or DriverView()
+
+
+def living() -> list[LocalEngine]:
+    """The executors of this engine in this process."""
+    return list(_living)
 
 
 def _close_all() -> None:

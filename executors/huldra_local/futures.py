@@ -71,6 +71,10 @@ class FuturesExecutor(LocalEngine):
     def __repr__(self) -> str:
         return f"FuturesExecutor({self._pool!r})"
 
+    def wraps(self, pool: concurrent.futures.Executor) -> bool:
+        """Whether this is the wrapper of that pool."""
+        return self._pool is pool
+
     def check(self, graph: TaskGraph) -> list[Refusal]:
         """Threads ignore resources; a process pool cannot honour them, so it refuses."""
         if self._in_process:
