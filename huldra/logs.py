@@ -21,6 +21,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar, Token
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING
@@ -60,7 +61,17 @@ def get_logger() -> logging.Logger:
     return _LOGGER
 
 
-_applied_level = ""  # what `configure_logging` has set up; empty before first use
+@dataclass
+class _Setup:
+    """What huldra has changed in `logging` and `threading` so far; `lock` guards all of it."""
+
+    console_level: str = ""  # the setting that is applied; empty before first use
+    own_level: int = logging.NOTSET  # what we gave the logger `huldra`, to know the user's from it
+    threads_are_taught: bool = False
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+_setup = _Setup()
 
 
 def configure_logging() -> None:
@@ -70,22 +81,21 @@ def configure_logging() -> None:
     of `HULDRA_CONFIG.log_level` unless the user has given it one. Calling it again is cheap, and
     follows a changed `log_level`. Raises `HuldraSettingsError` for a bad setting.
     """
-    if HULDRA_CONFIG.log_level != _applied_level:
+    if HULDRA_CONFIG.log_level != _setup.console_level:
         _configure(HULDRA_CONFIG.log_level)
 
 
 def _configure(level_name: str) -> None:
-    global _applied_level
-    with _lock:
+    with _setup.lock:
         level = logging.getLevelNamesMapping()[level_name]
         _set_own_level(_LOGGER, level)
         _CONSOLE.setLevel(level)
-        if not _applied_level:
+        if not _setup.console_level:
             _LOGGER.addHandler(_CONSOLE)
             _LOGGER.addFilter(_point_at_user)
             if HULDRA_CONFIG.rich_uncaught_tracebacks:
                 install_rich_excepthook()
-        _applied_level = level_name
+        _setup.console_level = level_name
 
 
 def log_status(class_name: str, digest: str, transition: str) -> None:
@@ -295,13 +305,13 @@ class _Tap:
 
     def open(self) -> None:
         configure_logging()
-        with _lock:
+        with _setup.lock:
             self._open_count += 1
             if self._open_count == 1:
                 self._install()
 
     def close(self) -> None:
-        with _lock:
+        with _setup.lock:
             self._open_count -= 1
             if self._open_count == 0:
                 self._remove()
@@ -316,7 +326,7 @@ class _Tap:
         _teach_threads()
         self.level = logging.DEBUG if HULDRA_CONFIG.log_level == "DEBUG" else logging.INFO
         logging.root.parent = _ABOVE_ROOT
-        lowers_ours = _LOGGER.level == _own_level and _lower(_LOGGER, self.level)
+        lowers_ours = _LOGGER.level == _setup.own_level and _lower(_LOGGER, self.level)
         is_lowered = _lower(logging.root, self.level) or lowers_ours
         if is_lowered:
             _forget_known_levels()
@@ -373,21 +383,15 @@ def _forget_known_levels() -> None:
     logging.root.setLevel(logging.root.level)  # what sets a level anywhere clears all of them
 
 
-_own_level = (
-    logging.NOTSET
-)  # the level that we gave the logger `huldra`, to know the user's from it
-
-
 def _set_own_level(logger: logging.Logger, level: int) -> None:
     """Give `logger` the level unless the user gave it one."""
-    global _own_level
     if isinstance(logger.level, _Lowered):
         logger.level.original = level
-    elif logger.level == _own_level:
+    elif logger.level == _setup.own_level:
         logger.setLevel(level)
     else:
         return
-    _own_level = level
+    _setup.own_level = level
 
 
 def _as_the_user_set(record: logging.LogRecord) -> bool:
@@ -409,8 +413,7 @@ def _teach_threads() -> None:
     wrapped, once, at the first capture of the process: it sets an attribute and calls the original.
     It is not taken back, as somebody may have wrapped it again by then.
     """
-    global _threads_are_taught
-    if _threads_are_taught:
+    if _setup.threads_are_taught:
         return
     original = threading.Thread.start
 
@@ -422,19 +425,16 @@ def _teach_threads() -> None:
 
     start.__doc__ = original.__doc__
     threading.Thread.start = start  # type: ignore[method-assign]  # see above
-    _threads_are_taught = True
+    _setup.threads_are_taught = True
 
 
 def _after_fork_in_child() -> None:
     # The lock may have been held, and captures may have been open, in threads that are gone.
-    global _lock
-    _lock = threading.Lock()
+    _setup.lock = threading.Lock()
     log = _log_of_this_thread()
     _tap.restart(log.depth() if log is not None else 0)
 
 
-_threads_are_taught = False
-_lock = threading.Lock()
 _tap = _Tap()
 _CONSOLE = ConsoleHandler()
 _ARTIFACT_HANDLER = _ArtifactHandler()
