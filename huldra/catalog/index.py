@@ -3,12 +3,32 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 
+from huldra.catalog import numbers, reading, storage, sweeping, turns
+from huldra.catalog.artifacts import Known, Now, first_sight, look
+from huldra.catalog.inside import OutsideError, open_inside
+from huldra.catalog.numbers import Source
+from huldra.catalog.places import Place, artifact_places
 from huldra.catalog.records import Detail, FileEntry, Litter, Metrics, Row, Sweep, Usage
 from huldra.catalog.snapshot import Snapshot
+from huldra.catalog.sweeping import RunRecord
+from huldra.layout import PRIVATE, ArtifactPaths, StorePaths
+from huldra.settings import HULDRA_CONFIG
 
-Progress = Callable[[int, int], None]  # artifacts read, artifacts to read
+Progress = Callable[[int, int], None]  # artifacts looked at, artifacts there are
+
+_LOG = f"{PRIVATE}/huldra.log"
+_PATCH = f"{PRIVATE}/git.patch"
+_CHUNK = 500
+_COLD_S = 0.001  # an artifact that takes longer to read comes from a disk or a network
+_COLD_THREADS = 16
+_MAX_METRICS = 2000
 
 
 class Catalog:
@@ -19,58 +39,237 @@ class Catalog:
     any thread; one scan runs at a time and the others wait for its result.
 
     `lease_s` is the age of the last heartbeat from which an owner of another host counts as
-    stale; by default `HULDRA_CONFIG.lease`.
+    stale; by default `HULDRA_CONFIG.lease`. The age is by this host's clock: where it differs
+    from the file server's by more than the lease, so does the answer.
     """
 
     def __init__(
         self, roots: Sequence[str | os.PathLike[str]], *, lease_s: float | None = None
     ) -> None:
-        raise NotImplementedError
+        self._roots = tuple(dict.fromkeys(os.path.abspath(root) for root in roots))
+        self._lease_s = lease_s
+        self._scan_lock = threading.Lock()
+        self._known: dict[Place, Known] = {}
+        self._snapshot: Snapshot | None = None
+        self._looked_at = 0.0
+        self._runs: dict[tuple[str, str], RunRecord] = {}
+        self._sweeps: tuple[int, tuple[RunRecord, ...], tuple[Sweep, ...]] = (-1, (), ())
+        self._metrics: OrderedDict[str, tuple[tuple[Source, ...], Metrics]] = OrderedDict()
+        self._cache_lock = threading.Lock()
 
     @property
     def roots(self) -> tuple[str, ...]:
         """The absolute roots, in the order given. One that does not exist counts as empty."""
-        raise NotImplementedError
+        return self._roots
+
+    @property
+    def lease_s(self) -> float:
+        """The lease, in seconds, by which owners of other hosts are judged."""
+        return HULDRA_CONFIG.lease if self._lease_s is None else self._lease_s
+
+    # ---------------------------------------------------------------- the scan
 
     def snapshot(self, *, max_age_s: float = 2.0, on_progress: Progress | None = None) -> Snapshot:
         """The store now, or as it was at most `max_age_s` ago (0: look now).
 
         Unchanged artifacts cost one stat; liveness of open attempts is judged anew each time.
         """
-        raise NotImplementedError
+        asked_at = time.monotonic()
+        with self._scan_lock:
+            # A scan that began after we asked is as good as ours.
+            oldest = asked_at - max_age_s
+            if self._snapshot is None or self._looked_at < oldest or max_age_s <= 0:
+                began = time.monotonic()
+                self._snapshot = self._scan(on_progress)
+                self._looked_at = began
+            return self._snapshot
+
+    def _scan(self, on_progress: Progress | None) -> Snapshot:
+        began = time.perf_counter()
+        taken_at = datetime.now(UTC)
+        now = Now.at(time.time(), self.lease_s)
+        known = {}
+        for root in self._roots:
+            for place in artifact_places(root):
+                known[place] = self._known.get(place) or first_sight(
+                    place.root, place.namespace, place.digest, place.version_controlled
+                )
+        read = _look_at_all(list(known.values()), now, on_progress)
+        self._known = known
+        rows = tuple(one.row for one in known.values())
+        took_s = time.perf_counter() - began
+        before = self._snapshot
+        if before is not None and _are_same(before.rows, rows):
+            return before.seen_again(taken_at, took_s, read)
+        generation = before.generation + 1 if before else 1
+        return Snapshot(rows, taken_at, took_s, read, generation)
+
+    # ---------------------------------------------------------------- one artifact
 
     def detail(self, row: Row) -> Detail:
         """Everything recorded about one artifact, read now."""
-        raise NotImplementedError
+        known = first_sight(row.root, row.namespace, row.digest, row.version_controlled)
+        now = Now.at(time.time(), self.lease_s)
+        look(known, now)
+        paths = ArtifactPaths(row.directory)
+        documents = [
+            reading.read_document(path) for path in (paths.metadata, paths.state, paths.success)
+        ]
+        log, patch = reading.mark_of(paths.log), reading.mark_of(paths.git_patch)
+        return Detail(
+            row=known.row,
+            metadata=documents[0].value,
+            state=documents[1].value,
+            success=documents[2].value,
+            attempts=turns.attempts(paths, now),
+            log_path=paths.log,
+            log_size=log.size if log else 0,
+            git_patch_size=patch.size if patch else 0,
+            problems=tuple(d.problem for d in documents if d.problem),
+        )
 
     def log_tail(self, row: Row, *, max_bytes: int = 65536, max_lines: int = 500) -> str:
         """The end of the artifact's log, whole lines, undecodable bytes replaced; "" if none."""
-        raise NotImplementedError
+        text, _ = self.log_from(row, -max_bytes)
+        lines = text.splitlines(keepends=True)
+        return "".join(lines[-max_lines:])
+
+    def log_from(self, row: Row, offset: int, *, max_bytes: int = 1 << 20) -> tuple[str, int]:
+        """The log from byte `offset` on (negative: from the end), and the offset after it.
+
+        Starts behind the first line's end where `offset` is negative and cuts into a line. An
+        offset beyond the end (the log was replaced by a shorter one) starts anew.
+        """
+        try:
+            with open_inside(row.directory, _LOG) as file:
+                size = os.fstat(file.fileno()).st_size
+                start = max(0, size + offset) if offset < 0 else offset
+                start = 0 if start > size else start
+                file.seek(start)
+                data = file.read(max_bytes)
+        except (OSError, OutsideError):
+            return "", 0
+        after = start + len(data)
+        if offset < 0 < start:
+            data = data[data.find(b"\n") + 1 :]
+        return data.decode("utf-8", "replace"), after
 
     def git_patch(self, row: Row, *, max_bytes: int = 1 << 20) -> str:
         """The stored patch, cut at `max_bytes`; "" if none."""
-        raise NotImplementedError
+        try:
+            with open_inside(row.directory, _PATCH) as file:
+                return file.read(max_bytes).decode("utf-8", "replace")
+        except (OSError, OutsideError):
+            return ""
 
     def files(self, row: Row, *, max_files: int = 1000) -> tuple[FileEntry, ...]:
         """The user's files of an artifact, sorted by path, at most `max_files`."""
-        raise NotImplementedError
+        return storage.user_files(row.directory, max_files)
 
     def metrics(self, row: Row) -> Metrics:
         """Numbers in the artifact's top-level .json, .jsonl and .csv files; cached by stat."""
-        raise NotImplementedError
+        directory = row.directory
+        found = numbers.sources(directory)
+        with self._cache_lock:
+            cached = self._metrics.get(directory)
+            if cached is not None and cached[0] == found:
+                self._metrics.move_to_end(directory)
+                return cached[1]
+        metrics = numbers.read_metrics(directory, found)
+        with self._cache_lock:
+            self._metrics[directory] = (found, metrics)
+            while len(self._metrics) > _MAX_METRICS:
+                self._metrics.popitem(last=False)
+        return metrics
+
+    # ---------------------------------------------------------------- runs
 
     def sweeps(self) -> tuple[Sweep, ...]:
         """The recorded runs, newest first, judged by `snapshot()`; members are filled in."""
-        raise NotImplementedError
+        snapshot = self.snapshot()
+        records = self._records()
+        with self._cache_lock:
+            generation, known_records, sweeps = self._sweeps
+        if generation == snapshot.generation and known_records == records:
+            return sweeps
+        sweeps = tuple(sweeping.progress(record, snapshot) for record in records)
+        with self._cache_lock:
+            self._sweeps = (snapshot.generation, records, sweeps)
+        return sweeps
+
+    def _records(self) -> tuple[RunRecord, ...]:
+        found: dict[tuple[str, str], RunRecord] = {}
+        for root in self._roots:
+            for run_id in sweeping.run_ids(root):
+                before = self._runs.get((root, run_id))
+                mark = reading.mark_of(StorePaths(root).run_record(run_id))
+                if before is None or before.mark != mark:
+                    before = sweeping.read_run(root, run_id)
+                found[root, run_id] = before
+        self._runs = found
+        return tuple(sorted(found.values(), key=lambda record: record.run_id, reverse=True))
 
     def sweep(self, run_id: str) -> Sweep | None:
         """One recorded run."""
-        raise NotImplementedError
+        return next((sweep for sweep in self.sweeps() if sweep.run_id == run_id), None)
+
+    # ---------------------------------------------------------------- the disk
 
     def usage(self, rows: Iterable[Row]) -> tuple[Usage, ...]:
         """Disk usage of each artifact, biggest first; walks the disk, so it is on demand."""
-        raise NotImplementedError
+        return storage.usage(rows)
 
     def litter(self) -> tuple[Litter, ...]:
         """Leftovers that no artifact needs: temporary files of crashes, half-removed folders."""
-        raise NotImplementedError
+        return tuple(item for root in self._roots for item in storage.litter(root))
+
+    def unreferenced(self) -> tuple[Row, ...]:
+        """Artifacts that nothing refers to: no artifact needs them, and no recorded run has them.
+
+        Those that somebody is at are not among them. An artifact that a person asked for by
+        itself is: nothing on disk tells it from one that was forgotten.
+        """
+        snapshot = self.snapshot()
+        used = {(row.root, d.key) for row in snapshot.rows for d in row.dependencies}
+        for record in self._records():
+            used.update((record.root, key) for key in record.members.values())
+            used.update((record.root, key) for key in record.needed)
+        return tuple(
+            row for row in snapshot.rows if not row.is_open and (row.root, row.key) not in used
+        )
+
+
+def _are_same(before: tuple[Row, ...], after: tuple[Row, ...]) -> bool:
+    return len(before) == len(after) and all(map(_is, before, after))
+
+
+def _is(one: Row, other: Row) -> bool:
+    return one is other
+
+
+def _look_at_all(known: list[Known], now: Now, on_progress: Progress | None) -> int:
+    """Look at each; return how many were read. A cold disk is read by many threads at once."""
+    read = done = 0
+    while done < len(known):
+        began = time.perf_counter()
+        chunk = known[done : done + _CHUNK]
+        read_here = sum(look(one, now) for one in chunk)
+        read += read_here
+        done += len(chunk)
+        if on_progress is not None:
+            on_progress(done, len(known))
+        if read_here and (time.perf_counter() - began) / read_here > _COLD_S:
+            return read + _look_cold(known[done:], now, done, on_progress)
+    return read
+
+
+def _look_cold(known: list[Known], now: Now, done: int, on_progress: Progress | None) -> int:
+    # Waiting for a disk or a file server needs no interpreter: threads help there, and only there.
+    total, read = done + len(known), 0
+    with ThreadPoolExecutor(_COLD_THREADS, thread_name_prefix="huldra-catalog") as pool:
+        for result in pool.map(lambda one: look(one, now), known, chunksize=1):
+            read += result
+            done += 1
+            if on_progress is not None and (done % _CHUNK == 0 or done == total):
+                on_progress(done, total)
+    return read

@@ -1,9 +1,15 @@
-"""What a list can be asked for."""
+"""What a list can be asked for, and which rows answer."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Any
+
+from huldra.catalog.filters import Lookup, parse_filter
+from huldra.catalog.records import ATTEMPT_STATUSES, RESULT_STATUSES, Row
+from huldra.errors import HuldraQueryError
 
 SORT_KEYS = (
     "updated_at",
@@ -18,6 +24,10 @@ SORT_KEYS = (
     "backend",
     "user",
 )
+CONFIG_SORT = "config."
+MAX_LIMIT = 100_000
+
+Test = Callable[[Row], bool]
 
 
 @dataclass(frozen=True)
@@ -30,7 +40,8 @@ class Query:
     `config` is in the language of `filters`. `text` is looked for, case ignored, in key, host,
     job id and error. `failure_group` is a `FailureGroup.group_id`. `keys`, unless None, are the
     only ones allowed. `sort` is one of `SORT_KEYS`, or `config.<path>`, with `-` before it for
-    descending; rows without a value come last either way. Naive datetimes are UTC.
+    descending; rows without a value come last either way. Naive datetimes are UTC. `…_after` and
+    `…_before` include the moment itself; a row without that time matches neither.
 
     Raises:
         HuldraQueryError: (when it is run) a value is not one of those allowed.
@@ -54,3 +65,148 @@ class Query:
     sort: str = "-updated_at"
     offset: int = 0
     limit: int = 100
+
+
+def tests_of(query: Query, lookup: Lookup) -> list[Test]:
+    """One test for each condition that `query` has, the cheap ones first."""
+    _require("result_status", query.result_status, RESULT_STATUSES)
+    _require("attempt_status", query.attempt_status, ATTEMPT_STATUSES)
+    tests = [
+        *_membership(query),
+        *_times(query),
+    ]
+    if query.namespace:
+        tests.append(_in_namespace(query.namespace))
+    if query.text.strip():
+        tests.append(_mentions(query.text.strip().lower()))
+    if query.config.strip():
+        tests.append(_has_config(query.config, lookup))
+    return tests
+
+
+def _require(field: str, values: Iterable[str], allowed: tuple[str, ...]) -> None:
+    for value in values:
+        if value not in allowed:
+            raise HuldraQueryError(
+                f"{field} {value!r} is none of {', '.join(allowed)}", field=field, value=value
+            )
+
+
+def _membership(query: Query) -> list[Test]:
+    tests: list[Test] = []
+    if query.keys is not None:
+        keys = query.keys
+        tests.append(lambda row: row.key in keys)
+    if results := frozenset(query.result_status):
+        tests.append(lambda row: row.result_status in results)
+    if attempts := frozenset(query.attempt_status):
+        tests.append(lambda row: row.attempt_status in attempts)
+    if backends := frozenset(query.backend):
+        tests.append(lambda row: row.backend in backends)
+    if hosts := frozenset(query.hostname):
+        tests.append(lambda row: row.hostname in hosts)
+    if users := frozenset(query.user):
+        tests.append(lambda row: row.user in users)
+    if roots := frozenset(query.root):
+        tests.append(lambda row: row.root in roots)
+    return tests
+
+
+def _times(query: Query) -> list[Test]:
+    tests: list[Test] = []
+    if query.started_after:
+        started_from = utc(query.started_after)
+        tests.append(lambda row: row.started_at is not None and row.started_at >= started_from)
+    if query.started_before:
+        started_to = utc(query.started_before)
+        tests.append(lambda row: row.started_at is not None and row.started_at <= started_to)
+    if query.updated_after:
+        updated_from = utc(query.updated_after)
+        tests.append(lambda row: row.updated_at is not None and row.updated_at >= updated_from)
+    if query.updated_before:
+        updated_to = utc(query.updated_before)
+        tests.append(lambda row: row.updated_at is not None and row.updated_at <= updated_to)
+    return tests
+
+
+def utc(moment: datetime) -> datetime:
+    """The moment with a time zone: UTC where it has none."""
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+
+
+def _in_namespace(prefixes: tuple[str, ...]) -> Test:
+    known: dict[str, bool] = {}  # there are few namespaces, and many rows
+
+    def test(row: Row) -> bool:
+        answer = known.get(row.namespace)
+        if answer is None:
+            answer = any(is_below(row.namespace, prefix) for prefix in prefixes)
+            known[row.namespace] = answer
+        return answer
+
+    return test
+
+
+def is_below(namespace: str, prefix: str) -> bool:
+    """Whether `prefix` is the whole namespace or ends at one of its dots or its slash."""
+    if not namespace.startswith(prefix):
+        return False
+    return len(namespace) == len(prefix) or prefix[-1:] in "./" or namespace[len(prefix)] in "./"
+
+
+def _mentions(needle: str) -> Test:
+    def test(row: Row) -> bool:
+        return (
+            needle in row.key.lower()
+            or needle in row.hostname.lower()
+            or needle in row.job_id.lower()
+            or needle in row.error_type.lower()
+            or needle in row.error_message.lower()
+        )
+
+    return test
+
+
+def _has_config(text: str, lookup: Lookup) -> Test:
+    predicate = parse_filter(text)
+    return lambda row: row.config is not None and predicate(row.config, lookup)
+
+
+def sort_value(sort: str) -> tuple[str, bool]:
+    """The key to sort by, and whether descending.
+
+    Raises:
+        HuldraQueryError: there is no such key.
+    """
+    name, descending = sort.removeprefix("-"), sort.startswith("-")
+    if name not in SORT_KEYS and not (name.startswith(CONFIG_SORT) and name != CONFIG_SORT):
+        raise HuldraQueryError(
+            f"sort {sort!r} is none of {', '.join(SORT_KEYS)} or config.<path>"
+            " (with - before it for descending)",
+            field="sort",
+            value=sort,
+        )
+    return name, descending
+
+
+def check_window(query: Query) -> None:
+    """Refuse an offset or a limit that no list has."""
+    if query.offset < 0:
+        raise HuldraQueryError(
+            f"offset {query.offset} is below 0", field="offset", value=str(query.offset)
+        )
+    if not 0 < query.limit <= MAX_LIMIT:
+        raise HuldraQueryError(
+            f"limit {query.limit} is not in 1…{MAX_LIMIT}", field="limit", value=str(query.limit)
+        )
+
+
+def order_key(value: Any) -> tuple[int, Any]:
+    """A value among others of any type: numbers before text before the rest."""
+    if isinstance(value, bool):
+        return 1, int(value)
+    if isinstance(value, int | float):
+        return (0, value) if value == value else (3, "nan")  # noqa: PLR0124  NaN has no order
+    if isinstance(value, str):
+        return 2, value
+    return 3, repr(value)[:200]

@@ -1,0 +1,138 @@
+"""What lies on the disk: sizes, files, and what no artifact needs."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+
+from huldra.catalog.places import folder_names, is_digest
+from huldra.catalog.reading import as_moment
+from huldra.catalog.records import FileEntry, Litter, Row, Usage
+from huldra.files import is_temporary
+from huldra.layout import DATA, GIT, PRIVATE, RUNS
+
+MIN_AGE_S = 3600.0  # a younger temporary file may be somebody's write under way
+_NEVER = datetime.fromtimestamp(0, UTC)
+
+
+def usage(rows: Iterable[Row]) -> tuple[Usage, ...]:
+    """Sizes of whole artifacts, biggest first."""
+    measured = [Usage(row, *size_of(row.directory)) for row in rows]
+    return tuple(sorted(measured, key=lambda u: (-u.size_bytes, u.row.key)))
+
+
+def size_of(path: str) -> tuple[int, int]:
+    """Bytes and files below `path` (or of the file itself); links are not followed."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return 0, 0
+    if not stat.S_ISDIR(found.st_mode):
+        return found.st_size, 1
+    size = files = 0
+    for _, info in walk(path):
+        if not stat.S_ISDIR(info.st_mode):
+            size += info.st_size
+            files += 1
+    return size, files
+
+
+def walk(directory: str) -> Iterator[tuple[str, os.stat_result]]:
+    """Every entry below `directory`, folders before what is in them; unreadable ones are not."""
+    folders = [directory]
+    while folders:
+        try:
+            with os.scandir(folders.pop()) as entries:
+                found = sorted(entries, key=lambda entry: entry.name)
+        except OSError:
+            continue
+        for entry in found:
+            try:
+                info = entry.stat(follow_symlinks=False)
+            except OSError:
+                continue
+            if stat.S_ISDIR(info.st_mode):
+                folders.append(entry.path)
+            yield entry.path, info
+
+
+def user_files(directory: str, max_files: int) -> tuple[FileEntry, ...]:
+    """The files below `directory` that are not huldra's own, sorted by path."""
+    found: list[FileEntry] = []
+    private = f"{directory}/{PRIVATE}"
+    for path, info in walk(directory):
+        if stat.S_ISDIR(info.st_mode) or path.startswith(f"{private}/"):
+            continue
+        relative = os.path.relpath(path, directory).encode("utf-8", "replace").decode()
+        found.append(
+            FileEntry(relative, info.st_size, as_moment(info.st_mtime) or _NEVER, _kind(info))
+        )
+        if len(found) >= max_files:
+            break
+    return tuple(sorted(found, key=lambda entry: entry.path))
+
+
+def _kind(info: os.stat_result) -> str:
+    if stat.S_ISREG(info.st_mode):
+        return "file"
+    return "link" if stat.S_ISLNK(info.st_mode) else "other"
+
+
+def litter(root: str) -> Iterator[Litter]:
+    """What no artifact below `root` needs."""
+    now = time.time()
+    for top in (DATA, GIT):
+        for module in folder_names(f"{root}/{top}"):
+            for name in folder_names(f"{root}/{top}/{module}"):
+                yield from _class_litter(f"{root}/{top}/{module}/{name}", now)
+    for run in folder_names(f"{root}/{RUNS}"):
+        yield from _temporaries(f"{root}/{RUNS}/{run}", now)
+
+
+def _class_litter(folder: str, now: float) -> Iterator[Litter]:
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError:
+        return
+    for name in names:
+        path = f"{folder}/{name}"
+        if is_temporary(name):
+            yield _item(path, "trash" if os.path.isdir(path) else "temporary", now)
+        elif not is_digest(name):
+            yield _item(path, "foreign", now)
+        elif not os.path.lexists(f"{path}/{PRIVATE}"):
+            yield _item(path, "empty" if not _has_entries(path) else "foreign", now)
+        else:
+            yield from _temporaries(f"{path}/{PRIVATE}", now)
+            yield from _temporaries(f"{path}/{PRIVATE}/claims", now)
+
+
+def _has_entries(path: str) -> bool:
+    try:
+        with os.scandir(path) as entries:
+            return next(entries, None) is not None
+    except OSError:
+        return True
+
+
+def _temporaries(folder: str, now: float) -> Iterator[Litter]:
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return
+    for name in sorted(names):
+        if is_temporary(name):
+            item = _item(f"{folder}/{name}", "temporary", now)
+            if item.age_s > MIN_AGE_S:
+                yield item
+
+
+def _item(path: str, kind: str, now: float) -> Litter:
+    try:
+        age_s = now - os.lstat(path).st_mtime
+    except OSError:
+        age_s = 0.0
+    return Litter(path, kind, size_of(path)[0], age_s)
