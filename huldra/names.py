@@ -1,0 +1,115 @@
+"""Names of classes and functions that are the same in every process, and the way back."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import types
+from typing import Any
+
+MAIN_MODULES = frozenset({"__main__", "__mp_main__"})
+
+
+class Refused(Exception):
+    """A value that has no stable identity; `reason` says why and what to do instead."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class NotFound(Exception):
+    """A name that leads nowhere any more."""
+
+
+def import_name(thing: Any) -> str:
+    """Name a class or a function as `module:qualname`.
+
+    Raises `Refused` for what another process could not import by that name: of `__main__`, of a
+    function's body, a lambda, or hidden behind something else of the same name.
+    """
+    module, qualname = _written_name(thing)
+    if module in MAIN_MODULES:
+        raise Refused(f"{qualname} is defined in __main__: move it into a module of its own")
+    if "<lambda>" in qualname:
+        raise Refused("a lambda has no name to import it by: use a function of a module")
+    if "<locals>" in qualname:
+        raise Refused(f"{qualname} is defined in a function: move it to the top of its module")
+    for candidate in _public_modules(module):
+        if _resolve_loaded(candidate, qualname) is thing:
+            return f"{candidate}:{qualname}"
+    found = _resolve_loaded(module, qualname)
+    if found is thing or (found is None and _is_initialising(module)):
+        return f"{module}:{qualname}"
+    raise Refused(
+        f"{module}.{qualname} names {'nothing' if found is None else 'something else'} there: "
+        "it must be importable by its own name"
+    )
+
+
+def _written_name(thing: Any) -> tuple[str, str]:
+    module, qualname = getattr(thing, "__module__", None), getattr(thing, "__qualname__", None)
+    if not isinstance(module, str) or not isinstance(qualname, str):
+        raise Refused(f"{type(thing).__name__} object without a module and a name to import it by")
+    return module, qualname
+
+
+def _public_modules(module: str) -> list[str]:
+    # Versions of Python move classes of the standard library between private modules
+    # (pathlib.Path is pathlib._local.Path in 3.13): the public name is the stable one.
+    if module == "builtins":
+        return ["builtins", "types"]
+    parts = module.split(".")
+    if parts[0].lstrip("_") not in sys.stdlib_module_names:
+        return []
+    public: list[str] = []
+    for part in parts:
+        if part.startswith("_"):
+            break
+        public.append(part)
+    return [".".join(public) if public else parts[0].lstrip("_")]
+
+
+def _resolve_loaded(module: str, qualname: str) -> Any:
+    found: Any = sys.modules.get(module)
+    if found is None and module.partition(".")[0] in sys.stdlib_module_names:
+        try:
+            found = importlib.import_module(module)
+        except ImportError:
+            return None
+    for part in qualname.split("."):
+        found = getattr(found, part, None)
+    return found
+
+
+def _is_initialising(module: str) -> bool:
+    # Asked while its own module is still being run: the name is bound in a moment.
+    spec = getattr(sys.modules.get(module), "__spec__", None)
+    return bool(getattr(spec, "_initializing", False))
+
+
+def find(name: str) -> Any:
+    """Import what `import_name` named `module:qualname`; raise `NotFound` with what is gone."""
+    module, _, qualname = name.partition(":")
+    if not module or not qualname:
+        raise NotFound(f"{name!r} is not of the form module:qualname")
+    try:
+        found: Any = importlib.import_module(module)
+    except ImportError as error:
+        raise NotFound(f"module {module!r} cannot be imported ({error})") from error
+    for part in qualname.split("."):
+        try:
+            found = getattr(found, part)
+        except AttributeError as error:
+            raise NotFound(
+                f"module {module!r} has no {qualname!r} any more: was it moved or renamed?"
+            ) from error
+    return found
+
+
+def describe(value: object) -> str:
+    """Say what kind of thing `value` is, for messages; never calls the value's own code."""
+    cls = type(value)
+    if isinstance(value, types.FunctionType | types.BuiltinFunctionType):
+        return f"function {value.__qualname__}"
+    return f"{cls.__module__}.{cls.__qualname__} object"
