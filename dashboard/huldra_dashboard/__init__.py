@@ -1,0 +1,1 @@
+"""The dashboard of huldra: Streamlit pages and a JSON API over `huldra.catalog`."""

@@ -1,0 +1,1 @@
+"""The detail of one artifact: a header and one module for each tab."""

@@ -1,0 +1,101 @@
+"""Tab Attempts: each turn of the artifact, who had it and how it ended."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from huldra.catalog import Attempt, Row, Snapshot
+from huldra_dashboard import badges, navigate, source, tables, words
+from huldra_dashboard.markup import escape, plain, terminal_text
+
+
+def show(row: Row, snapshot: Snapshot) -> None:
+    """Draw the tab."""
+    attempts = source.catalog().detail(row).attempts
+    if not attempts:
+        badges.empty(
+            "No attempt is recorded",
+            "It was never started here, or its `claims` folder was not copied along with it.",
+            command=f"huldra show {row.digest}",
+        )
+        return
+    newest_first = tuple(reversed(attempts))
+    _blocker(row, snapshot)
+    _table(newest_first)
+    for attempt in newest_first:
+        _error(attempt, is_open=attempt is newest_first[0])
+
+
+def _blocker(row: Row, snapshot: Snapshot) -> None:
+    """The way to the artifact that has to be made first."""
+    if not row.failed_key:
+        return
+    known = snapshot.get(row.failed_key, row.root)
+    st.button(
+        f"Go to what failed: {escape(tables.reference_label(row.failed_key))}",
+        icon=":material/arrow_forward:",
+        disabled=known is None,
+        on_click=navigate.open_detail,
+        args=(row.failed_key.rpartition("/")[2],),
+    )
+
+
+def _table(attempts: tuple[Attempt, ...]) -> None:
+    """One line for each attempt."""
+    st.dataframe(
+        pd.DataFrame(
+            {
+                "number": [attempt.number for attempt in attempts],
+                "status": [[attempt.status] for attempt in attempts],
+                "began": [words.moment(attempt.claimed_at) for attempt in attempts],
+                "duration": [words.duration(attempt.duration_s) for attempt in attempts],
+                "heartbeat": [
+                    words.age(a.heartbeat_at) if a.ended_at is None else "–" for a in attempts
+                ],
+                "host": [plain(attempt.hostname) for attempt in attempts],
+                "pid": [attempt.pid or None for attempt in attempts],
+                "backend": [plain(attempt.backend) for attempt in attempts],
+                "job": [plain(attempt.job_id) for attempt in attempts],
+                "note": [_note(attempt) for attempt in attempts],
+            }
+        ),
+        hide_index=True,
+        placeholder="",
+        column_config={
+            "number": st.column_config.NumberColumn("#", format="%d"),
+            "status": tables.status_column(),
+            "began": "Began",
+            "duration": "Duration",
+            "heartbeat": "Heartbeat",
+            "host": "Host",
+            "pid": st.column_config.NumberColumn("Process", format="%d"),
+            "backend": "Backend",
+            "job": "Job",
+            "note": st.column_config.TextColumn("Note", width="medium"),
+        },
+    )
+
+
+def _note(attempt: Attempt) -> str:
+    """What is remarkable about an attempt."""
+    if attempt.stale_reason:
+        return plain(attempt.stale_reason)
+    if attempt.cancel_requested and attempt.ended_at is None:
+        return "cancel asked for"
+    return ""
+
+
+def _error(attempt: Attempt, *, is_open: bool) -> None:
+    """What an attempt raised, with its traceback."""
+    error = attempt.error
+    if not error:
+        return
+    name = str(error.get("type") or "error").rpartition(".")[2]
+    message = str(error.get("message") or "")
+    label = f"Attempt {attempt.number}: **{escape(name, 60)}** {escape(message, 120)}"
+    with st.expander(label, expanded=is_open):
+        trace = terminal_text(str(error.get("traceback") or ""))
+        st.code(trace[-20_000:] or f"{name}: {message}", language=None, wrap_lines=True)
+        if error.get("log_path"):
+            st.code(str(error["log_path"]), language=None)

@@ -1,0 +1,43 @@
+"""Tab Relationships: what this was made from, what was made from it, and a picture of both."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from huldra.catalog import Relation, Row, Snapshot
+from huldra_dashboard import graphs, tables
+
+
+def show(row: Row, snapshot: Snapshot) -> None:
+    """Draw the tab."""
+    related = snapshot.relationships(row)
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.subheader(f"Made from ({len(related.dependencies)})")
+        _relations(related.dependencies, "up", "It needs no other artifact.")
+    with right:
+        st.subheader(f"Used by ({len(related.dependents)})")
+        _relations(related.dependents, "down", "No artifact in this store was made from it.")
+    if related.dependencies or related.dependents:
+        st.subheader("Neighbourhood")
+        graphs.neighbourhood(row, snapshot, key="tab")
+
+
+def _relations(relations: tuple[Relation, ...], name: str, none: str) -> None:
+    """One direction as a clickable table."""
+    if not relations:
+        st.caption(none)
+        return
+    data = pd.DataFrame(
+        {
+            "artifact": [tables.reference_label(relation.key) for relation in relations],
+            "status": [[r.row.status] if r.row else [] for r in relations],
+            "field": [tables.cell(relation.field) for relation in relations],
+        }
+    )
+    config = tables.column_config(data.columns) | {
+        "field": st.column_config.TextColumn("Field"),
+    }
+    digests = [relation.key.rpartition("/")[2] for relation in relations]
+    tables.clickable(data, digests, name, config=config)

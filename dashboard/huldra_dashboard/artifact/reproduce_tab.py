@@ -1,0 +1,96 @@
+"""Tab Reproduce: lines to copy that load, remake or find this artifact."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import streamlit as st
+
+from huldra.catalog import Detail, Row, Snapshot
+from huldra_dashboard import source
+from huldra_dashboard.markup import plain
+from huldra_dashboard.secrets import redacted
+
+_MOST_IMPORTS = 40
+
+
+def show(row: Row, snapshot: Snapshot) -> None:
+    """Draw the tab."""
+    detail = source.catalog().detail(row)
+    st.markdown("**In Python**: loads it, or makes it where it is missing")
+    st.code(python_lines(detail, snapshot), language="python", wrap_lines=True)
+    st.markdown("**The same code**")
+    st.code(checkout_lines(detail), language="bash", wrap_lines=True)
+    command = str((detail.metadata or {}).get("command") or "")
+    if command:
+        st.markdown("**The command that made it**")
+        st.code(redacted(command), language="bash", wrap_lines=True)
+    st.markdown("**In a shell**")
+    root = shlex.quote(row.root)
+    st.code(
+        f"huldra --root {root} show {row.digest}\n"
+        f"huldra --root {root} logs {row.digest}\n"
+        f"cd {shlex.quote(row.directory)}",
+        language="bash",
+        wrap_lines=True,
+    )
+
+
+def python_lines(detail: Detail, snapshot: Snapshot) -> str:
+    """Imports, the definition, and the call; a hint where the definition is not recorded."""
+    row = detail.row
+    if not detail.python_def:
+        return f"# the definition of {plain(row.key)} is not recorded"
+    imports = sorted({_import(namespace) for namespace in _namespaces(row, snapshot)})
+    return "\n".join([*imports, "", f"artifact = {detail.python_def}", "artifact.load_or_create()"])
+
+
+def _import(namespace: str) -> str:
+    """The line that brings the class (for a nested one, its outermost class) into reach."""
+    module, _, name = plain(namespace).rpartition("/")
+    return f"from {module} import {name.split('.')[0]}"
+
+
+def _namespaces(row: Row, snapshot: Snapshot) -> set[str]:
+    """The classes that occur in the definition: of the artifact and of all it is made from."""
+    found = {row.namespace}
+    to_see = [row]
+    seen = {row.key}
+    while to_see and len(found) < _MOST_IMPORTS:
+        current = to_see.pop()
+        for key in references(current.config):
+            found.add(key.rpartition("/")[0])
+            other = snapshot.get(key, row.root)
+            if other is not None and key not in seen:
+                seen.add(key)
+                to_see.append(other)
+    return found
+
+
+def references(value: Any) -> Iterator[str]:
+    """The keys of all artifacts that stand in a config."""
+    if isinstance(value, Mapping):
+        if set(value) == {"$ref"}:
+            yield str(value["$ref"])
+        else:
+            for item in value.values():
+                yield from references(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from references(item)
+
+
+def checkout_lines(detail: Detail) -> str:
+    """The git commands that bring the code back as it was."""
+    metadata = detail.metadata or {}
+    commit = metadata.get("git_commit")
+    if not commit:
+        return f"# {metadata.get('git_error') or 'the commit is not recorded'}".replace("\n", " ")
+    lines = [f"git checkout {shlex.quote(str(commit))}"]
+    if detail.git_patch_size:
+        lines.append(f"git apply {shlex.quote(detail.row.directory + '/.huldra/git.patch')}")
+    if metadata.get("git_untracked"):
+        lines.append(f"# {len(metadata['git_untracked'])} untracked files are not recorded")
+    return "\n".join(lines)

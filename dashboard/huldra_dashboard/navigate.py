@@ -1,0 +1,93 @@
+"""Moving between pages and views, so that Back, Forward and links lead where they should.
+
+The detail of an artifact (`?h=`) and a comparison (`?c=`) are views over whatever page one is
+on: opening one sets a parameter, which is one step in the browser's history. A separate page for
+them took two steps back and lost the filters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from huldra_dashboard import filters
+
+SCREENS = Path(__file__).parent / "screens"
+DETAIL = "h"
+COMPARE = "c"
+RUN = "run"
+_GO = "_go"
+MAX_COMPARED = 8
+# name → (title, icon)
+PAGES = {
+    "overview": ("Overview", "space_dashboard"),
+    "experiments": ("Experiments", "table_rows"),
+    "compare": ("Compare", "compare_arrows"),
+    "graph": ("Graph", "account_tree"),
+    "sweeps": ("Sweeps", "grain"),
+    "failures": ("Failures", "error"),
+    "storage": ("Storage", "hard_drive"),
+}
+
+
+def page(name: str) -> Any:
+    """The page of this name as Streamlit knows it."""
+    title, icon = PAGES[name]
+    return st.Page(
+        SCREENS / f"{name}.py",
+        title=title,
+        icon=f":material/{icon}:",
+        url_path=name,
+        default=name == "overview",
+    )
+
+
+def open_detail(digest: str) -> None:
+    """Show one artifact, over the present page; a callback."""
+    _leave_views()
+    st.query_params[DETAIL] = digest
+
+
+def open_compare(digests: Iterable[str]) -> None:
+    """Compare these artifacts, over the present page; a callback."""
+    _leave_views()
+    st.query_params[COMPARE] = ",".join(list(dict.fromkeys(digests))[:MAX_COMPARED])
+
+
+def close_view() -> None:
+    """Back to the page below the view; a callback."""
+    _leave_views()
+
+
+def show_filtered(**values: Any) -> None:
+    """Go to the list with only these filters set; a callback."""
+    filters.set_only(**values)
+    _leave_views()
+    st.session_state[_GO] = "experiments"
+
+
+def go_to(name: str) -> None:
+    """Go to a page; a callback."""
+    _leave_views()
+    st.session_state[_GO] = name
+
+
+def follow(current: Any) -> None:
+    """Carry out what a callback asked for; called once a run, before anything is drawn."""
+    name = st.session_state.pop(_GO, None)
+    if name is not None and page(name).url_path != current.url_path:
+        st.switch_page(page(name))
+
+
+def is_leaving() -> bool:
+    """Whether a callback asked for another view, which only a run of the whole script shows."""
+    return _GO in st.session_state or bool({DETAIL, COMPARE} & set(st.query_params))
+
+
+def _leave_views() -> None:
+    for name in (DETAIL, COMPARE):
+        if name in st.query_params:
+            del st.query_params[name]

@@ -1,0 +1,100 @@
+"""Failures: what failed alike stands together, the largest group first."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from huldra.catalog import FailureGroup, Snapshot
+from huldra_dashboard import badges, navigate, refresh, session, source, tables, words
+from huldra_dashboard.markup import escape, plain, terminal_text
+
+_MOST_GROUPS = 50
+_SHOWN = 10
+
+
+def show() -> None:
+    """Draw the page."""
+    st.title("Failures")
+    refresh.live(_body)
+
+
+def _body() -> None:
+    """The groups."""
+    view = source.view(session.query())
+    badges.filter_note(view)
+    if not view.rows:
+        badges.no_artifacts(view)
+        return
+    groups = view.snapshot.failures(view.rows)
+    if not groups:
+        badges.empty(
+            "No failures",
+            "No artifact that matches the filters failed or crashed. What is *stale* (its owner "
+            "is dead, and nobody has looked since) is on the overview.",
+        )
+        return
+    total = sum(group.count for group in groups)
+    st.caption(
+        f"{words.count(total, 'artifact')} in {words.count(len(groups), 'group')}: "
+        "the same type of error at the same place."
+    )
+    for group in groups[:_MOST_GROUPS]:
+        _group(group, view.snapshot)
+    if len(groups) > _MOST_GROUPS:
+        st.caption(f"{len(groups) - _MOST_GROUPS:,} smaller groups are not shown.")
+
+
+def _group(group: FailureGroup, snapshot: Snapshot) -> None:
+    """One group: what, where, since when, who, and its newest traceback."""
+    with st.container(border=True):
+        left, right = st.columns([5, 1], vertical_alignment="center")
+        with left:
+            name = group.error_type.rpartition(".")[2] or "unknown error"
+            place = f" in {escape(group.place, 120)}" if group.place else ""
+            st.markdown(f"**{group.count:,} × :red[{escape(name, 80)}]**{place}")
+            st.markdown(escape(group.sample_message, 300) or "(no message)")
+            st.caption(_facts(group))
+        with right:
+            st.button(
+                "Show in list",
+                key=f"failures-{group.group_id}",
+                icon=":material/arrow_forward:",
+                on_click=navigate.show_filtered,
+                kwargs={"failure": group.group_id},
+            )
+        if st.toggle("Traceback and artifacts", key=f"open-{group.group_id}"):
+            _opened(group, snapshot)
+
+
+def _facts(group: FailureGroup) -> str:
+    """First and last seen, hosts, classes."""
+    hosts = sorted({row.hostname for row in group.rows if row.hostname})
+    classes = sorted({row.class_name for row in group.rows})
+    parts = [
+        f"first {words.age(group.first_seen)}",
+        f"last {words.age(group.last_seen)}",
+        f"on {_some(hosts)}" if hosts else "",
+        f"in {_some(classes)}",
+    ]
+    return " · ".join(part for part in parts if part)
+
+
+def _some(names: list[str]) -> str:
+    """The first three names and how many more."""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(escape(name, 40) for name in names[:3]) + more
+
+
+def _opened(group: FailureGroup, snapshot: Snapshot) -> None:
+    """The newest traceback, and the artifacts."""
+    newest = group.rows[0]
+    errors = [a.error for a in source.catalog().detail(newest).attempts if a.error]
+    if errors:
+        trace = terminal_text(str(errors[-1].get("traceback") or errors[-1].get("message") or ""))
+        st.caption(f"The newest, {escape(plain(newest.label))}")
+        st.code(trace[-8000:], language=None, wrap_lines=True)
+    tables.artifact_table(group.rows[:_SHOWN], snapshot, f"group-{group.group_id}")
+
+
+if __name__ == "__main__":
+    show()

@@ -1,0 +1,163 @@
+"""Storage: what takes the space, what is left over, and the commands that remove it."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+import pandas as pd
+import streamlit as st
+
+from huldra.catalog import Litter, Usage
+from huldra_dashboard import badges, session, source, tables, words
+from huldra_dashboard.markup import plain
+
+_BIGGEST = 50
+_MEASURED = "_usage"
+_NAMED = 20  # in one command
+
+
+def show() -> None:
+    """Draw the page."""
+    st.title("Storage")
+    view = source.view(session.query())
+    badges.filter_note(view)
+    if not view.rows:
+        badges.no_artifacts(view)
+        return
+    st.markdown(
+        "Sizes are found by walking the artifacts' folders, which takes a while on a slow disk. "
+        "Nothing is removed here: copy the commands."
+    )
+    label = f"Measure {words.count(len(view.rows), 'artifact')}"
+    if st.button(label, icon=":material/straighten:", type="primary"):
+        with st.spinner("Walking the folders …"):
+            st.session_state[_MEASURED] = (
+                source.catalog().usage(view.rows),
+                source.catalog().litter(),
+            )
+    measured = st.session_state.get(_MEASURED)
+    if not measured:
+        badges.empty("Not measured yet", "Press the button: the filters say what is measured.")
+        return
+    usage, litter = measured
+    _totals(usage, litter)
+    _by_class(usage)
+    _biggest(usage)
+    _unfinished(usage)
+    _litter(litter)
+
+
+def _totals(usage: Sequence[Usage], litter: Sequence[Litter]) -> None:
+    """Three numbers."""
+    with st.container(horizontal=True):
+        total = sum(one.size_bytes for one in usage)
+        st.metric("Artifacts", f"{len(usage):,}", border=True)
+        st.metric("Size", words.size(total), border=True)
+        st.metric("Files", f"{sum(one.files for one in usage):,}", border=True)
+        st.metric("Left over", words.size(sum(one.size_bytes for one in litter)), border=True)
+
+
+def _by_class(usage: Sequence[Usage]) -> None:
+    """The size of each class, as bars in a table."""
+    st.subheader("By class")
+    sizes: dict[str, int] = defaultdict(int)
+    numbers: Counter[str] = Counter()
+    for one in usage:
+        sizes[one.row.namespace] += one.size_bytes
+        numbers[one.row.namespace] += 1
+    ranked = sorted(sizes, key=lambda name: -sizes[name])
+    st.dataframe(
+        pd.DataFrame(
+            {
+                "class": [plain(name) for name in ranked],
+                "artifacts": [numbers[name] for name in ranked],
+                "size": [words.size(sizes[name]) for name in ranked],
+                "share": [100 * sizes[name] / (sum(sizes.values()) or 1) for name in ranked],
+            }
+        ),
+        hide_index=True,
+        column_config={
+            "class": st.column_config.TextColumn("Class", width="large"),
+            "artifacts": st.column_config.NumberColumn("Artifacts", format="localized"),
+            "size": "Size",
+            "share": st.column_config.ProgressColumn(
+                "Share", min_value=0, max_value=100, format="%.0f %%"
+            ),
+        },
+    )
+
+
+def _biggest(usage: Sequence[Usage]) -> None:
+    """The biggest artifacts; a click opens one."""
+    st.subheader("Biggest")
+    shown = list(usage[:_BIGGEST])
+    data = pd.DataFrame(
+        {
+            "artifact": [plain(one.row.label) for one in shown],
+            "status": [[one.row.status] for one in shown],
+            "size": [words.size(one.size_bytes) for one in shown],
+            "files": [one.files for one in shown],
+            "updated": [one.row.updated_at for one in shown],
+        }
+    )
+    config = tables.column_config(data.columns) | {
+        "size": st.column_config.TextColumn("Size"),
+        "files": st.column_config.NumberColumn("Files", format="localized"),
+    }
+    height = "content" if len(shown) <= 10 else 390
+    tables.clickable(data, [o.row.digest for o in shown], "big", config=config, height=height)
+
+
+def _unfinished(usage: Sequence[Usage]) -> None:
+    """What failed, crashed or was cancelled and still takes space, with the command."""
+    dead = [one for one in usage if one.row.status in ("failed", "crashed", "cancelled", "stale")]
+    if not dead:
+        return
+    st.subheader("Not made, but there")
+    size = words.size(sum(one.size_bytes for one in dead))
+    st.markdown(
+        f"{words.count(len(dead), 'artifact')} of {size} failed, crashed, went stale or were "
+        f"cancelled. This removes the biggest {min(len(dead), _NAMED)}:"
+    )
+    st.code(remove_command(dead[:_NAMED]), language="bash", wrap_lines=True)
+
+
+def remove_command(usage: Sequence[Usage]) -> str:
+    """The commands, one for each store, that remove these artifacts (they ask first)."""
+    by_root: dict[str, list[str]] = defaultdict(list)
+    for one in usage:
+        by_root[one.row.root].append(one.row.digest)
+    return "\n".join(
+        f"huldra --root {shlex.quote(root)} rm {' '.join(map(shlex.quote, digests))}"
+        for root, digests in by_root.items()
+    )
+
+
+def _litter(litter: Sequence[Litter]) -> None:
+    """Files and folders that no artifact needs."""
+    st.subheader("Left over")
+    if not litter:
+        st.caption("No temporary files of crashes, no half-removed folders.")
+        return
+    st.dataframe(
+        pd.DataFrame(
+            {
+                "path": [plain(one.path) for one in litter],
+                "kind": [one.kind for one in litter],
+                "size": [words.size(one.size_bytes) for one in litter],
+                "age": [words.duration(one.age_s) for one in litter],
+            }
+        ),
+        hide_index=True,
+        column_config={"path": st.column_config.TextColumn("Path", width="large")},
+    )
+    st.markdown("Nothing needs them. Look at the list before you run this:")
+    safe = [one for one in litter if one.kind in ("temporary", "trash", "empty")]
+    lines = [f"rm -r -- {shlex.quote(one.path)}" for one in safe[:_NAMED]]
+    st.code("\n".join(lines), language="bash", wrap_lines=True)
+
+
+if __name__ == "__main__":
+    show()
