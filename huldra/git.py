@@ -12,13 +12,15 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import selectors
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import subprocess
 
 MAX_PATCH_BYTES = 1_000_000
 MAX_UNTRACKED = 200
@@ -323,6 +325,8 @@ def without_credentials(url: str) -> str:
 
 def _git(repository: _Repository, *args: str, limit: int = _MAX_OUTPUT_BYTES) -> tuple[bytes, int]:
     """Run git and return what it printed, `limit` bytes at most, and how much there was."""
+    import subprocess  # here: importing huldra should not pay for what a hit never needs
+
     try:
         process = subprocess.Popen(
             ["git", *_OPTIONS, *args],
@@ -352,6 +356,8 @@ def _drain(process: subprocess.Popen[bytes], limit: int) -> list[tuple[bytes, in
 
     Raises TimeoutError. Not `communicate`, which keeps all: a diff may be larger than the memory.
     """
+    import selectors
+
     deadline = time.monotonic() + _TIMEOUT_S
     streams = [process.stdout, process.stderr]
     kept = [bytearray(), bytearray()]
@@ -375,6 +381,8 @@ def _drain(process: subprocess.Popen[bytes], limit: int) -> list[tuple[bytes, in
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Leave no process and no pipe behind."""
+    import subprocess
+
     for stream in (process.stdout, process.stderr):
         if stream is not None:
             stream.close()

@@ -5,13 +5,9 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
-import platform
 import re
-import shlex
-import socket
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
@@ -171,6 +167,9 @@ def _working_directory() -> str:
 @lru_cache(maxsize=1)
 def _environment() -> dict[str, Any]:
     """What stays the same for the life of a process, and of those that it forks."""
+    import platform  # here and below: importing huldra should not pay for what a hit never needs
+    import socket
+
     return {
         "command": command_line(sys.orig_argv),
         "python_version": platform.python_version(),
@@ -183,6 +182,8 @@ def _environment() -> dict[str, Any]:
 
 def user_name() -> str:
     """The name of the user, or their number where the system knows no name."""
+    import getpass
+
     try:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):
@@ -192,15 +193,12 @@ def user_name() -> str:
 # ---- the command, without secrets --------------------------------------------------------------
 
 _HIDDEN = "***"
-_SECRET_NAME = re.compile(
-    r"(?:^|[-_.])(?:token|secret|password|passwd|passphrase|pwd|credentials?|auth"
-    r"|(?:api|access|private|secret|account)[-_]?key)$",
-    re.IGNORECASE,
+_SECRET_NAME = (
+    r"(?i)(?:^|[-_.])(?:token|secret|password|passwd|passphrase|pwd|credentials?|auth"
+    r"|(?:api|access|private|secret|account)[-_]?key)$"
 )
 # Tokens that tell by their start what they are: of GitHub, GitLab, Hugging Face, Slack, AWS, "sk-".
-_SECRET_VALUE = re.compile(
-    r"\b(?:gh[pousr]_|github_pat_|glpat-|hf_|xox[abp]-|AKIA|sk-)[A-Za-z0-9_\-]{12,}"
-)
+_SECRET_VALUE = r"\b(?:gh[pousr]_|github_pat_|glpat-|hf_|xox[abp]-|AKIA|sk-)[A-Za-z0-9_\-]{12,}"
 
 
 def command_line(arguments: Sequence[str]) -> str:
@@ -210,6 +208,8 @@ def command_line(arguments: Sequence[str]) -> str:
     in URLs, and values that look like the tokens of well-known services. A secret under another
     name is not known as one.
     """
+    import shlex
+
     shown = []
     hides_next = False
     for argument in arguments:
@@ -221,14 +221,16 @@ def command_line(arguments: Sequence[str]) -> str:
 
 def _without_secret(argument: str) -> str:
     name, equals, _ = argument.partition("=")
-    if equals and _SECRET_NAME.search(name):
+    if equals and re.search(_SECRET_NAME, name):
         return f"{name}={_HIDDEN}"
-    return _SECRET_VALUE.sub(_HIDDEN, without_credentials(argument))
+    return re.sub(_SECRET_VALUE, _HIDDEN, without_credentials(argument))
 
 
 def _takes_secret(argument: str) -> bool:
     """Whether the next argument is the value of this one."""
-    return argument.startswith("-") and "=" not in argument and bool(_SECRET_NAME.search(argument))
+    return (
+        argument.startswith("-") and "=" not in argument and bool(re.search(_SECRET_NAME, argument))
+    )
 
 
 # ---- reading -----------------------------------------------------------------------------------
