@@ -66,14 +66,17 @@ class FieldPlan:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Record:
-    """How objects of class `cls` are written: by the fields' names, in order of declaration."""
+    """How objects of class `cls` are written: by the fields' names, in order of declaration.
+
+    `is_transparent` says that the constructor, given the fields, gives an equal object.
+    """
 
     tag: str
     cls: type
     name: str
     fields: tuple[FieldPlan, ...]
     rebuild: Callable[[type, dict[str, Any]], Any]
-    constructor: str = ""  # what stands between the class and the arguments in Python
+    is_transparent: bool = True
 
 
 Kind = Leaf | Record
@@ -187,8 +190,8 @@ def _dataclass_record(cls: type) -> Record:
         # What the class makes itself and does not compare is a cache.
         if spec.init or spec.compare
     )
-    simple = all(spec.init for spec in specs) and not hasattr(cls, "__post_init__")
-    return Record("dataclass", cls, import_name(cls), plans, _fill_dataclass, "" if simple else "!")
+    transparent = all(spec.init for spec in specs) and not hasattr(cls, "__post_init__")
+    return Record("dataclass", cls, import_name(cls), plans, _fill_dataclass, transparent)
 
 
 def _fill_dataclass(cls: type, values: dict[str, Any]) -> Any:
@@ -242,7 +245,9 @@ def _pydantic_record(cls: type) -> Record | None:
     ]
     if cls.model_config.get("extra") == "allow":  # type: ignore[attr-defined]  # a pydantic model
         plans.append(FieldPlan(name=_EXTRA, key=_EXTRA, is_required=False))
-    return Record("pydantic", cls, import_name(cls), tuple(plans), _fill_pydantic, "!")
+    return Record(
+        "pydantic", cls, import_name(cls), tuple(plans), _fill_pydantic, is_transparent=False
+    )
 
 
 def _fill_pydantic(cls: type, values: dict[str, Any]) -> Any:
@@ -368,6 +373,8 @@ def _zone_source(zone: Any, render: Render) -> str:
     payload = _zone_payload(zone)
     if payload[0] == "zone":
         return f"{render(type(zone))}({payload[1]!r})"
+    if payload[1:] == [[0, 0, 0]]:
+        return f"{render(type(zone))}.utc"
     offset = f"{render(find('datetime:timedelta'))}({', '.join(map(str, payload[1]))})"
     return f"{render(type(zone))}({', '.join([offset, *map(repr, payload[2:])])})"
 
@@ -524,12 +531,12 @@ _STANDARD: dict[str, Leaf] = {
         _base64,
     ),
     "builtins:range": _simple_leaf("range", "builtins:range", _parts_of("start", "stop", "step")),
-    "builtins:ellipsis": Leaf("ellipsis", lambda _: None, lambda _: ..., lambda _v, _r: "..."),
+    "types:EllipsisType": Leaf("ellipsis", lambda _: None, lambda _: ..., lambda _v, _r: "..."),
     "decimal:Decimal": Leaf(
         "decimal",
         _decimal_text,
         _make("decimal:Decimal"),
-        lambda v, render: f"{render(type(v))}({_decimal_text(v)!r})",
+        _from_text,
     ),
     "fractions:Fraction": _simple_leaf(
         "fraction", "fractions:Fraction", _parts_of("numerator", "denominator")
@@ -585,10 +592,6 @@ _TYPING_ALIASES = frozenset(
     {"_GenericAlias", "_UnionGenericAlias", "_LiteralGenericAlias", "_CallableGenericAlias"}
     | {"_AnnotatedAlias", "Union"}
 )
-_ALIASES_BY_NAME = {"function": "types:FunctionType"} | {
-    "builtin_function_or_method": "types:BuiltinFunctionType",
-    "mappingproxy": "types:MappingProxyType",
-}
 
 
 def _standard_leaf(cls: type) -> Leaf | None:
@@ -600,8 +603,6 @@ def _standard_leaf(cls: type) -> Leaf | None:
         return Leaf("type", _special_name, find, lambda v, render: render(v), _special_name)
     if cls.__module__ == "collections.abc" and cls.__name__ == "_CallableGenericAlias":
         return _ALIAS_LEAF
-    if cls.__module__ == "builtins" and cls.__name__ in _ALIASES_BY_NAME:
-        return _STANDARD[_ALIASES_BY_NAME[cls.__name__]]
     try:
         return _STANDARD.get(import_name(cls))
     except Refused:
@@ -612,6 +613,7 @@ def _standard_leaf(cls: type) -> Leaf | None:
 
 _NUMPY_PLAIN = "biufcUS"
 _NUMPY_TIMES = "mM"
+_TIME_CODES = ("<m", "<M")
 
 
 def _numpy_leaf(cls: type) -> Leaf | None:
@@ -640,14 +642,14 @@ def _plain_scalar(value: Any) -> Any:
 
 def _rebuild_scalar(payload: list[Any]) -> Any:
     name, item = payload
-    if name[1:2] in _NUMPY_TIMES:
+    if name[:2] in _TIME_CODES:
         return find("numpy:array")(item, dtype="int64").view(name)[()]
     return find("numpy:dtype")(name).type(item)
 
 
 def _scalar_source(value: Any, render: Render) -> str:
     name, item = _scalar_payload(value)
-    if name[1:2] in _NUMPY_TIMES:
+    if name[:2] in _TIME_CODES:
         return f"{render(find('numpy:array'))}({item}, dtype='int64').view({name!r})[()]"
     return f"{render(find('numpy:dtype'))}({name!r}).type({render(item)})"
 

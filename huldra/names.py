@@ -38,6 +38,8 @@ def import_name(thing: Any) -> str:
     for candidate in _public_modules(module):
         if _resolve_loaded(candidate, qualname) is thing:
             return f"{candidate}:{qualname}"
+    if module == "builtins":
+        return _hidden_builtin(thing, qualname)
     found = _resolve_loaded(module, qualname)
     if found is thing or (found is None and _is_initialising(module)):
         return f"{module}:{qualname}"
@@ -57,8 +59,6 @@ def _written_name(thing: Any) -> tuple[str, str]:
 def _public_modules(module: str) -> list[str]:
     # Versions of Python move classes of the standard library between private modules
     # (pathlib.Path is pathlib._local.Path in 3.13): the public name is the stable one.
-    if module == "builtins":
-        return ["builtins", "types"]
     parts = module.split(".")
     if parts[0].lstrip("_") not in sys.stdlib_module_names:
         return []
@@ -68,6 +68,14 @@ def _public_modules(module: str) -> list[str]:
             break
         public.append(part)
     return [".".join(public) if public else parts[0].lstrip("_")]
+
+
+def _hidden_builtin(thing: Any, qualname: str) -> str:
+    # NoneType, mappingproxy and their like have a name in `types` alone.
+    for name, value in sorted(vars(types).items()):
+        if value is thing:
+            return f"types:{name}"
+    raise Refused(f"builtins.{qualname} has no name to import it by")
 
 
 def _resolve_loaded(module: str, qualname: str) -> Any:

@@ -453,12 +453,11 @@ class _Source:
                 return self._refer(kind.reduce(value))
             return kind.source(value, self._render)
         cls = self._refer(kind.name)
-        if kind.constructor:
-            fields = {plan.name: plan.read(value) for plan in kind.fields}
+        fields = {plan.name: plan.read(value) for plan in kind.fields}
+        if not (kind.is_transparent or _is_rebuilt_by_constructor(kind, fields, value)):
             rebuild = self._refer(import_name(kinds.rebuild_record))
             return f"{rebuild}({cls}, {self._render(fields)})"
-        parts = (f"{plan.name}={self._render(plan.read(value))}" for plan in kind.fields)
-        return f"{cls}({', '.join(parts)})"
+        return f"{cls}({', '.join(f'{k}={self._render(v)}' for k, v in fields.items())})"
 
     def _refer(self, name: str) -> str:
         """A Python name for `module:qualname`, bound in the namespace."""
@@ -466,7 +465,7 @@ class _Source:
         head, _, rest = qualname.partition(".")
         if module == "builtins":
             return qualname
-        if module.partition(".")[0] in sys.stdlib_module_names:
+        if module.partition(".")[0] in _BY_MODULE:
             top = module.partition(".")[0]
             find(name)
             self.names[top] = sys.modules[top]
@@ -474,13 +473,22 @@ class _Source:
         target = getattr(sys.modules.get(module), head, None)
         if target is None:
             target = find(f"{module}:{head}")
-        taken = self.names.get(head, target) is not target or head in sys.stdlib_module_names
+        taken = self.names.get(head, target) is not target or head in _BY_MODULE
         if taken or head in _RESERVED:
             head = f"{module.replace('.', '_')}_{head}"
         self.names[head] = target
         return f"{head}.{rest}" if rest else head
 
 
+def _is_rebuilt_by_constructor(kind: kinds.Record, fields: dict[str, Any], value: Any) -> bool:
+    try:
+        return encoding_of(kind.cls(**fields)) == encoding_of(value)
+    except Exception:  # noqa: BLE001  # the user's constructor may raise anything: then it is no
+        return False
+
+
+# These stand in Python with their modules: `pathlib.Path`, `numpy.dtype`.
+_BY_MODULE = sys.stdlib_module_names | {"numpy"}
 _RESERVED = frozenset({"float", "int", "set", "frozenset", "complex", "bytearray", "range", "list"})
 _RESERVED |= {"dict", "tuple", "str", "bool", "bytes"}
 
