@@ -26,7 +26,7 @@ from huldra_local.slots import Need, Totals
 
 logger = logging.getLogger("huldra.local")
 
-RUN_NODE = "huldra.worker:run_node"
+RUN_NODE = "huldra_local.serve:run_node"
 _NO_REQUEST = Resources()
 
 

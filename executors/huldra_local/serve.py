@@ -90,6 +90,13 @@ class Worker:
             time.sleep(_ORPHAN_LOOK_S)
 
 
+def run_node(payload: str) -> None:
+    """Run one node through the core; this process is there for nothing else meanwhile."""
+    from huldra.worker import run_node as run
+
+    run(payload, owns_process=True)
+
+
 def _outcome(run: Runner, message: dict[str, Any]) -> dict[str, Any]:
     """Run one payload; whatever it raises is an answer, so that the worker goes on."""
     try:
