@@ -26,6 +26,7 @@ Progress = Callable[[int, int], None]  # artifacts looked at, artifacts there ar
 _LOG = f"{PRIVATE}/huldra.log"
 _PATCH = f"{PRIVATE}/git.patch"
 _CHUNK = 500
+_FIRST_CHUNK = 32  # enough to tell a cold disk by
 _COLD_S = 0.001  # an artifact that takes longer to read comes from a disk or a network
 _COLD_THREADS = 16
 _MAX_METRICS = 2000
@@ -252,7 +253,7 @@ def _look_at_all(known: list[Known], now: Now, on_progress: Progress | None) -> 
     read = done = 0
     while done < len(known):
         began = time.perf_counter()
-        chunk = known[done : done + _CHUNK]
+        chunk = known[done : done + (_CHUNK if done else _FIRST_CHUNK)]
         read_here = sum(look(one, now) for one in chunk)
         read += read_here
         done += len(chunk)

@@ -145,11 +145,11 @@ def _add_records(found: _Found, records: Iterable[Mapping[str, Any]]) -> None:
         numbers = {n: float(v) for n, v in _leaves(record, "", 0) if not isinstance(v, list)}
         step = next((numbers[c] for c in STEP_COLUMNS if c in numbers), float(index))
         for name, value in numbers.items():
-            if name not in found.values and len(found.values) >= MAX_NAMES:
+            is_full = len(found.values) >= MAX_NAMES and name not in found.values
+            if name in STEP_COLUMNS or is_full:
                 continue
             found.values[name] = value
-            if name not in STEP_COLUMNS:
-                found.series.setdefault(name, []).append((step, value))
+            found.series.setdefault(name, []).append((step, value))
 
 
 def _from_csv(data: bytes) -> _Found:

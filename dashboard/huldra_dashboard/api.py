@@ -1,0 +1,430 @@
+"""The JSON API: the catalog over HTTP, read-only, beside the pages or alone.
+
+Every answer below `/api` is JSON: 404 for what is not there, 422 for a question that is not
+understood, 405 for another method than GET, 403 for a Host that this server is not known by.
+Times are ISO 8601 in UTC. NaN and infinities, which JSON has no numbers for, are the texts `"NaN"`,
+`"Infinity"` and `"-Infinity"`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import fields, is_dataclass
+from datetime import datetime
+from importlib import metadata
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from huldra.catalog import Catalog, Query, Relation, Row, Snapshot
+from huldra.catalog.filters import parse_filter
+from huldra.errors import HuldraQueryError
+
+MAX_LIMIT = 1000
+MAX_LINES = 10_000
+MAX_LOG_BYTES = 4 << 20
+LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
+
+CatalogSource = Callable[[], Catalog]
+HostSource = Callable[[], Collection[str]]
+Handler = Callable[[Request, Catalog], Any]
+
+_FILTERS = frozenset(
+    {
+        *("result_status", "attempt_status", "namespace", "backend", "hostname", "user", "root"),
+        *("started_after", "started_before", "updated_after", "updated_before"),
+        *("config_filter", "text", "failure_group"),
+    }
+)
+_WINDOW = frozenset({"limit", "offset", "sort"})
+_ZONE_AFTER_SPACE = re.compile(r" (?=\d\d:?\d\d$)")
+_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+
+
+class JSONAnswer(Response):
+    """A JSON body that any parser takes."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        """Encode `content` (dataclasses, times and all)."""
+        text = json.dumps(plain(content), ensure_ascii=False, allow_nan=False)
+        return text.encode("utf-8", "replace")
+
+
+def plain(value: Any) -> Any:
+    """The value in the types that JSON has."""
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else _name_of(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item) for item in value]
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    return str(value)
+
+
+def _name_of(value: float) -> str:
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+# -------------------------------------------------------------------- routes
+
+
+def routes(
+    catalog: CatalogSource | None = None, allowed_hosts: HostSource | None = None
+) -> list[BaseRoute]:
+    """The routes below `/api`, the catch-all for unknown ones last.
+
+    `catalog` and `allowed_hosts` are asked at each request; by default they are those of the
+    pages. An empty `allowed_hosts` accepts any, as Streamlit does.
+    """
+    catalog = catalog or _catalog_of_the_pages
+    hosts = allowed_hosts or _hosts_of_the_pages
+    handlers: dict[str, Handler] = {
+        "/api/health": _health,
+        "/api/experiments": _experiments,
+        "/api/experiments/{namespace:path}/{digest}/relationships": _relationships,
+        "/api/experiments/{namespace:path}/{digest}/logs": _logs,
+        "/api/experiments/{namespace:path}/{digest}": _experiment,
+        "/api/stats": _stats,
+        "/api/dag": _dag,
+        "/api/failures": _failures,
+        "/api/sweeps": _sweeps,
+        "/api/{rest:path}": _unknown,
+        "/api": _unknown,
+    }
+    return [
+        Route(path, _answering(handler, catalog, hosts), methods=_METHODS)
+        for path, handler in handlers.items()
+    ]
+
+
+def _catalog_of_the_pages() -> Catalog:
+    from huldra_dashboard import source  # here: the API alone is told its catalog
+
+    return source.catalog()
+
+
+def _hosts_of_the_pages() -> Collection[str]:
+    # Streamlit looks at the Host of WebSockets only; without this a foreign page that rebinds its
+    # name to this machine could read every answer.
+    from streamlit import config  # here: the API alone runs without Streamlit
+
+    hosts: list[str] = config.get_option("server.allowedHosts") or []
+    return hosts
+
+
+def _answering(
+    handler: Handler, catalog: CatalogSource, hosts: HostSource
+) -> Callable[[Request], Response]:
+    """An endpoint; not a coroutine, so that it runs in a thread and blocks no other request."""
+
+    def endpoint(request: Request) -> Response:
+        if not is_allowed(request.headers.get("host", ""), hosts()):
+            return _problem(403, "this server is not known by that Host; see --allow-host")
+        if request.method not in ("GET", "HEAD"):
+            return _problem(405, f"{request.method} is not offered: the API only reads", "GET")
+        try:
+            return JSONAnswer(handler(request, catalog()))
+        except HuldraQueryError as error:
+            return _problem(422, str(error), field=getattr(error, "field", None))
+        except LookupError as error:
+            return _problem(404, str(error.args[0]) if error.args else "not found")
+
+    return endpoint
+
+
+def _problem(
+    status: int, message: str, allow: str | None = None, field: str | None = None
+) -> JSONAnswer:
+    body: dict[str, Any] = {"error": message}
+    if field is not None:
+        body["field"] = field
+    return JSONAnswer(body, status, {"Allow": allow} if allow else None)
+
+
+def is_allowed(host: str, allowed: Collection[str]) -> bool:
+    """Whether a Host header names one of `allowed` (ports ignored, `*.name` and `*` as usual)."""
+    if not allowed or "*" in allowed:
+        return True
+    name = re.sub(r":\d*$", "", host.strip().lower()).strip("[]")
+    return any(
+        name == one.lower() or (one.startswith("*.") and name.endswith(one[1:].lower()))
+        for one in allowed
+    )
+
+
+# -------------------------------------------------------------------- handlers
+
+
+def _unknown(request: Request, _catalog: Catalog) -> Any:
+    raise LookupError(f"there is no {request.url.path}")
+
+
+def _health(request: Request, catalog: Catalog) -> Any:
+    _check_names(request, frozenset())
+    snapshot = catalog.snapshot()
+    return {
+        "status": "ok",
+        "version": _version(),
+        "roots": catalog.roots,
+        "artifacts": len(snapshot.rows),
+        "unreadable": snapshot.stats().unreadable,
+        "taken_at": snapshot.taken_at,
+        "scan_s": round(snapshot.took_s, 4),
+    }
+
+
+def _version() -> str:
+    try:
+        return metadata.version("huldra")
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def _experiments(request: Request, catalog: Catalog) -> Any:
+    _check_names(request, _FILTERS | _WINDOW)
+    query = query_of(request)
+    page = catalog.snapshot().query(query)
+    return {
+        "experiments": [experiment(row) for row in page.rows],
+        "total": page.total,
+        "limit": page.limit,
+        "offset": page.offset,
+    }
+
+
+def _experiment(request: Request, catalog: Catalog) -> Any:
+    _check_names(request, frozenset())
+    detail = catalog.detail(_row(request, catalog.snapshot()))
+    return {
+        **experiment(detail.row),
+        "config": detail.row.config,
+        "python_def": detail.python_def,
+        "metadata": detail.metadata,
+        "state": detail.state,
+        "attempts": [{**plain(one), "duration_s": one.duration_s} for one in detail.attempts],
+        "log_size": detail.log_size,
+        "git_patch_size": detail.git_patch_size,
+        "problems": detail.problems,
+    }
+
+
+def _relationships(request: Request, catalog: Catalog) -> Any:
+    _check_names(request, frozenset())
+    snapshot = catalog.snapshot()
+    found = snapshot.relationships(_row(request, snapshot))
+    return {
+        "key": found.row.key,
+        "dependencies": [_relation(one) for one in found.dependencies],
+        "dependents": [_relation(one) for one in found.dependents],
+    }
+
+
+def _relation(relation: Relation) -> dict[str, Any]:
+    namespace, _, digest = relation.key.rpartition("/")
+    row = relation.row
+    return {
+        "field": relation.field,
+        "namespace": namespace,
+        "huldra_hash": digest,
+        "result_status": row.result_status if row else "absent",
+        "attempt_status": (row.attempt_status or None) if row else None,
+    }
+
+
+def _logs(request: Request, catalog: Catalog) -> Any:
+    _check_names(request, frozenset({"lines", "offset"}))
+    row = _row(request, catalog.snapshot())
+    if "offset" in request.query_params:
+        offset = _number(request, "offset", 0, 0, 1 << 62)
+        text, after = catalog.log_from(row, offset, max_bytes=MAX_LOG_BYTES)
+    else:
+        lines = _number(request, "lines", 500, 1, MAX_LINES)
+        text, after = catalog.log_from(row, -MAX_LOG_BYTES, max_bytes=MAX_LOG_BYTES)
+        text = "".join(text.splitlines(keepends=True)[-lines:])
+    return {"key": row.key, "log": text, "next_offset": after}
+
+
+def _stats(request: Request, catalog: Catalog) -> Any:
+    _check_names(request, _FILTERS)
+    snapshot = catalog.snapshot()
+    return snapshot.stats(_filtered(request, snapshot))
+
+
+def _dag(request: Request, catalog: Catalog) -> Any:
+    _check_names(request, _FILTERS)
+    snapshot = catalog.snapshot()
+    graph = snapshot.class_graph(_filtered(request, snapshot))
+    return {
+        "nodes": [
+            {"id": node.namespace, "total": node.total, "counts": node.counts}
+            for node in graph.nodes
+        ],
+        "edges": [
+            {
+                "source": edge.dependency,
+                "target": edge.dependent,
+                "fields": edge.fields,
+                "count": edge.count,
+            }
+            for edge in graph.edges
+        ],
+    }
+
+
+def _failures(request: Request, catalog: Catalog) -> Any:
+    _check_names(request, _FILTERS)
+    snapshot = catalog.snapshot()
+    groups = snapshot.failures(_filtered(request, snapshot))
+    return {"groups": [{**plain(g), "rows": [row.key for row in g.rows]} for g in groups]}
+
+
+def _sweeps(request: Request, catalog: Catalog) -> Any:
+    _check_names(request, frozenset())
+    return {
+        "sweeps": [
+            {
+                "run_id": sweep.run_id,
+                "name": sweep.name,
+                "module": sweep.module,
+                "engine": sweep.engine,
+                "created_at": sweep.created_at,
+                "total": sweep.total,
+                "done": sweep.done,
+                "counts": sweep.counts,
+                "eta_s": sweep.eta_s,
+                "problem": sweep.problem or None,
+            }
+            for sweep in catalog.sweeps()
+        ]
+    }
+
+
+def experiment(row: Row) -> dict[str, Any]:
+    """A row as the API shows it; what the store does not say is null."""
+    return {
+        "namespace": row.namespace,
+        "huldra_hash": row.digest,
+        "class_name": row.class_name,
+        "result_status": row.result_status,
+        "attempt_status": row.attempt_status or None,
+        "attempt_number": row.attempt_number or None,
+        "stale_reason": row.stale_reason or None,
+        "backend": row.backend or None,
+        "hostname": row.hostname or None,
+        "user": row.user or None,
+        "pid": row.pid or None,
+        "job_id": row.job_id or None,
+        "run_id": row.run_id or None,
+        "queued_at": row.queued_at,
+        "started_at": row.started_at,
+        "ended_at": row.ended_at,
+        "updated_at": row.updated_at,
+        "heartbeat_at": row.heartbeat_at,
+        "duration_s": row.duration_s,
+        "error_type": row.error_type or None,
+        "error_message": row.error_message or None,
+        "failed_key": row.failed_key or None,
+        "directory": row.directory,
+        "version_controlled": row.version_controlled,
+        "problem": row.problem or None,
+    }
+
+
+# -------------------------------------------------------------------- questions
+
+
+def _row(request: Request, snapshot: Snapshot) -> Row:
+    # The path is only ever looked up: it is never joined to a directory.
+    key = f"{request.path_params['namespace']}/{request.path_params['digest']}"
+    row = snapshot.get(key)
+    if row is None:
+        raise LookupError(f"there is no experiment {key}")
+    return row
+
+
+def _check_names(request: Request, allowed: frozenset[str]) -> None:
+    for name in request.query_params:
+        if name not in allowed:
+            known = ", ".join(sorted(allowed)) or "none"
+            raise _refusal(name, "", f"there is no parameter {name!r}; known here: {known}")
+
+
+def _refusal(field: str, value: str, message: str) -> HuldraQueryError:
+    return HuldraQueryError(message, field=field, value=value)
+
+
+def _filtered(request: Request, snapshot: Snapshot) -> tuple[Row, ...] | None:
+    return snapshot.matching(query_of(request)) if request.query_params else None
+
+
+def query_of(request: Request) -> Query:
+    """The catalog's query of a request.
+
+    Raises:
+        HuldraQueryError: a parameter has a value that is not allowed.
+    """
+    parameters = request.query_params
+
+    def choice(name: str) -> tuple[str, ...]:
+        return tuple(value for value in parameters.getlist(name) if value)
+
+    return Query(
+        result_status=choice("result_status"),
+        attempt_status=choice("attempt_status"),
+        namespace=choice("namespace"),
+        backend=choice("backend"),
+        hostname=choice("hostname"),
+        user=choice("user"),
+        root=choice("root"),
+        started_after=_time(request, "started_after"),
+        started_before=_time(request, "started_before"),
+        updated_after=_time(request, "updated_after"),
+        updated_before=_time(request, "updated_before"),
+        config=_config(parameters.getlist("config_filter")),
+        text=parameters.get("text", ""),
+        failure_group=parameters.get("failure_group", ""),
+        sort=parameters.get("sort", "") or "-updated_at",
+        offset=_number(request, "offset", 0, 0, 1 << 62),
+        limit=_number(request, "limit", 100, 1, MAX_LIMIT),
+    )
+
+
+def _config(filters: list[str]) -> str:
+    """All filters at once; each must be whole by itself."""
+    filled = [text for text in filters if text.strip()]
+    for text in filled:
+        parse_filter(text)
+    return filled[0] if len(filled) == 1 else " and ".join(f"({text})" for text in filled)
+
+
+def _time(request: Request, name: str) -> datetime | None:
+    text = request.query_params.get(name, "").strip()
+    if not text:
+        return None
+    try:
+        # A plus sign that was not escaped arrives as a space.
+        return datetime.fromisoformat(_ZONE_AFTER_SPACE.sub("+", text))
+    except ValueError as error:
+        raise _refusal(name, text, f"{name} {text!r} is no ISO 8601 time") from error
+
+
+def _number(request: Request, name: str, default: int, least: int, most: int) -> int:
+    text = request.query_params.get(name, "").strip()
+    if not text:
+        return default
+    if not re.fullmatch(r"-?[0-9]{1,18}", text) or not least <= int(text) <= most:
+        raise _refusal(name, text, f"{name} {text!r} is no number from {least} to {most}")
+    return int(text)
