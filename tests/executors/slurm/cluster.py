@@ -22,6 +22,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 NODES = ("n1", "n2")
 NODE_CPUS = 4
@@ -51,7 +52,7 @@ class Cluster:
     `short` allows five minutes at most. A preempted job is requeued seconds later.
     """
 
-    def __init__(self, options: Options = Options()) -> None:  # noqa: B008  # Options is frozen
+    def __init__(self, options: Options = Options()) -> None:
         self.options = options
         self.directory = Path(tempfile.mkdtemp(prefix="huldra-slurm-"))
         self.name = f"t{uuid.uuid4().hex[:8]}"
@@ -59,7 +60,7 @@ class Cluster:
         self.ports = dict(zip(("ctld", "dbd", "mysql", *NODES), _free_ports(5), strict=True))
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
-    def __enter__(self) -> Cluster:
+    def __enter__(self) -> Self:
         try:
             self.start()
         except BaseException:
@@ -177,8 +178,10 @@ class Cluster:
     def _start_accounting(self) -> None:
         data = self.directory / "mysql"
         subprocess.run(
-            ["mariadb-install-db", "--no-defaults", "--user=root", f"--datadir={data}"]
-            + ["--auth-root-authentication-method=normal", "--skip-test-db"],
+            [
+                *("mariadb-install-db", "--no-defaults", "--user=root", f"--datadir={data}"),
+                *("--auth-root-authentication-method=normal", "--skip-test-db"),
+            ],
             check=True,
             capture_output=True,
             timeout=120,

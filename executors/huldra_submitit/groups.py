@@ -1,0 +1,163 @@
+"""How a graph becomes few job arrays: pure, no Slurm here.
+
+Nodes of one array share their parameters and one dependency text. Nodes that also wait for the
+same others go together; where a level of the graph has too many different sets of others, the
+level goes as one array behind a barrier (everything that any of its nodes waits for). So the
+number of arrays grows with the graph's depth and its kinds of nodes, not with its size.
+
+An array waits for the *end* of what is before it, well or badly (`afterany`): a worker looks at
+its dependencies' artifacts itself, so a failed element takes no innocent node along.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from huldra.executor import Task, TaskGraph
+
+# Up to so many different sets of dependencies among equal nodes of a level stay apart, to start
+# as early as they can; more become one array behind a barrier.
+MAX_SPLIT = 4
+# A longer list of single elements is written as the whole array: Slurm keeps the text per job.
+MAX_ELEMENTS = 16
+
+
+@dataclass(frozen=True)
+class Before:
+    """What a group waits for in an earlier group: some elements, or (None) all of it."""
+
+    group: int
+    elements: tuple[int, ...] | None
+
+
+@dataclass(frozen=True)
+class Group:
+    """The nodes of one `sbatch`, in the order of their array indices.
+
+    `outside` are job ids of other drivers that must end first.
+    """
+
+    keys: tuple[str, ...]
+    fingerprint: str
+    before: tuple[Before, ...]
+    outside: tuple[str, ...]
+
+    @property
+    def is_array(self) -> bool:
+        """Whether it is submitted as an array; one node is a plain job."""
+        return len(self.keys) > 1
+
+    def digest(self) -> str:
+        """Name this group's nodes in eight characters."""
+        return hashlib.blake2s("\n".join(self.keys).encode(), digest_size=4).hexdigest()
+
+
+def group(
+    graph: TaskGraph, fingerprints: Mapping[str, str], max_array_size: int, engine: str
+) -> list[Group]:
+    """Cut a graph into arrays, in an order in which each follows all that it waits for."""
+    groups: list[Group] = []
+    place: dict[str, tuple[int, int]] = {}
+    for level in _levels(graph):
+        for keys in _arrays_of(level, graph, fingerprints, max_array_size):
+            made = _group(keys, graph, fingerprints[keys[0]], place, groups, engine)
+            place |= {key: (len(groups), index) for index, key in enumerate(keys)}
+            groups.append(made)
+    return groups
+
+
+def _levels(graph: TaskGraph) -> list[list[str]]:
+    depth: dict[str, int] = {}
+    levels: list[list[str]] = []
+    for key, task in graph.tasks.items():
+        depth[key] = max((depth[before] + 1 for before in task.after), default=0)
+        if depth[key] == len(levels):
+            levels.append([])
+        levels[depth[key]].append(key)
+    return levels
+
+
+def _arrays_of(
+    level: Sequence[str], graph: TaskGraph, fingerprints: Mapping[str, str], max_array_size: int
+) -> list[list[str]]:
+    arrays: list[list[str]] = []
+    for equal in _by(level, lambda key: fingerprints[key]):
+        apart = _by(equal, lambda key: _waits_for(graph.tasks[key]))
+        arrays += apart if len(apart) <= MAX_SPLIT else [equal]
+    size = max(1, max_array_size)
+    return [keys[at : at + size] for keys in arrays for at in range(0, len(keys), size)]
+
+
+def _waits_for(task: Task) -> object:
+    return frozenset(task.after), frozenset(ref.job_id for ref in task.after_jobs)
+
+
+def _by(keys: Iterable[str], feature: Callable[[str], object]) -> list[list[str]]:
+    found: dict[object, list[str]] = {}
+    for key in keys:
+        found.setdefault(feature(key), []).append(key)
+    return list(found.values())
+
+
+def _group(
+    keys: Sequence[str],
+    graph: TaskGraph,
+    fingerprint: str,
+    place: Mapping[str, tuple[int, int]],
+    groups: Sequence[Group],
+    engine: str,
+) -> Group:
+    elements: dict[int, set[int]] = {}
+    outside: dict[str, None] = {}
+    for key in keys:
+        for before in graph.tasks[key].after:
+            at, index = place[before]
+            elements.setdefault(at, set()).add(index)
+        for ref in graph.tasks[key].after_jobs:
+            if ref.engine == engine and ref.job_id:
+                outside[ref.job_id] = None
+    befores = [Before(at, _some(found, len(groups[at].keys))) for at, found in elements.items()]
+    return Group(tuple(keys), fingerprint, tuple(befores), tuple(outside))
+
+
+def _some(elements: set[int], size: int) -> tuple[int, ...] | None:
+    if len(elements) == size or len(elements) > MAX_ELEMENTS:
+        return None
+    return tuple(sorted(elements))
+
+
+def dependency_text(group: Group, groups: Sequence[Group], job_ids: Sequence[str]) -> str:
+    """Write what a group waits for; `job_ids` are the ids of the groups before it.
+
+    Ids from outside that are many are written per array, not per element.
+    """
+    ids: list[str] = []
+    for before in group.before:
+        main = job_ids[before.group]
+        if before.elements is None or not groups[before.group].is_array:
+            ids.append(main)
+        else:
+            ids += [f"{main}_{index}" for index in before.elements]
+    outside = list(group.outside)
+    if len(outside) > MAX_ELEMENTS:
+        outside = list(dict.fromkeys(each.partition("_")[0] for each in outside))
+    ids += outside
+    return f"afterany:{':'.join(ids)}" if ids else ""
+
+
+def job_name(base: str, run_id: str, group: Group) -> str:
+    """The name by which a job is found whose id was never recorded; unique for each group.
+
+    `base` is what the user calls these jobs; characters that are not safe in a shell, a file
+    name or squeue's lists become dashes.
+    """
+    safe = re.sub(r"[^A-Za-z0-9_.]+", "-", base).strip("-")[:60] or "huldra"
+    return f"{safe}-{run_id}-{group.digest()}"
+
+
+def class_name(key: str) -> str:
+    """The class in a node's key, without its module."""
+    return key.rpartition("/")[0].rpartition("/")[2]

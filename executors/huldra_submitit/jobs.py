@@ -1,0 +1,144 @@
+"""Jobs that Slurm has, from any process: status, waiting, cancelling, logs, finding by name."""
+
+from __future__ import annotations
+
+import glob
+import os
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from huldra.errors import HuldraExecutorError
+from huldra.executor import JobRef, JobStatus
+from huldra.settings import HULDRA_CONFIG
+from huldra_submitit.commands import in_chunks
+from huldra_submitit.node import restarts
+from huldra_submitit.queue import Queue
+from huldra_submitit.site import site_of, user_name
+
+_FIRST_PAUSE_S = 0.5
+_ALREADY_OVER = ("invalid job id", "already completing or completed", "job/step already")
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """The jobs of one cluster, as one view of its queue shows them."""
+
+    queue: Queue
+
+    def status(self, refs: Collection[JobRef]) -> dict[JobRef, JobStatus]:
+        """What Slurm says of each: one query for all that have an id."""
+        ids = {ref: self._id_of(ref) for ref in refs}
+        known = self.queue.status([job_id for job_id in ids.values() if job_id])
+        return {ref: self._judge(ref, ids[ref], known) for ref in refs}
+
+    def _id_of(self, ref: JobRef) -> str | None:
+        """The id; empty when Slurm has no job of that name, None when it cannot be known."""
+        if ref.job_id:
+            return ref.job_id
+        hint = hint_of(ref)
+        found = self.queue.find(str(hint.get("name")), hint.get("since"))
+        return found if found is None else _element(found, hint)
+
+    def _judge(self, ref: JobRef, job_id: str | None, known: Mapping[str, JobStatus]) -> JobStatus:
+        if job_id is None or is_own_predecessor(ref):
+            return JobStatus.UNKNOWN
+        status = known[job_id] if job_id else JobStatus.LOST
+        if status is JobStatus.LOST and not self._may_judge(ref):
+            return JobStatus.UNKNOWN
+        return status
+
+    def _may_judge(self, ref: JobRef) -> bool:
+        """Whether "there is no such job" can be said of this ref from here.
+
+        Not when it was sent to another cluster, or by a user whose jobs may be hidden from us.
+        """
+        facts = hint_of(ref) if not ref.job_id else ref.meta
+        user, cluster = facts.get("user"), facts.get("cluster")
+        if user and user != user_name() and os.geteuid() != 0:
+            return False
+        here = site_of(self.queue.slurm).cluster
+        return not cluster or not here or cluster == here
+
+    def find(self, ref: JobRef) -> JobRef | None:
+        """The same ref with its id."""
+        job_id = self._id_of(ref)
+        if not job_id:
+            return None
+        meta = {k: v for k, v in hint_of(ref).items() if k not in ("index", "since")}
+        return JobRef(ref.engine, job_id, {**meta, **_without_hint(ref.meta)})
+
+    def wait(self, refs: Collection[JobRef], timeout_s: float) -> set[JobRef]:
+        """Those that are over, as soon as one is; the empty set at the timeout."""
+        deadline = time.monotonic() + timeout_s
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            over = {ref for ref, status in self.status(refs).items() if status.is_over}
+            left_s = deadline - time.monotonic()
+            if over or left_s <= 0 or not refs:
+                return over
+            time.sleep(min(pause_s, left_s))
+            pause_s = min(pause_s * 1.5, max(_FIRST_PAUSE_S, HULDRA_CONFIG.poll_interval))
+
+    def cancel(self, refs: Collection[JobRef]) -> None:
+        """Cancel each; one that is over stays as it is.
+
+        Raises:
+            HuldraExecutorError: Slurm did not take the cancel.
+        """
+        ids = [job_id for ref in refs if (job_id := self._id_of(ref))]
+        for chunk in in_chunks(ids):
+            answer = self.queue.slurm.run("scancel", *chunk)
+            is_over = any(sign in answer.text.lower() for sign in _ALREADY_OVER)
+            if not answer.is_ok and not is_over:
+                raise HuldraExecutorError(f"scancel {' '.join(chunk)}: {answer.text}")
+        self.queue.forget()
+
+    def logs(self, refs: Collection[JobRef]) -> dict[JobRef, Sequence[str]]:
+        """The files of each job's stdout and stderr, those first that its script opened."""
+        return {ref: log_files(ref) for ref in refs}
+
+    def forget(self) -> None:
+        """Ask Slurm anew next time."""
+        self.queue.forget()
+
+
+def log_files(ref: JobRef) -> list[str]:
+    """The log files of a job that exist here, stdout before stderr."""
+    folder = (ref.meta if ref.job_id else hint_of(ref)).get("folder")
+    if not isinstance(folder, str) or not ref.job_id:
+        return []
+    found = glob.glob(f"{glob.escape(folder)}/{ref.job_id}_[0-9]*_log.*")
+    return sorted(found, key=lambda path: (not path.endswith(".out"), path))
+
+
+def hint_of(ref: JobRef) -> Mapping[str, Any]:
+    """What an unrecorded job can be found by; empty for others."""
+    hint = ref.meta.get("hint")
+    return hint if isinstance(hint, Mapping) else {}
+
+
+def _without_hint(meta: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in meta.items() if key != "hint"}
+
+
+def _element(found: Sequence[str], hint: Mapping[str, Any]) -> str:
+    index = hint.get("index")
+    if index is None:
+        return found[0].partition("_")[0]
+    return next((each for each in found if each.partition("_")[2] == str(index)), "")
+
+
+def is_own_predecessor(ref: JobRef) -> bool:
+    """Whether a ref is the job that we run in, before Slurm requeued it.
+
+    Slurm calls the job running, which is us. Whether the earlier process still runs (its node may
+    only have lost its network) Slurm does not know: the heartbeat does.
+    """
+    restart = ref.meta.get("restart")
+    if not isinstance(restart, int) or restart >= restarts():
+        return False
+    array, index = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
+    mine = f"{array}_{index}" if array else os.environ.get("SLURM_JOB_ID", "")
+    return bool(mine) and ref.job_id == mine

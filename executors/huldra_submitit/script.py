@@ -1,0 +1,68 @@
+"""The batch script of one group: submitit's own text, and what huldra adds at its end.
+
+Pure but for submitit's rendering. The last lines of the script keep the job's exit status
+through the user's `teardown` (otherwise a failed job would look like a good one) and put a job
+whose process was killed from outside (exit status 137) back into the queue.
+"""
+
+from __future__ import annotations
+
+import copy
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+KILLED = 137  # 128 + SIGKILL: the kernel, for lack of memory, or a person
+_SUBMITIT_MAIN = "-m submitit.core._submit"
+
+
+def render(
+    executor: Any,
+    parameters: Mapping[str, Any],
+    *,
+    name: str,
+    folder: str,
+    manifest: str,
+    elements: int,
+    max_requeues: int,
+) -> str:
+    """The text for `sbatch`. `executor` is a submitit SlurmExecutor; it stays as it is.
+
+    `elements` is the array's size; one element is a plain job.
+    """
+    copied = copy.copy(executor)
+    copied.folder = type(executor.folder)(folder)
+    copied.parameters = dict(parameters)
+    teardown = list(copied.parameters.pop("teardown", None) or ())
+    copied.parameters["job_name"] = name
+    additional = dict(copied.parameters.get("additional_parameters") or {})
+    additional.setdefault("requeue", True)
+    if "no_requeue" in additional or "no-requeue" in additional:
+        del additional["requeue"]
+    copied.parameters["additional_parameters"] = additional
+    if elements > 1:
+        copied.parameters["map_count"] = elements
+    text = str(copied._make_submission_file_text(_command(copied, manifest, folder), name))  # noqa: SLF001  submitit's own extension point
+    return "\n".join([text, *_ending(teardown, max_requeues)])
+
+
+def _command(executor: Any, manifest: str, folder: str) -> str:
+    # Through submitit's own command, so that a changed `python` (a container) stays in front.
+    command = str(executor._submitit_command_str)  # noqa: SLF001  submitit's own extension point
+    ours = f"-m huldra_submitit.start {shlex.quote(manifest)}"
+    if _SUBMITIT_MAIN in command:
+        return command.replace(_SUBMITIT_MAIN, ours, 1)
+    return f"{executor.python} -u {ours} {shlex.quote(folder)}"
+
+
+def _ending(teardown: list[str], max_requeues: int) -> list[str]:
+    lines = ["huldra_status=$?", *teardown]
+    if max_requeues > 0:
+        restarts = "${SLURM_RESTART_COUNT:-0}"
+        lines += [
+            "# the process was killed from outside: try again, under the same job id",
+            f'if [ "$huldra_status" -eq {KILLED} ] && [ "{restarts}" -lt {max_requeues} ]; then',
+            '  scontrol requeue "$SLURM_JOB_ID" && sleep 60',
+            "fi",
+        ]
+    return [*lines, 'exit "$huldra_status"', ""]

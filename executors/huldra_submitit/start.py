@@ -1,0 +1,55 @@
+"""`python -m huldra_submitit.start MANIFEST FOLDER`: what a job's script runs.
+
+Puts the pickled call where submitit looks for it, unless it is there already (a requeued job has
+one), and hands over to submitit. Made here and not by the submitter, the file cannot be missing
+because the submitter died between `sbatch` and naming it after the job's id.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from huldra_submitit import manifest as manifests
+from huldra_submitit.node import Node, restarts
+
+
+def main(argv: list[str]) -> int:
+    """Run the element of the manifest that this job is; the exit status is the job's."""
+    path, folder = argv
+    if os.environ.get("SLURM_PROCID", "0") != "0":
+        return 0  # one node, one `_create`: further tasks of the job belong to what it starts
+    manifest = manifests.read(path)
+    index = int(os.environ.get("SLURM_ARRAY_TASK_ID", "0"))
+    if restarts() > manifest.max_requeues:
+        sys.stderr.write(
+            f"{manifest.keys[index]} was requeued {restarts()} times; HULDRA_PREEMPT_MAX is"
+            f" {manifest.max_requeues}: not started again\n"
+        )
+        return 1
+    _provide_call(manifest, index, folder)
+    from submitit.core.submission import process_job
+
+    process_job(folder)
+    return 0
+
+
+def _provide_call(manifest: manifests.Manifest, index: int, folder: str) -> None:
+    from submitit import JobEnvironment
+    from submitit.core.utils import DelayedSubmission
+
+    os.environ["SUBMITIT_FOLDER"] = folder
+    target = JobEnvironment().paths.submitted_pickle
+    leftover = target.with_suffix(target.suffix + ".save_tmp")
+    leftover.unlink(missing_ok=True)  # of an attempt that was killed while it wrote
+    if target.exists():
+        return
+    node = Node(manifest.payloads[index], "slurm", manifest.max_requeues, manifest.meta())
+    call = DelayedSubmission(node)
+    call.set_timeout(int(manifest.timeout_min), manifest.max_requeues)
+    call.dump(leftover)
+    leftover.replace(target)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
