@@ -21,7 +21,6 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar, Token
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING
@@ -61,14 +60,14 @@ def get_logger() -> logging.Logger:
     return _LOGGER
 
 
-@dataclass
 class _Setup:
     """What huldra has changed in `logging` and `threading` so far; `lock` guards all of it."""
 
-    console_level: str = ""  # the setting that is applied; empty before first use
-    own_level: int = logging.NOTSET  # what we gave the logger `huldra`, to know the user's from it
-    threads_are_taught: bool = False
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    def __init__(self) -> None:
+        self.console_level = ""  # the setting that is applied; empty before first use
+        self.own_level = logging.NOTSET  # what `huldra` got from us, to know the user's from it
+        self.threads_are_taught = False
+        self.lock = threading.Lock()
 
 
 _setup = _Setup()

@@ -16,7 +16,6 @@ from functools import lru_cache
 from typing import Any
 
 from huldra.errors import HuldraArtifactMissing
-from huldra.git import git_state, without_credentials
 from huldra.layout import ArtifactPaths
 from huldra.settings import HULDRA_CONFIG
 
@@ -129,6 +128,8 @@ def collect(
     Does not raise for anything that it finds or does not find; what git could not say is told in
     `git_error`. Cheap from the second call on: git and the system are asked once.
     """
+    from huldra.git import git_state  # on a miss: importing huldra should not pay for it
+
     cwd = _working_directory()
     git = git_state(cwd, not HULDRA_CONFIG.ignore_git_diff)
     metadata = Metadata(
@@ -220,6 +221,8 @@ def command_line(arguments: Sequence[str]) -> str:
 
 
 def _without_secret(argument: str) -> str:
+    from huldra.git import without_credentials
+
     name, equals, _ = argument.partition("=")
     if equals and re.search(_SECRET_NAME, name):
         return f"{name}={_HIDDEN}"

@@ -13,10 +13,12 @@ import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from huldra.errors import HuldraSettingsError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 T = TypeVar("T")
 
@@ -357,6 +359,8 @@ def set_huldra_root(path: str | os.PathLike[str]) -> None:
 
 def get_huldra_root() -> Path:
     """The store's root, absolute; it need not exist yet."""
+    from pathlib import Path  # here: it is a tenth of what importing huldra may cost
+
     return Path(HULDRA_CONFIG.root)
 
 
