@@ -1,0 +1,235 @@
+"""Warm child processes of a Dask worker, in which nodes run.
+
+A Dask worker runs tasks in threads of a daemonic process: there a `_create` has no signals, may
+start no processes, cannot be stopped, and takes all of the worker's other tasks along when it
+crashes. In a child it is alone in a main thread, and costs a tenth of a millisecond beyond the
+first. The child's program is the worker loop of the local pool: one line of JSON each way.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+RUNNER = "huldra.worker:run_node"
+STOP_GRACE_S = 10.0
+_IDLE_S = 60.0
+_BOOT_VARIABLE = "HULDRA_DASK_CHILD"
+# Named in a text and not imported: what runs in the child is no part of this process.
+_BOOT = (
+    "import json, os, sys; "
+    f"boot = json.loads(os.environ.pop({_BOOT_VARIABLE!r})); "
+    "sys.path[:] = boot['sys_path']; "
+    "from huldra_local.serve import main; "
+    "main(boot['runner'])"
+)
+
+
+class ChildDied(Exception):
+    """The child ended without an answer; the argument is its exit code, negative for a signal."""
+
+
+@dataclass(eq=False)
+class Child:
+    """One child process; `ask` is for one thread, `stop` for any."""
+
+    gpus: tuple[str, ...] = ()
+    runner: str = field(default_factory=lambda: RUNNER)
+    idle_since: float = 0.0
+    stopped_as: str = ""
+    _log: str = ""
+    _number: int = 0
+    _rest: bytes = b""
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        boot = {"runner": self.runner, "sys_path": [entry or os.getcwd() for entry in sys.path]}
+        environ = {**os.environ, _BOOT_VARIABLE: json.dumps(boot)}
+        if self.gpus:
+            environ["CUDA_VISIBLE_DEVICES"] = ",".join(self.gpus)
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _BOOT],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environ,
+            bufsize=0,
+            start_new_session=True,  # so that its whole group can be signalled
+        )
+        self.pid = self._process.pid
+
+    def ask(self, payload: str, log_directory: str, timeout_s: float | None) -> str | None:
+        """Run one payload; None when it went well, else what went wrong.
+
+        Raises `ChildDied` when it ends without an answer: by itself, by `stop`, or because
+        `timeout_s` seconds are over; then it is gone when this returns.
+        """
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        self._send(payload, log_directory)
+        while True:
+            line = self._read_line(deadline)
+            if line is None:
+                raise ChildDied(self._bury())
+            answer = json.loads(line)
+            if answer.get("id") == self._number:
+                return None if answer["ok"] else str(answer["error"])
+
+    def stop(self, status: str) -> None:
+        """End it soon: SIGTERM now, SIGKILL for its whole group after a grace."""
+        with self._lock:
+            if self.stopped_as or self._process.returncode is not None:
+                return
+            self.stopped_as = status
+            self._signal(signal.SIGTERM, self._process.send_signal)
+        timer = threading.Timer(STOP_GRACE_S, self._kill)
+        timer.daemon = True
+        timer.start()
+
+    def retire(self) -> None:
+        """Let an idle child go: it ends when its pipe does."""
+        self._close()
+        threading.Thread(target=self._process.wait, daemon=True).start()
+
+    def _send(self, payload: str, log_directory: str) -> None:
+        self._number += 1
+        message = {"id": self._number, "payload": payload}
+        log = f"{log_directory}/dask-{socket.gethostname()}-{self.pid}.log"
+        if log != self._log:
+            message["log"] = self._log = log
+        data = json.dumps(message).encode("ascii") + b"\n"
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # its death is noticed when we read
+            while data:
+                data = data[os.write(self._process.stdin.fileno(), data) :]
+
+    def _read_line(self, deadline: float | None) -> bytes | None:
+        assert self._process.stdout is not None
+        descriptor = self._process.stdout.fileno()
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        while b"\n" not in self._rest:
+            left_ms = None if deadline is None else max(0.0, (deadline - time.monotonic()) * 1000)
+            if not poll.poll(left_ms):
+                self.stop("timed_out")
+                deadline = None
+                continue
+            data = os.read(descriptor, 65536)
+            if not data:
+                return None
+            self._rest += data
+        line, self._rest = self._rest.split(b"\n", 1)
+        return line
+
+    def _bury(self) -> int:
+        with self._lock:
+            # What the node started would outlive it. The group's number is ours only until the
+            # child is waited for.
+            self._signal(signal.SIGKILL, self._signal_group)
+            code = self._process.wait()
+        self._close()
+        return code
+
+    def _kill(self) -> None:
+        with self._lock:
+            if self._process.returncode is None:
+                self._signal(signal.SIGKILL, self._signal_group)
+
+    def _signal_group(self, number: int) -> None:
+        os.killpg(self.pid, number)
+
+    @staticmethod
+    def _signal(number: int, send: object) -> None:
+        assert callable(send)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            send(number)
+
+    def _close(self) -> None:
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    stream.close()
+
+
+class Children:
+    """The children of this process: those that run a node, by its name, and idle ones."""
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Know of none: in a forked process they are the parent's, as is whoever holds the lock."""
+        self._lock = threading.Lock()
+        self._idle: list[Child] = []
+        self._busy: dict[str, Child] = {}
+        self._taken_gpus: set[str] = set()
+        self._reaper: threading.Thread | None = None
+
+    def take(self, name: str, gpus: int) -> Child:
+        """A child for the node `name`; one that gets GPUs is always new and sees only those."""
+        with self._lock:
+            visible = self._free_gpus(gpus)
+            child = self._idle.pop() if self._idle and not visible else Child(gpus=visible)
+            self._taken_gpus.update(visible)
+            self._busy[name] = child
+            return child
+
+    def give_back(self, name: str, child: Child, alive: bool) -> None:
+        """Keep a child for the next node, unless it died or holds GPUs."""
+        with self._lock:
+            self._busy.pop(name, None)
+            self._taken_gpus.difference_update(child.gpus)
+            if not alive:
+                return
+            if child.gpus or child.stopped_as:
+                child.retire()
+                return
+            child.idle_since = time.monotonic()
+            self._idle.append(child)
+            self._watch_idle()
+
+    def stop(self, names: Sequence[str], status: str) -> list[str]:
+        """Stop those of these nodes that run here; returns their names."""
+        with self._lock:
+            running = {name: self._busy[name] for name in names if name in self._busy}
+        for child in running.values():
+            child.stop(status)
+        return list(running)
+
+    def _free_gpus(self, count: int) -> tuple[str, ...]:
+        # Without a list of devices in the environment there is nothing to choose from.
+        listed = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if count else []
+        free = [gpu for gpu in listed if gpu and gpu not in self._taken_gpus]
+        return tuple(free[:count]) if len(free) >= count else ()
+
+    def _watch_idle(self) -> None:
+        if self._reaper is None:
+            self._reaper = threading.Thread(target=self._reap, name="huldra-idle", daemon=True)
+            self._reaper.start()
+
+    def _reap(self) -> None:
+        while True:
+            time.sleep(_IDLE_S / 2)
+            with self._lock:
+                limit = time.monotonic() - _IDLE_S
+                old = [child for child in self._idle if child.idle_since < limit]
+                self._idle = [child for child in self._idle if child.idle_since >= limit]
+                for child in old:
+                    child.retire()
+                if not self._idle:
+                    self._reaper = None
+                    return
+
+
+CHILDREN = Children()
+"""Those of this process, be there one Dask worker in it or many."""
+
+os.register_at_fork(after_in_child=CHILDREN.forget)

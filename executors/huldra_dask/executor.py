@@ -1,0 +1,469 @@
+"""The executor: a graph of nodes becomes one graph of Dask tasks, whose keys are ours."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from huldra.errors import HuldraExecutorError, HuldraSubmitError
+from huldra.executor import (
+    Capabilities,
+    JobRef,
+    JobStatus,
+    OnSubmitted,
+    Refusal,
+    Task,
+    TaskGraph,
+    refuse_by_capabilities,
+)
+from huldra.owner import this_process
+from huldra_dask import cluster, resources, scheduler_side, worker_side
+from huldra_dask.ended import status_of_error, status_of_text
+from huldra_dask.worker_side import NodeCall
+
+log = logging.getLogger("huldra.dask")
+
+NAME = "dask"
+_QUERY_TIMEOUT_S = 30.0
+_ADOPT_TIMEOUT_S = 120.0
+_POLL_S = 0.5
+_LOOK_AFTER_S = 5.0
+# A key that the scheduler does not know may still be on its way there.
+_FORGOTTEN_AFTER_S = 60.0
+_ON_ITS_WAY_S = 5.0
+_live: weakref.WeakValueDictionary[str, DaskExecutor] = weakref.WeakValueDictionary()
+
+
+class _ResourcesOf:
+    """Says which counters a task takes, by its key; travels to the scheduler once a graph."""
+
+    def __init__(self, by_key: dict[str, dict[str, float]]) -> None:
+        self.by_key = by_key
+
+    def __call__(self, key: str) -> dict[str, float]:
+        return self.by_key.get(key, {})
+
+
+class _PriorityOf:
+    """Says how urgent a task is, by its key."""
+
+    def __init__(self, by_key: dict[str, float]) -> None:
+        self.by_key = by_key
+
+    def __call__(self, key: str) -> float:
+        return self.by_key.get(key, 0)
+
+
+class DaskExecutor:
+    """Runs nodes on a Dask cluster: the user's client, cluster or address, or one of our own.
+
+    With `isolate` (the default) a node runs in a child process of its worker: in a main thread,
+    stoppable, and harmless to its neighbours when it crashes. Jobs of a scheduler outside of this
+    process go on when this process ends. `stalled_after_s`: for how long jobs may wait with no
+    worker there that could run them before they are given up as lost; None waits for ever.
+    """
+
+    def __init__(
+        self,
+        target: Any = None,
+        *,
+        isolate: bool = True,
+        stalled_after_s: float | None = 600.0,
+        workers: int | None = None,
+        **options: Any,
+    ) -> None:
+        """`target`: a client, a cluster or an address; without one, `workers` slots of our own."""
+        if target is None:
+            self._reached = cluster.start_own(workers, **options)
+        else:
+            self._reached = cluster.reach(target)
+        self.client = self._reached.client
+        self._isolate = isolate
+        self._stalled_after_s = stalled_after_s
+        self._ended = threading.Condition()
+        self._futures: dict[str, Any] = {}
+        self._over: dict[str, JobStatus] = {}
+        self._reasons: dict[str, str] = {}
+        self._seen_progress_at = time.monotonic()
+        self._looked_at = 0.0
+        self._told_ends_with_us = False
+        self.scheduler_id = str(self._ask(scheduler_side.inspect)["id"])
+        _live[self.scheduler_id] = self
+
+    @staticmethod
+    def from_name(spec: str, **options: Any) -> DaskExecutor:
+        """`"dask"`, `"dask:8"` or `"dask://host:port"`."""
+        _, _, rest = spec.partition(":")
+        if rest.startswith("//"):
+            return DaskExecutor(f"tcp:{rest}", **options)
+        if rest and not rest.isdigit():
+            raise HuldraExecutorError(
+                f"{spec!r} is no Dask executor; write 'dask', 'dask:<workers>' or 'dask://host:port'"
+            )
+        return DaskExecutor(workers=int(rest) if rest else None, **options)
+
+    @staticmethod
+    def of(target: Any) -> DaskExecutor:
+        """The executor of a user's client or cluster, the same one each time."""
+        found = _of_object.get(target)
+        if found is None or found.is_closed:
+            found = _of_object[target] = DaskExecutor(target)
+        return found
+
+    @property
+    def name(self) -> str:
+        """`dask`."""
+        return NAME
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the client has lost its scheduler for good."""
+        return str(self.client.status) in ("closed", "closing")
+
+    @property
+    def survives_driver(self) -> bool:
+        """Whether the scheduler lives outside of this process."""
+        return not self._reached.owned and self.client.cluster is None
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What Dask can do with this cluster."""
+        honours = {"cpus", "gpus", "memory_gb"}
+        return Capabilities(
+            native_dependencies=True,
+            survives_driver=self.survives_driver,
+            finds_by_id=not self._address.startswith("inproc"),
+            cancels_queued=True,
+            kills_running=self._isolate,
+            isolates=self._isolate,
+            retries_infrastructure=True,
+            honours=frozenset(honours | {"time_min"} if self._isolate else honours),
+            extra_prefix="dask_",
+        )
+
+    @property
+    def _address(self) -> str:
+        return str(self.client.scheduler.address)
+
+    def check(self, graph: TaskGraph) -> list[Refusal]:
+        """Name what no worker that is there can give."""
+        refusals = refuse_by_capabilities(graph, self.capabilities)
+        return refusals + resources.refuse(graph.tasks.values(), self._workers())
+
+    def submit(self, graph: TaskGraph, on_submitted: OnSubmitted) -> None:
+        """Send the graph as one; on a scheduler outside of this process it outlives us."""
+        self._say_what_ends_with_us()
+        names = {key: task.task_name for key, task in graph.tasks.items()}
+        try:
+            dsk = self._dask_graph(graph, names)
+            futures = self._send(graph, dsk, list(names.values()))
+        except Exception as error:
+            raise HuldraSubmitError(
+                f"the Dask scheduler at {self._address} did not take {len(names)} tasks: {error!r}"
+            ) from error
+        self._futures.update(futures)
+        self.client.loop.add_callback(self._watch, list(futures.values()))
+        meta = self._meta(graph)
+        for key, name in names.items():
+            on_submitted(key, JobRef(NAME, name, meta))
+        if self.survives_driver:
+            self._let_go(graph, names)
+
+    def status(self, refs: Collection[JobRef]) -> Mapping[JobRef, JobStatus]:
+        """One query of the scheduler for all that are not known to be over."""
+        open_refs = [ref for ref in refs if ref.job_id not in self._over]
+        told = self._ask_states(open_refs) if open_refs else {}
+        return {ref: self._over.get(ref.job_id) or told[ref] for ref in refs}
+
+    def wait(self, refs: Collection[JobRef], timeout_s: float) -> set[JobRef]:
+        """Return when one of ours has ended; jobs of other processes are polled."""
+        deadline = time.monotonic() + timeout_s
+        ours = all(ref.job_id in self._futures or ref.job_id in self._over for ref in refs)
+        while True:
+            if not ours:
+                over = {ref for ref, status in self.status(refs).items() if status.is_over}
+            else:
+                over = {ref for ref in refs if ref.job_id in self._over}
+            left_s = deadline - time.monotonic()
+            if over or left_s <= 0:
+                return over
+            self._wait_for_news(refs, min(left_s, _LOOK_AFTER_S if ours else _POLL_S))
+
+    def cancel(self, refs: Collection[JobRef]) -> None:
+        """Cancel these and what needs them; what runs is stopped by SIGTERM, then by SIGKILL."""
+        names = [ref.job_id for ref in refs if ref.job_id not in self._over]
+        if not names:
+            return
+        running = self._cancel_there(names)
+        for address, keys in running.items():
+            self.client.run(worker_side.stop, keys, "cancelled", workers=[address])
+
+    def logs(self, refs: Collection[JobRef]) -> Mapping[JobRef, Sequence[str]]:
+        """What the children printed that worked for the run of each job; shared by its nodes."""
+        found: dict[str, list[str]] = {}
+        for directory in {str(ref.meta.get("logs", "")) for ref in refs}:
+            with contextlib.suppress(OSError):
+                found[directory] = sorted(
+                    entry.path for entry in os.scandir(directory) if entry.name.startswith("dask-")
+                )
+        return {ref: found.get(str(ref.meta.get("logs", "")), []) for ref in refs}
+
+    def why(self, ref: JobRef) -> str:
+        """What Dask said when a job ended badly; empty where it said nothing."""
+        return self._reasons.get(ref.job_id, "")
+
+    def close(self) -> None:
+        """Close what we opened: our client always, our cluster with the jobs that it has."""
+        if _live.get(self.scheduler_id) is self:
+            del _live[self.scheduler_id]
+        if self._reached.owned:
+            # Closing the cluster would wait for what runs.
+            worker_side.stop(list(self._futures), "preempted")
+        self._futures.clear()
+        for part in self._reached.ours:
+            part.close()
+
+    # --- sending
+
+    def _dask_graph(self, graph: TaskGraph, names: Mapping[str, str]) -> dict[str, Any]:
+        directory = os.path.dirname(graph.run_path)
+        in_flight = self._in_flight(graph)
+        dsk: dict[str, Any] = {}
+        for key, task in graph.tasks.items():
+            after = [names[other] for other in task.after]
+            before = [in_flight[ref.job_id] for ref in task.after_jobs if ref.job_id in in_flight]
+            call = self._call(task, directory, graph.preempt_max)
+            dsk[names[key]] = (worker_side.run, call, *after, *before)
+        return dsk
+
+    def _call(self, task: Task, directory: str, retries: int) -> NodeCall:
+        limit_min = task.resources.time_min
+        return NodeCall(
+            name=task.task_name,
+            payload=task.payload,
+            log_directory=directory,
+            retries=retries,
+            gpus=int(task.resources.gpus or 0),
+            time_limit_s=limit_min * 60 if limit_min else None,
+            isolate=self._isolate,
+        )
+
+    def _in_flight(self, graph: TaskGraph) -> dict[str, Any]:
+        """Futures of jobs that other drivers sent to this scheduler, held so that they stay."""
+        from distributed import Future
+
+        wanted = {
+            ref.job_id
+            for task in graph.tasks.values()
+            for ref in task.after_jobs
+            if ref.engine == NAME and ref.meta.get("scheduler_id") == self.scheduler_id
+        }
+        if not wanted:
+            return {}
+        held = self._ask(scheduler_side.hold, sorted(wanted), self.client.id)
+        return {name: Future(name, self.client) for name in held}
+
+    def _send(self, graph: TaskGraph, dsk: dict[str, Any], names: list[str]) -> dict[str, Any]:
+        import dask.config
+        from dask.base import annotate
+
+        workers = self._workers()
+        taken = {
+            t.task_name: resources.restrictions(t.resources, workers) for t in graph.tasks.values()
+        }
+        urgent = {
+            t.task_name: t.resources.extra["dask_priority"]
+            for t in graph.tasks.values()
+            if "dask_priority" in t.resources.extra
+        }
+        annotations: dict[str, Callable[[str], Any]] = {}
+        if any(taken.values()):
+            annotations["resources"] = _ResourcesOf({k: v for k, v in taken.items() if v})
+        if urgent:
+            annotations["priority"] = _PriorityOf(urgent)
+        # A large graph is meant to be sent whole: it holds names and short texts only.
+        quiet = {"distributed.admin.large-graph-warning-threshold": "1 GiB"}
+        with dask.config.set(quiet), annotate(**annotations):
+            futures = self.client.get(dsk, names, sync=False)
+        return dict(zip(names, futures, strict=True))
+
+    def _let_go(self, graph: TaskGraph, names: Mapping[str, str]) -> None:
+        """Have the scheduler keep the graph when we are gone; returns once it has all of it."""
+        needed = {other for task in graph.tasks.values() for other in task.after}
+        sinks = [name for key, name in names.items() if key not in needed]
+        missing = self._ask(
+            scheduler_side.adopt,
+            list(names.values()),
+            sinks,
+            _ADOPT_TIMEOUT_S,
+            timeout_s=2 * _ADOPT_TIMEOUT_S,
+        )
+        if missing:
+            raise HuldraSubmitError(
+                f"the Dask scheduler at {self._address} took {len(names) - len(missing)} of"
+                f" {len(names)} tasks; missing is {missing[0]}"
+            )
+
+    def _meta(self, graph: TaskGraph) -> dict[str, Any]:
+        me = this_process()
+        driver = {
+            "host": me.host,
+            "boot_id": me.boot_id,
+            "pid": me.pid,
+            "started": me.started,
+            "pid_namespace": me.pid_namespace,
+        }
+        return {
+            "scheduler": self._address,
+            "scheduler_id": self.scheduler_id,
+            "ends_with": None if self.survives_driver else driver,
+            "sent_at": time.time(),
+            "logs": os.path.dirname(graph.run_path),
+        }
+
+    def _say_what_ends_with_us(self) -> None:
+        if not self.survives_driver and not self._told_ends_with_us:
+            self._told_ends_with_us = True
+            log.info("these jobs end with this process: their Dask scheduler lives in it")
+
+    # --- hearing
+
+    async def _watch(self, futures: list[Any]) -> None:
+        """Note each end as it is told; runs in the client's loop."""
+        from distributed import as_completed
+
+        ended: Any = as_completed(futures, loop=self.client.loop)  # type: ignore[no-untyped-call]  # distributed has none here
+        async for future in ended:
+            self._note(future.key, *await self._end_of(future))
+
+    async def _end_of(self, future: Any) -> tuple[JobStatus, str]:
+        if future.status == "finished":
+            return JobStatus.SUCCEEDED, ""
+        if future.status == "error":
+            error = await future.exception()
+            return status_of_error(error, future.key), str(error)
+        try:
+            await future.result()
+        except BaseException as error:  # noqa: BLE001  the only way to be told why it was cancelled
+            reason = getattr(error, "reason", None)
+            if reason == "upstream-cancelled":
+                return JobStatus.UPSTREAM_FAILED, "what it needs was cancelled"
+            if reason == "cancelled":
+                return JobStatus.CANCELLED, ""
+            return JobStatus.LOST, f"Dask dropped the task: {error}"
+        return JobStatus.SUCCEEDED, ""
+
+    def _note(self, name: str, status: JobStatus, reason: str) -> None:
+        with self._ended:
+            self._over[name] = status
+            if reason:
+                self._reasons[name] = reason
+            # Letting go of the future lets the scheduler forget the task.
+            self._futures.pop(name, None)
+            self._seen_progress_at = time.monotonic()
+            self._ended.notify_all()
+
+    def _wait_for_news(self, refs: Collection[JobRef], timeout_s: float) -> None:
+        with self._ended:
+            if any(ref.job_id in self._over for ref in refs):
+                return
+            told = self._ended.wait(timeout_s)
+        quiet_since = max(self._seen_progress_at, self._looked_at)
+        if not told and time.monotonic() - quiet_since > _LOOK_AFTER_S:
+            self._looked_at = time.monotonic()
+            self._look_for_stall()
+
+    # --- asking
+
+    def _ask(
+        self, question: Callable[..., Any], *args: Any, timeout_s: float = _QUERY_TIMEOUT_S
+    ) -> Any:
+        """Run one of `scheduler_side` there; foreign errors become ours."""
+        try:
+            return self.client.run_on_scheduler(question, *args, callback_timeout=timeout_s)
+        except (ImportError, AttributeError) as error:
+            raise HuldraExecutorError(
+                f"the Dask scheduler at {self._address} cannot import huldra_dask ({error}):"
+                " install the same huldra where the scheduler and its workers run"
+            ) from error
+        except Exception as error:
+            raise HuldraExecutorError(
+                f"the Dask scheduler at {self._address} did not answer: {error!r}"
+            ) from error
+
+    def _cancel_there(self, names: list[str]) -> dict[str, list[str]]:
+        sent = [name for name in names if name in self._futures]
+        told: dict[str, list[str]] = self._ask(scheduler_side.cancel, names, sent, _ON_ITS_WAY_S)
+        return told
+
+    def _workers(self) -> resources.Workers:
+        return resources.Workers.of(self._ask(scheduler_side.inspect)["workers"])
+
+    def _ask_states(self, refs: Iterable[JobRef]) -> dict[JobRef, JobStatus]:
+        refs = list(refs)
+        try:
+            told = self._ask(scheduler_side.states, [ref.job_id for ref in refs])
+        except HuldraExecutorError as error:
+            log.debug("%s", error)
+            return dict.fromkeys(refs, JobStatus.UNKNOWN)
+        return {ref: self._read_state(ref, told.get(ref.job_id)) for ref in refs}
+
+    def _read_state(self, ref: JobRef, told: tuple[str, str, str] | None) -> JobStatus:
+        if told is None:
+            return self._unknown_key(ref)
+        state, blamed, text = told
+        if state == "memory":
+            return JobStatus.SUCCEEDED
+        if state == "erred":
+            return status_of_text(text, blamed, ref.job_id)
+        return JobStatus.RUNNING if state == "processing" else JobStatus.QUEUED
+
+    def _unknown_key(self, ref: JobRef) -> JobStatus:
+        """The scheduler forgets what is over; what it never knew was lost with another one."""
+        if ref.job_id in self._futures:
+            return JobStatus.QUEUED
+        if ref.meta.get("scheduler_id") not in (None, self.scheduler_id):
+            return JobStatus.LOST
+        is_young = time.time() - float(ref.meta.get("sent_at") or 0) < _FORGOTTEN_AFTER_S
+        return JobStatus.UNKNOWN if is_young else JobStatus.LOST
+
+    # --- stalls
+
+    def _look_for_stall(self) -> None:
+        """Say that nobody can run what waits, and give it up after `stalled_after_s`."""
+        try:
+            told = self._ask(scheduler_side.inspect)
+        except HuldraExecutorError as error:
+            log.debug("%s", error)
+            return
+        if told["workers"]:
+            waiting = {
+                name: told["unrunnable"][name]
+                for name in told["unrunnable"]
+                if name in self._futures
+            }
+            reason = f"no worker gives {next(iter(waiting.values()))}" if waiting else ""
+        else:
+            waiting = dict.fromkeys(self._futures, None)
+            reason = "there are no workers"
+        if waiting:
+            self._report_stall(list(waiting), f"{reason} at {self._address}")
+
+    def _report_stall(self, names: list[str], reason: str) -> None:
+        since_s = time.monotonic() - self._seen_progress_at
+        log.warning("%d job(s) wait for %.0f s now: %s", len(names), since_s, reason)
+        if self._stalled_after_s is None or since_s < self._stalled_after_s:
+            return
+        with contextlib.suppress(HuldraExecutorError):
+            self._cancel_there(names)
+        for name in names:
+            self._note(name, JobStatus.LOST, f"given up after {since_s:.0f} s: {reason}")
+
+
+_of_object: weakref.WeakKeyDictionary[Any, DaskExecutor] = weakref.WeakKeyDictionary()
