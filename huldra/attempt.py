@@ -1,0 +1,344 @@
+"""The life of one attempt: the same code in the caller's process and on every worker.
+
+`obtain` leaves the artifact made, once, whoever else wants it: it loads nothing itself. Between
+the claim and its end all ways out are recorded. What decides is in `claim`; here is the order:
+
+    claim N → state → metadata → `_create` → `_validate` → N.end → SUCCESS.json → state
+
+Losing N.end means that the claim was taken over: then nothing is published.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from huldra import artifact, claim, context, files, heartbeat, signals
+from huldra.errors import (
+    HuldraCancelled,
+    HuldraClaimLost,
+    HuldraComputeError,
+    HuldraCycleError,
+    HuldraDependencyError,
+    HuldraStoreError,
+    HuldraValidationError,
+)
+from huldra.heartbeat import Beat, uptime_s
+from huldra.layout import ArtifactPaths
+from huldra.logs import capture, get_logger, log_status
+from huldra.owner import Owner, new_owner
+from huldra.settings import HULDRA_CONFIG
+from huldra.state import AttemptStatus, Claim, End, ErrorRecord, Turn, now_text
+from huldra.waiting import Waiting
+
+PUBLISH_PATIENCE_S = 2.0
+
+
+class Makeable(Protocol):
+    """What an attempt needs of a config."""
+
+    def _create(self) -> Any: ...
+
+    def _validate(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One wish: make `obj` in `paths`, waiting for others at most `wait_limit_s`.
+
+    `queued` is the queued turn that this job was sent for. `write_metadata` writes the
+    artifact's metadata; it is called under the claim, before `_create`.
+    """
+
+    obj: Makeable
+    key: str
+    paths: ArtifactPaths
+    wait_limit_s: float | None
+    write_metadata: Callable[[], None]
+    queued: Claim | None = None
+
+    @property
+    def label(self) -> str:
+        """The class's name, for people."""
+        return type(self.obj).__name__
+
+    @property
+    def digest(self) -> str:
+        """The artifact's hash."""
+        return self.key.rpartition("/")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What `_create` returned, in the process that it ran in."""
+
+    value: Any
+
+
+def is_valid(request: Request) -> bool:
+    """Whether `_validate` accepts what is in the directory; one that raises does not."""
+    try:
+        return bool(request.obj._validate())  # noqa: SLF001  the protocol's own method
+    except Exception:  # noqa: BLE001  the user's code: whatever it raises means that it is not valid
+        get_logger().warning(
+            "%s: _validate raised, which counts as not valid", request.key, exc_info=True
+        )
+        return False
+
+
+def obtain(request: Request) -> Made | None:
+    """Leave the artifact made: by `_create` here (`Made`), or by somebody else (None).
+
+    Raises `HuldraComputeError` when `_create` failed, here or in the turn that was waited for,
+    `HuldraWaitTimeout`, `HuldraCycleError`, `HuldraStoreError`.
+    """
+    context.refuse_cycle(request.key)
+    waiting = Waiting(request.key, request.paths, request.wait_limit_s)
+    publish_deadline = 0.0
+    while True:
+        is_made = artifact.is_made(request.paths)
+        if is_made and is_valid(request):
+            return None
+        turn = claim.last_turn(request.paths)
+        if turn is not None and turn.end is None:
+            if turn.is_queued and _is_mine(request, turn):
+                if made := _take(request, turn):
+                    return made[0]
+            else:
+                waiting.step(turn)
+            continue
+        if turn is not None:
+            waiting.refuse_failure(turn)
+            if not is_made and turn.status is AttemptStatus.SUCCESS:
+                # Made, and its owner is about to say so; if it does not, the next turn will.
+                publish_deadline = publish_deadline or uptime_s() + PUBLISH_PATIENCE_S
+                if uptime_s() < publish_deadline and waiting.waited_for == turn.number:
+                    waiting.nap(turn)
+                    continue
+        if made := _take(request, turn):
+            return made[0]
+
+
+def _is_mine(request: Request, turn: Turn) -> bool:
+    return request.queued is not None and request.queued.owner.token == turn.claim.owner.token
+
+
+def _take(request: Request, previous: Turn | None) -> tuple[Made | None] | None:
+    """Claim the turn after `previous` and go through with it; None when somebody was first."""
+    worker = context.worker.get() or context.Worker()
+    owner = new_owner(worker.backend, worker.job)
+    with signals.guarded(worker.signals) as guard:
+        claim.hold(owner)
+        try:
+            mine = _claim(request, previous, owner)
+            if mine is None:
+                return None
+            return _Attempt(request, mine, owner, worker, guard).run(previous)
+        finally:
+            claim.let_go(owner)
+
+
+def _claim(request: Request, previous: Turn | None, owner: Owner) -> Claim | None:
+    if previous is not None and previous.end is None:
+        return claim.start_queued(request.paths, previous.claim, owner)
+    number = previous.number + 1 if previous else 1
+    run_id = request.queued.run_id if request.queued else None
+    return claim.claim_next(request.paths, number, owner, run_id=run_id)
+
+
+class _Attempt:
+    """One turn that is ours."""
+
+    def __init__(
+        self,
+        request: Request,
+        mine: Claim,
+        owner: Owner,
+        worker: context.Worker,
+        guard: signals.Guard,
+    ) -> None:
+        self.request = request
+        self.paths = request.paths
+        self.claim = mine
+        self.owner = owner
+        self.worker = worker
+        self.guard = guard
+        self.pid = os.getpid()
+        self.is_ended = False
+        self.queued = Turn(request.queued) if request.queued else None
+
+    def run(self, previous: Turn | None) -> tuple[Made | None] | None:
+        """Make the artifact, or find under the claim that it is made; None if the claim was lost."""
+        beat = self._beat()
+        heartbeat.start(beat)
+        try:
+            if previous and previous.status is AttemptStatus.SUCCESS and is_valid(self.request):
+                self._publish()
+                return (None,)
+            if previous:
+                artifact.withdraw(self.paths)
+            return (self._make(),)
+        except HuldraClaimLost as lost:
+            get_logger().warning("%s", lost)
+            return None
+        finally:
+            heartbeat.stop(beat)
+            if not self.is_ended and os.getpid() == self.pid:
+                claim.abandon(self.paths, self.claim.number)
+
+    def _beat(self) -> Beat:
+        lease_s = HULDRA_CONFIG.lease
+        interval_s = HULDRA_CONFIG.heartbeat
+        return Beat(
+            self.paths, self.claim.number, interval_s, lease_s, self._alarm, self.worker.owns_process
+        )
+
+    def _alarm(self, reason: str) -> None:
+        """Stop `_create`, where the process is ours to stop: a successor may be on its way."""
+        if not self.worker.owns_process:
+            get_logger().error(
+                "%s: %s; _create goes on, since this process is not huldra's to end, but what it"
+                " makes may not be published",
+                self.request.key,
+                reason,
+            )
+            return
+        get_logger().error("%s: %s; this process ends", self.request.key, reason)
+        os.kill(self.pid, signal.SIGTERM)
+        # Code that holds the interpreter never sees a signal's handler; then nothing can be
+        # recorded, and leaving is what keeps the successor's directory its own.
+        grace_s = max(0.5, HULDRA_CONFIG.heartbeat / 2)
+        timer = threading.Timer(grace_s, os._exit, args=(75,))
+        timer.daemon = True
+        timer.start()
+
+    def _make(self) -> Made:
+        self._write_state()
+        self.request.write_metadata()
+        with context.making_artifact(self.request.key), capture(self.paths.log):
+            try:
+                value = self._create_and_validate()
+            except BaseException as error:
+                self.guard.interruptible = False
+                if os.getpid() != self.pid:
+                    raise  # a forked child on its way out of our frames: it is not the owner
+                self._record(error)
+                seen = self._translated(error)
+                if seen is error:
+                    raise
+                raise seen from error
+        self._publish()
+        return Made(value)
+
+    def _publish(self) -> None:
+        end = self._end(AttemptStatus.SUCCESS)
+        artifact.publish(self.paths, self.claim.number)
+        self._write_state(end)
+
+    def _create_and_validate(self) -> Any:
+        self.guard.interruptible = True
+        value = self.request.obj._create()  # noqa: SLF001  the protocol's own method
+        is_good = self.request.obj._validate()  # noqa: SLF001  the protocol's own method
+        self.guard.interruptible = False
+        if not is_good:
+            raise HuldraValidationError(
+                f"{self.request.key}: _create returned, but _validate is still false: it does not"
+                f" find what it wants in {self.paths.directory}",
+                state_path=self.paths.state,
+                directory=self.paths.directory,
+            )
+        return value
+
+    def _record(self, error: BaseException) -> None:
+        status = self._status_of(error)
+        record = error_record(error) if status is AttemptStatus.FAILED else None
+        told = f"{now_text()} ERROR huldra: {self.request.key}: {status.value}\n"
+        files.append_text(self.paths.log, told + (record.traceback if record else f"{error!r}\n"))
+        try:
+            end = self._end(status, record)
+        except HuldraClaimLost as lost:
+            get_logger().warning("%s", lost)  # the caller hears of what happened to its own code
+        else:
+            self._write_state(end)
+
+    def _status_of(self, error: BaseException) -> AttemptStatus:
+        if isinstance(error, signals.Terminated):
+            is_cancel = claim.is_cancel_requested(self.paths, self.claim.number)
+            by_engine = context.was_cancelled.get()
+            is_cancel = is_cancel or (by_engine is not None and by_engine())
+            return AttemptStatus.CANCELLED if is_cancel else AttemptStatus.PREEMPTED
+        if isinstance(error, Exception | SystemExit) and not isinstance(error, HuldraCancelled):
+            return AttemptStatus.FAILED
+        return AttemptStatus.CANCELLED  # Ctrl-C, and what other loops end their tasks with
+
+    def _translated(self, error: BaseException) -> BaseException:
+        """What the caller sees; a signal is noted, to be acted on once our handlers are gone."""
+        where = {"state_path": self.paths.state, "directory": self.paths.directory}
+        if isinstance(error, signals.Terminated):
+            self.guard.note(error.signum)
+            name = signal.Signals(error.signum).name
+            return HuldraCancelled(f"{self.request.key}: ended by {name}; {self.paths.directory}")
+        if isinstance(error, HuldraCycleError | HuldraValidationError | HuldraDependencyError):
+            return error
+        if isinstance(error, Exception | SystemExit) and not isinstance(error, HuldraCancelled):
+            return HuldraComputeError(
+                f"{self.request.key}: _create raised {_type_name(type(error))}: {error};"
+                f" directory: {self.paths.directory}, log: {self.paths.log}",
+                original_error=error,
+                **where,
+            )
+        return error
+
+    def _end(self, status: AttemptStatus, error: ErrorRecord | None = None) -> End:
+        try:
+            end = claim.end_turn(self.paths, self.claim.number, status, self.owner, error)
+        except HuldraStoreError:
+            claim.abandon(self.paths, self.claim.number)
+            self.is_ended = True
+            raise
+        self.is_ended = True
+        if end is None:
+            raise HuldraClaimLost(
+                f"{self.request.key}: turn {self.claim.number} was ended by somebody else while"
+                f" this process was away; nothing of it was published in {self.paths.directory}",
+                directory=self.paths.directory,
+            )
+        return end
+
+    def _write_state(self, end: End | None = None) -> None:
+        artifact.write_state(self.paths, Turn(self.claim, end), self.queued)
+
+
+def _type_name(kind: type[BaseException]) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
+
+
+def error_record(error: BaseException) -> ErrorRecord:
+    """What went wrong, as it stands in the end of a turn."""
+    text = "".join(traceback.format_exception(error))
+    failed_key = getattr(error, "failed_key", None)
+    log_path = getattr(error, "log_path", None)
+    return ErrorRecord(
+        f"{type(error).__module__}.{type(error).__qualname__}",
+        _safe_text(error),
+        text,
+        failed_key if isinstance(failed_key, str) else None,
+        log_path if isinstance(log_path, str) else None,
+    )
+
+
+def _safe_text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as second:  # noqa: BLE001  the user's __str__ may raise anything
+        return f"<its text could not be had: {type(second).__name__}>"
+
+
+def announce(request: Request, transition: str) -> None:
+    """Log one line of what a call does with an artifact."""
+    log_status(request.label, request.digest, transition)

@@ -1,0 +1,196 @@
+"""Claims: who may write into an artifact, decided by the one operation that races well.
+
+`link(2)` gives a complete file a name, and fails when the name is taken. So
+
+* turn N belongs to whoever links `claims/N`: claim, owner and fencing number in one step;
+* turn N ends by linking `claims/N.end`: its owner and anybody who thinks the owner dead compete
+  for that single name, and only the winner goes on. A check followed by a write would not do: a
+  process can be paused in between, for days;
+* turn N+1 is linked only by someone who has seen `N.end`;
+* a queued turn starts by linking the new turn's file to `N.end` first and to `N+1` second. If the
+  process dies between the two, N has ended, N+1 is free, and nothing is lost.
+
+Nothing that decides is ever unlinked or replaced, so nothing live can be removed by mistake.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from huldra import files
+from huldra.executor import JobRef
+from huldra.layout import ArtifactPaths
+from huldra.owner import Owner
+from huldra.state import (
+    QUEUED,
+    RUNNING,
+    STARTED,
+    AttemptStatus,
+    Claim,
+    End,
+    ErrorRecord,
+    Turn,
+    now_text,
+)
+
+# Tokens of the claims that this process holds. A claim of ours that is not in here was lost on the
+# way (an exception between claim and attempt): it is dead, although our process is alive.
+_held: set[str] = set()
+os.register_at_fork(after_in_child=_held.clear)
+
+
+def hold(owner: Owner) -> None:
+    """Count the owner's claim as alive while this process lives, until `let_go`."""
+    _held.add(owner.token)
+
+
+def let_go(owner: Owner) -> None:
+    """Count the owner's claim as dead from now on, if it has not ended."""
+    _held.discard(owner.token)
+
+
+def is_held(owner: Owner) -> bool:
+    """Whether this very process holds the owner's claim."""
+    return owner.token in _held
+
+
+def last_number(paths: ArtifactPaths) -> int:
+    """The number of the last turn, 0 when there was none."""
+    try:
+        names = os.listdir(paths.claims)
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+    except OSError as error:
+        raise files.store_error(error, "read", paths.claims) from error
+    return max((int(name) for name in names if name.isdecimal() and name.isascii()), default=0)
+
+
+def last_turn(paths: ArtifactPaths) -> Turn | None:
+    """The last turn, as the disk knows it."""
+    number = last_number(paths)
+    return read_turn(paths, number) if number else None
+
+
+def read_turn(paths: ArtifactPaths, number: int) -> Turn:
+    """One turn. An unreadable claim reads as one of nobody: its end decides, or its lease."""
+    # The end is read first: a turn that has ended stays ended, so the pair is never inconsistent.
+    end = files.read_object(paths.claim_end(number))
+    end_exists = end is not None or os.path.exists(paths.claim_end(number))
+    claim = Claim.from_json(number, files.read_object(paths.claim(number)) or {})
+    job = files.read_object(paths.claim_job(number)) if claim.kind == QUEUED else None
+    return Turn(
+        claim,
+        End.from_json(number, end or {}) if end_exists else None,
+        JobRef.from_json(job) if job and "job_id" in job and "engine" in job else None,
+    )
+
+
+def read_history(paths: ArtifactPaths) -> list[Turn]:
+    """Every turn that there was, the oldest first."""
+    return [read_turn(paths, n) for n in range(1, last_number(paths) + 1)]
+
+
+def has_ended(paths: ArtifactPaths, number: int) -> bool:
+    """Whether turn `number` is over; cheap enough to be asked often."""
+    return os.path.exists(paths.claim_end(number))
+
+
+def claim_next(
+    paths: ArtifactPaths,
+    number: int,
+    owner: Owner,
+    *,
+    kind: str = RUNNING,
+    run_id: str | None = None,
+    job_hint: Mapping[str, Any] | None = None,
+) -> Claim | None:
+    """Try for turn `number`, the turn before having ended; None when somebody was first."""
+    claim = Claim(number, kind, owner, now_text(), run_id, None, job_hint)
+    data = files.object_bytes(claim.to_json())
+    # A queued claim that a power cut loses costs nothing: its job claims anew. So it is not synced.
+    if files.link_new(paths.claim(number), data, sync=kind == RUNNING):
+        return claim
+    return None
+
+
+def start_queued(paths: ArtifactPaths, queued: Claim, owner: Owner) -> Claim | None:
+    """Turn a queued claim into the next, running one; None when it was ended before."""
+    number = queued.number + 1
+    claim = Claim(number, RUNNING, owner, now_text(), queued.run_id, queued.number)
+    data = files.object_bytes(claim.to_json())
+    won = files.link_new(
+        paths.claim_end(queued.number), data, sync=True, also=paths.claim(number)
+    )
+    return claim if won else None
+
+
+def end_turn(
+    paths: ArtifactPaths,
+    number: int,
+    status: AttemptStatus,
+    by: Owner,
+    error: ErrorRecord | None = None,
+) -> End | None:
+    """End turn `number`; None when it had ended before, which then stands."""
+    end = End(number, status.value, now_text(), by, error)
+    data = files.object_bytes(end.to_json())
+    return end if files.link_new(paths.claim_end(number), data, sync=True) else None
+
+
+def abandon(paths: ArtifactPaths, number: int) -> None:
+    """End turn `number` when there is no room left to say how: the claim becomes its own end.
+
+    A second name for a file that is there needs no data block, so this works on a full disk.
+    """
+    try:
+        os.link(paths.claim(number), paths.claim_end(number))
+    except OSError:
+        pass  # ended already, or the disk is gone: then the process's death is what others will see
+
+
+def bind_job(paths: ArtifactPaths, number: int, ref: JobRef) -> None:
+    """Record the engine's job of a queued turn: from now on the engine says whether it lives."""
+    files.write_atomic(paths.claim_job(number), files.object_bytes(ref.to_json()))
+
+
+def request_cancel(paths: ArtifactPaths, number: int, by: Owner) -> None:
+    """Ask the owner of turn `number` to stop."""
+    record = {"by": by.to_json(), "at": now_text()}
+    files.write_atomic(paths.claim_cancel(number), files.object_bytes(record))
+
+
+def is_cancel_requested(paths: ArtifactPaths, number: int) -> bool:
+    """Whether somebody asked turn `number` to stop."""
+    return os.path.exists(paths.claim_cancel(number))
+
+
+def beat(paths: ArtifactPaths, number: int) -> None:
+    """Renew the lease of turn `number`: the file server puts its own time on the claim."""
+    os.utime(paths.claim(number))
+
+
+def last_beat(paths: ArtifactPaths, number: int) -> float | None:
+    """When turn `number` was last renewed, by the file server's clock (seconds since 1970)."""
+    try:
+        return os.stat(paths.claim(number)).st_mtime
+    except OSError:
+        return None
+
+
+def server_time(paths: ArtifactPaths) -> float | None:
+    """The file server's clock (seconds since 1970), None when nothing can be written there."""
+    probe = files.temporary_name(paths.claims + "/clock")
+    try:
+        os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        return os.stat(probe).st_mtime
+    except OSError:
+        return None
+    finally:
+        files.remove(probe)
+
+
+def is_started(end: End) -> bool:
+    """Whether a queued turn ended because its job began."""
+    return end.status == STARTED

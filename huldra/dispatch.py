@@ -1,0 +1,272 @@
+"""Handing a graph to an engine: checked as a whole, queued on disk, then sent.
+
+    compile → plan → check → queue each node → run record → submit
+
+Nothing is sent before the engine has agreed to all of it. Each node is queued on disk before it is
+sent, so that nobody sends it a second time; each job's id is on disk before `submit` returns.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from huldra import artifact, claim, files, inline, serialize
+from huldra.errors import HuldraClassError, HuldraRefused, HuldraSubmitError
+from huldra.executor import Executor, JobRef, Refusal, Resources, Task, TaskGraph
+from huldra.graph import Graph
+from huldra.identity import key_of
+from huldra.job import Job
+from huldra.layout import ArtifactPaths, StorePaths
+from huldra.owner import Owner, new_owner
+from huldra.place import paths_of, prepare_artifact, prepare_root
+from huldra.plan import Plan, PlannedNode, Standing, make_plan
+from huldra.settings import HULDRA_CONFIG
+from huldra.state import QUEUED, AttemptStatus, Claim, Turn
+from huldra.worker import PROTOCOL
+
+
+@dataclass(slots=True)
+class _Dispatch:
+    """One dispatch on its way: what was planned, queued and sent so far."""
+
+    executor: Executor
+    members: Mapping[str, Any]
+    name: str
+    module: str
+    plan: Plan
+    run_id: str
+    owner: Owner
+    queued: dict[str, Claim] = field(default_factory=dict)
+    elsewhere: dict[str, Turn | None] = field(default_factory=dict)
+    sent: dict[str, JobRef] = field(default_factory=dict)
+
+
+def dispatch(
+    members: Mapping[str, Any], executor: Executor, *, name: str = "", module: str = ""
+) -> dict[str, Job[Any]]:
+    """Send what `members` lack to the engine, as one graph; a job for each member.
+
+    Never waits for a `_create`. Members that are made give jobs that are done; what is in flight
+    elsewhere is attached to. Raises `HuldraRefused` before anything is sent, `HuldraSubmitError`
+    when the engine failed half-way: then what was not sent is free again.
+    """
+    graph = inline.graph_of(list(members.values()))
+    if not graph.missing():
+        return {name: Job(obj, None, None) for name, obj in members.items()}
+    plan = make_plan(graph, lambda node: paths_of(node.obj))
+    owner = new_owner(executor.name)
+    work = _Dispatch(executor, members, name, module, plan, _new_run_id(), owner)
+    if plan.to_run:
+        _send(work, graph)
+    return {name: _job_of(work, obj) for name, obj in members.items()}
+
+
+def _new_run_id() -> str:
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.urandom(5).hex()}"
+
+
+def _send(work: _Dispatch, graph: Graph) -> None:
+    resources = {node.key: resources_of(node.node.obj) for node in work.plan.to_run}
+    draft = _task_graph(work, work.plan.to_run, resources)
+    _refuse(work.executor, draft)
+    claim.hold(work.owner)
+    try:
+        _queue_all(work, draft)
+        if work.queued:
+            ready = [node for node in work.plan.to_run if node.key in work.queued]
+            _write_run_record(work, graph)
+            _submit(work, _task_graph(work, ready, resources))
+    except BaseException as error:
+        _free_unsent(work, error)
+        raise
+
+
+def resources_of(obj: Any) -> Resources:
+    """What the class of `obj`, or its method, says that one node needs."""
+    declared = obj._resources  # noqa: SLF001  part of the protocol of a Huldra class
+    value = declared() if callable(declared) else declared
+    if value is None:
+        return Resources()
+    if not isinstance(value, Resources):
+        raise HuldraClassError(
+            f"{type(obj).__module__}.{type(obj).__qualname__}._resources is {value!r};"
+            " give huldra.Resources(...), a method that returns one, or None"
+        )
+    return value
+
+
+def _refuse(executor: Executor, graph: TaskGraph) -> None:
+    refusals: list[Refusal] = executor.check(graph)
+    if refusals:
+        lines = "\n  ".join(str(refusal) for refusal in refusals[:20])
+        more = f"\n  and {len(refusals) - 20} more" if len(refusals) > 20 else ""
+        raise HuldraRefused(
+            f"{executor.name} cannot take this graph, and nothing was sent:\n  {lines}{more}",
+            refusals=tuple(refusals),
+        )
+
+
+def _task_graph(
+    work: _Dispatch, nodes: list[PlannedNode], resources: Mapping[str, Resources]
+) -> TaskGraph:
+    root = HULDRA_CONFIG.root
+    run_path = StorePaths(root).run_record(work.run_id)
+    included = {node.key for node in nodes}
+    return TaskGraph(
+        run_id=work.run_id,
+        run_path=run_path,
+        root=root,
+        tasks={
+            node.key: _task(work, node, included, resources[node.key], run_path) for node in nodes
+        },
+        preempt_max=HULDRA_CONFIG.preempt_max,
+    )
+
+
+def _task(
+    work: _Dispatch,
+    node: PlannedNode,
+    included: set[str],
+    resources: Resources,
+    run_path: str,
+) -> Task:
+    paths = paths_of(node.node.obj)
+    number = work.queued[node.key].number if node.key in work.queued else _next_number(node)
+    namespace, _, digest = node.key.rpartition("/")
+    payload = {
+        "protocol": PROTOCOL,
+        "run": run_path,
+        "key": node.key,
+        "engine": work.executor.name,
+    }
+    return Task(
+        key=node.key,
+        task_name=f"{namespace}-{digest}-{number}",
+        label=type(node.node.obj).__name__,
+        payload=json.dumps(payload),
+        directory=paths.directory,
+        log_path=paths.log,
+        after=tuple(key for key in node.node.needs if key in included),
+        after_jobs=tuple(_jobs_in_flight(work, node)),
+        resources=resources,
+    )
+
+
+def _next_number(node: PlannedNode) -> int:
+    return node.turn.number + 1 if node.turn else 1
+
+
+def _jobs_in_flight(work: _Dispatch, node: PlannedNode) -> list[JobRef]:
+    turns = [
+        work.elsewhere.get(key) or work.plan.nodes[key].turn
+        for key in node.node.needs
+        if key in work.elsewhere or work.plan.nodes[key].standing is Standing.IN_FLIGHT
+    ]
+    return [turn.ref for turn in turns if turn is not None and turn.ref is not None]
+
+
+def _queue_all(work: _Dispatch, draft: TaskGraph) -> None:
+    """Claim each node for this run; who was faster with one keeps it, and it is attached to."""
+    prepare_root()
+    hints = getattr(work.executor, "job_hints", None)
+    job_hints: Mapping[str, Any] = hints(draft) if hints is not None else {}
+    for node in work.plan.to_run:
+        paths = paths_of(node.node.obj)
+        prepare_artifact(node.node.obj, paths)
+        mine = _queue(work, node, paths, job_hints.get(node.key))
+        if mine is not None:
+            work.queued[node.key] = mine
+        else:
+            work.elsewhere[node.key] = claim.last_turn(paths)
+
+
+def _queue(
+    work: _Dispatch, node: PlannedNode, paths: ArtifactPaths, hint: Mapping[str, Any] | None
+) -> Claim | None:
+    if node.turn is not None and node.turn.end is None:  # planned to run because its owner is dead
+        claim.end_turn(paths, node.turn.number, AttemptStatus.CRASHED, new_owner())
+    return claim.claim_next(
+        paths,
+        _next_number(node),
+        work.owner,
+        kind=QUEUED,
+        run_id=work.run_id,
+        job_hint=hint,
+    )
+
+
+def _write_run_record(work: _Dispatch, graph: Graph) -> None:
+    nodes = {key: graph.nodes[key] for key in work.queued}
+    involved = {key: graph.nodes[key] for node in nodes.values() for key in (node.key, *node.needs)}
+    record = {
+        "huldra": 1,
+        "run_id": work.run_id,
+        "created_at": datetime.now(UTC).isoformat(),
+        "name": work.name,
+        "module": work.module,
+        "engine": work.executor.name,
+        "root": HULDRA_CONFIG.root,
+        "settings": HULDRA_CONFIG.snapshot(),
+        "sys_path": [os.path.abspath(entry) for entry in sys.path],
+        "cwd": os.getcwd(),
+        "driver": work.owner.to_json(),
+        "members": {name: key_of(obj) for name, obj in work.members.items()},
+        "directories": {key: paths_of(node.obj).directory for key, node in involved.items()},
+        "nodes": {
+            key: {
+                "config": key.rpartition("/")[2],
+                "directory": paths_of(node.obj).directory,
+                "claim": work.queued[key].number,
+                "token": work.owner.token,
+                "after": [need for need in node.needs if need in work.queued],
+                "needs": list(node.needs),
+            }
+            for key, node in nodes.items()
+        },
+        "objects": serialize.to_objects([node.obj for node in nodes.values()]),
+    }
+    path = StorePaths(HULDRA_CONFIG.root).run_record(work.run_id)
+    files.write_atomic(path, files.object_bytes(record))
+
+
+def _submit(work: _Dispatch, graph: TaskGraph) -> None:
+    def on_submitted(key: str, ref: JobRef) -> None:
+        paths = ArtifactPaths(graph.tasks[key].directory)
+        work.sent[key] = ref
+        mine = work.queued[key]
+        # A job that ends with this process is judged by this process; one that does not, or that
+        # others can ask about, has to be findable from its record.
+        if work.executor.capabilities.finds_by_id:
+            claim.bind_job(paths, mine.number, ref)
+        if not claim.has_ended(paths, mine.number):
+            artifact.write_state(paths, Turn(mine, None, ref))
+
+    work.executor.submit(graph, on_submitted)
+
+
+def _free_unsent(work: _Dispatch, error: BaseException) -> None:
+    """End the queued turns of what was not sent, so that the next call may send it."""
+    for key, mine in work.queued.items():
+        if key not in work.sent or isinstance(error, HuldraSubmitError):
+            paths = paths_of(work.plan.nodes[key].node.obj)
+            end = claim.end_turn(paths, mine.number, AttemptStatus.CANCELLED, new_owner())
+            if end is not None:
+                artifact.write_state(paths, Turn(mine, end))
+
+
+def _job_of(work: _Dispatch, obj: Any) -> Job[Any]:
+    key = key_of(obj)
+    if key in work.sent:
+        return Job(obj, work.executor, work.sent[key])
+    node = work.plan.nodes[key]
+    turn = work.elsewhere.get(key) or node.turn
+    if node.standing is Standing.CACHED or turn is None or turn.ref is None:
+        return Job(obj, None, None)
+    same = turn.ref.engine == work.executor.name and work.executor.capabilities.finds_by_id
+    return Job(obj, work.executor if same else None, turn.ref)

@@ -1,0 +1,227 @@
+"""Reading and writing whole files so that nobody ever sees half of one.
+
+This is the only module that renames or links into place. A file is written under a
+temporary name beside its target, complete, and then gets its name in one step: by rename
+where the last writer wins, by `link(2)` where the first one does.
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import json
+import os
+from typing import Any
+
+from huldra.errors import HuldraStoreError
+
+_NO_HARD_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV})
+_ADVICE = {
+    errno.ENOSPC: "free some space and call again: nothing was lost",
+    errno.EDQUOT: "your quota is used up: free some space and call again, nothing was lost",
+    errno.EROFS: "the file system is read-only: artifacts that exist can be loaded, new ones cannot be made",
+    errno.EACCES: "check the permissions, or point HULDRA_PATH at a folder of yours",
+    errno.EPERM: "check the permissions, or point HULDRA_PATH at a folder of yours",
+    errno.ENAMETOOLONG: "use a shorter root or shorter module and class names",
+}
+
+_process_tag = os.urandom(5).hex()
+_counter = itertools.count()
+
+
+def _renew_process_tag() -> None:
+    global _process_tag  # noqa: PLW0603  a forked child must not share its parent's names
+    _process_tag = os.urandom(5).hex()
+
+
+os.register_at_fork(after_in_child=_renew_process_tag)
+
+
+def unique_suffix() -> str:
+    """A text that no other call, thread, process or host returns."""
+    return f"{_process_tag}{next(_counter):x}"
+
+
+def temporary_name(path: str) -> str:
+    """A name beside `path` that nobody else uses."""
+    folder, _, name = path.rpartition("/")
+    return f"{folder}/.{name}.{unique_suffix()}.tmp"
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file of this name is the unfinished write of somebody, or its litter."""
+    return name.startswith(".") and name.endswith(".tmp")
+
+
+def store_error(error: OSError, wanted: str, path: str) -> HuldraStoreError:
+    """Say what was wanted, where, what the system answered and what to do."""
+    advice = _ADVICE.get(error.errno or 0, "look at the disk and call again")
+    reason = error.strerror or type(error).__name__
+    return HuldraStoreError(f"cannot {wanted} {path}: {reason}; {advice}", directory=path)
+
+
+def make_directories(path: str) -> None:
+    """Make `path` and its parents; one that is there already is fine."""
+    try:
+        os.mkdir(path)
+    except FileExistsError:
+        if not os.path.isdir(path):
+            raise HuldraStoreError(
+                f"wanted a directory at {path}, found a file there; move it away",
+                directory=path,
+            ) from None
+    except FileNotFoundError:
+        make_directories(os.path.dirname(path))
+        make_directories(path)
+    except OSError as error:
+        raise store_error(error, "make the directory", path) from error
+
+
+def _write_temporary(path: str, data: bytes, sync: bool) -> str:
+    temporary = temporary_name(path)
+    try:
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    except FileNotFoundError:
+        make_directories(os.path.dirname(path))
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(handle, view) :]
+            if sync:
+                os.fsync(handle)
+        finally:
+            os.close(handle)
+    except BaseException:
+        remove(temporary)
+        raise
+    return temporary
+
+
+def write_atomic(path: str, data: bytes, *, sync: bool = False) -> None:
+    """Give `path` this content in one step; readers see the old file or the new one.
+
+    With `sync` the content is on disk before the name is. Raises `HuldraStoreError`; the old
+    file is untouched then.
+    """
+    try:
+        temporary = _write_temporary(path, data, sync)
+        try:
+            os.replace(temporary, path)
+        except BaseException:
+            remove(temporary)
+            raise
+    except OSError as error:
+        raise store_error(error, "write", path) from error
+
+
+def link_new(path: str, data: bytes, *, sync: bool = False, also: str | None = None) -> bool:
+    """Give `path` this content if nobody has that name yet; False when somebody was first.
+
+    The file is complete when its name appears. With `also`, the winner's file gets that second
+    name too, so that both names are one file. Raises `HuldraStoreError` when the file system
+    refuses, also when it has no hard links: a fallback would not be exact, so there is none.
+    """
+    try:
+        temporary = _write_temporary(path, data, sync)
+        try:
+            won = _link(temporary, path)
+            if won and also is not None:
+                _link(temporary, also)
+        finally:
+            remove(temporary)
+    except OSError as error:
+        if error.errno in _NO_HARD_LINKS and os.access(os.path.dirname(path), os.W_OK):
+            raise HuldraStoreError(
+                f"cannot link {path}: {error.strerror}; huldra needs a file system with hard links"
+                " (ext4, xfs, NFS, Lustre and GPFS have them): set HULDRA_PATH to a folder on one",
+                directory=path,
+            ) from error
+        raise store_error(error, "write", path) from error
+    return won
+
+
+def _link(temporary: str, path: str) -> bool:
+    # An NFS server may have made the link and lost its answer: the retry then says EEXIST (or
+    # another error) although we won. The inode tells: only our own file has our inode.
+    try:
+        os.link(temporary, path)
+    except OSError as error:
+        try:
+            if os.path.samestat(os.stat(temporary), os.stat(path)):
+                return True
+        except OSError:
+            pass  # then the first error is the one to tell
+        if isinstance(error, FileExistsError):
+            return False
+        raise
+    return True
+
+
+def append_text(path: str, text: str) -> None:
+    """Add a line or more to a log in one write; a log that cannot be written is done without."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+    try:
+        handle = os.open(path, flags, 0o666)
+    except OSError:
+        return  # a full disk must not hide what is being told: it is in the error, too
+    try:
+        os.write(handle, text.encode("utf-8", "backslashreplace"))
+    except OSError:
+        pass  # as above
+    finally:
+        os.close(handle)
+
+
+def remove(path: str) -> None:
+    """Remove a file; one that is gone already, or cannot go, is left to be litter."""
+    try:
+        os.unlink(path)
+    except OSError:
+        pass  # the caller has a better error on its hands, or none
+
+
+def read_bytes(path: str) -> bytes | None:
+    """The content of a file, or None when there is none."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise store_error(error, "read", path) from error
+    try:
+        data = os.read(handle, 65536)
+        if len(data) < 65536:
+            return data
+        parts = [data]
+        while data := os.read(handle, 1 << 20):
+            parts.append(data)
+        return b"".join(parts)
+    except OSError as error:
+        raise store_error(error, "read", path) from error
+    finally:
+        os.close(handle)
+
+
+def parse_object(data: bytes) -> dict[str, Any] | None:
+    """The JSON object in `data`, or None when it is empty, truncated or something else."""
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def read_object(path: str) -> dict[str, Any] | None:
+    """The JSON object in a file, or None when the file is absent or does not hold one."""
+    data = read_bytes(path)
+    return None if data is None else parse_object(data)
+
+
+_encode = json.JSONEncoder(ensure_ascii=True, separators=(", ", ": "), default=str).encode
+
+
+def object_bytes(value: dict[str, Any]) -> bytes:
+    """A JSON object as one line of a file."""
+    return _encode(value).encode("ascii") + b"\n"

@@ -1,0 +1,138 @@
+"""Making artifacts in this process: a graph's missing nodes, one after the other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from huldra import artifact, metadata, serialize
+from huldra.attempt import Made, Request, is_valid, obtain
+from huldra.errors import HuldraArtifactMissing, HuldraSerializationError
+from huldra.graph import Graph, compile_graph, dependencies_of
+from huldra.identity import children_of, digest_of, key_of, namespace_of
+from huldra.layout import ArtifactPaths
+from huldra.logs import log_status
+from huldra.place import paths_of, prepare_artifact
+from huldra.state import Claim, Result
+
+_NEVER = 600.0  # seconds that an in-process call waits for others, unless its class says otherwise
+
+
+def request_for(
+    obj: Any, *, wait_limit_s: float | None, queued: Claim | None = None, key: str | None = None
+) -> Request:
+    """The wish to have `obj` made."""
+    paths = paths_of(obj)
+    return Request(
+        obj,
+        key or key_of(obj),
+        paths,
+        wait_limit_s,
+        lambda: write_metadata(obj, paths),
+        queued,
+    )
+
+
+def is_there(obj: Any, key: str) -> bool:
+    """Whether the artifact of `obj` is made and its `_validate` accepts it. Writes nothing."""
+    paths = paths_of(obj)
+    return artifact.is_made(paths) and is_valid(_probe(obj, key, paths))
+
+
+def _probe(obj: Any, key: str, paths: ArtifactPaths) -> Request:
+    return Request(obj, key, paths, 0.0, _no_metadata)
+
+
+def _no_metadata() -> None:
+    """Stand in where nothing will be made."""
+
+
+def graph_of(roots: list[Any]) -> Graph:
+    """Compile the graph of what is missing for `roots`."""
+    return compile_graph(roots, is_there)
+
+
+def make(obj: Any) -> Made | None:
+    """Make what `obj` lacks, dependencies first, in this process; None when others made it.
+
+    Raises the error of the first artifact that could not be made.
+    """
+    root_key = key_of(obj)
+    made: Made | None = None
+    for node in graph_of([obj]).missing():
+        result = make_node(node.obj, node.key)
+        if node.key == root_key:
+            made = result
+    return made
+
+
+def make_node(obj: Any, key: str) -> Made | None:
+    """Make one artifact whose dependencies are there."""
+    request = request_for(obj, wait_limit_s=wait_limit_of(obj), key=key)
+    log_status(request.label, request.digest, f"{_transition(request)}->create")
+    prepare_artifact(obj, request.paths)
+    return obtain(request)
+
+
+def _transition(request: Request) -> str:
+    state = artifact.read_state(request.paths)
+    if state.result is Result.ABSENT or state.attempt is None:
+        return "missing"
+    return "invalid" if state.result is Result.SUCCESS else state.attempt.status.value
+
+
+def wait_limit_of(obj: Any) -> float | None:
+    """For how many seconds an in-process call waits for another owner of `obj`."""
+    limit = getattr(obj, "_max_wait_time_sec", _NEVER)
+    return None if limit is None else float(limit)
+
+
+def write_metadata(obj: Any, paths: ArtifactPaths) -> None:
+    """Write down what `obj` is, where it comes from and where it is being made."""
+    record, patch = metadata.collect(
+        namespace=namespace_of(type(obj)),
+        huldra_hash=digest_of(obj),
+        directory=paths.directory,
+        python_def=_python_def(obj),
+        document=serialize.to_document(obj),
+        config=serialize.plain_config(obj),
+        dependencies=_dependency_records(obj),
+        cache_version=type(obj).__huldra_cache_version__,
+        version_controlled=type(obj).__huldra_version_controlled__,
+    )
+    artifact.write_metadata(paths, record.to_json(), patch)
+
+
+def _python_def(obj: Any) -> str:
+    try:
+        return serialize.to_python(obj)
+    except HuldraSerializationError:
+        # Too deep or too large for one expression; `huldra_obj` has it all.
+        return f"{type(obj).__qualname__}(...)"
+
+
+def _dependency_records(obj: Any) -> list[dict[str, str]]:
+    found = [(field, child) for field, child in children_of(obj)]
+    keys = {key_of(child) for _, child in found}
+    if type(obj).__huldra_declares_dependencies__:
+        added = [child for child in dependencies_of(obj) if key_of(child) not in keys]
+        found += [(f"_dependencies()[{i}]", child) for i, child in enumerate(added)]
+    return [
+        {"field": field, "namespace": namespace_of(type(child)), "hash": digest_of(child)}
+        for field, child in found
+    ]
+
+
+def metadata_of(obj: Any) -> metadata.Metadata:
+    """The metadata that was recorded for the artifact of `obj`.
+
+    Raises `HuldraArtifactMissing` when nothing was.
+    """
+    paths = paths_of(obj)
+    try:
+        return metadata.MetadataManager.read(paths.directory)
+    except HuldraArtifactMissing as missing:
+        raise HuldraArtifactMissing(
+            f"{key_of(obj)} has no metadata: nobody has tried to make it yet"
+            f" (looked in {paths.metadata}); call load_or_create() first",
+            directory=paths.directory,
+        ) from missing

@@ -1,0 +1,288 @@
+"""A job: one artifact that somebody, somewhere, was asked to make."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any, Generic, TypeVar
+
+from huldra import artifact, claim, liveness, registry
+from huldra.errors import (
+    HuldraCancelled,
+    HuldraComputeError,
+    HuldraExecutorError,
+    HuldraJobLost,
+    HuldraWaitTimeout,
+)
+from huldra.executor import Executor, JobRef, JobStatus
+from huldra.files import read_bytes
+from huldra.identity import key_of
+from huldra.layout import ArtifactPaths
+from huldra.liveness import Life, Watch
+from huldra.owner import new_owner
+from huldra.place import paths_of
+from huldra.settings import HULDRA_CONFIG
+from huldra.state import AttemptStatus, Turn
+from huldra.waiting import error_of
+
+T = TypeVar("T")
+
+_WORD = {
+    JobStatus.QUEUED: AttemptStatus.QUEUED,
+    JobStatus.RUNNING: AttemptStatus.RUNNING,
+    JobStatus.CANCELLED: AttemptStatus.CANCELLED,
+    JobStatus.FAILED: AttemptStatus.FAILED,
+    JobStatus.UPSTREAM_FAILED: AttemptStatus.FAILED,
+    JobStatus.PREEMPTED: AttemptStatus.PREEMPTED,
+}
+_SLICE_S = 0.5
+
+
+class Job(Generic[T]):
+    """A result that is being made, in the vocabulary of `concurrent.futures`.
+
+    Done and failed are read from the artifact; the engine is asked only for what the artifact
+    cannot tell. A job pickles (without its executor: a ref finds it again), and another process
+    gets an equal one from `load_or_create(executor=...)`.
+    """
+
+    def __init__(self, obj: Any, executor: Executor | None, ref: JobRef | None) -> None:
+        self._obj = obj
+        self._key = key_of(obj)
+        self._paths = paths_of(obj)
+        self._executor = executor
+        self._ref = ref
+        self._watch = Watch()
+        self._is_made = False
+
+    def __repr__(self) -> str:
+        return f"<Job {self._key} {self.job_id or 'made'} {self.status().value}>"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_executor": None, "_watch": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._watch = Watch()
+
+    @property
+    def artifact(self) -> Any:
+        """The config whose artifact this job makes."""
+        return self._obj
+
+    @property
+    def key(self) -> str:
+        """`<namespace>/<hash>` of the artifact."""
+        return self._key
+
+    @property
+    def ref(self) -> JobRef | None:
+        """What finds the job at its engine; None when nothing had to be sent."""
+        return self._ref
+
+    @property
+    def job_id(self) -> str | None:
+        """The engine's id of the job; None when the artifact was made already."""
+        return self._ref.job_id if self._ref else None
+
+    def status(self) -> AttemptStatus:
+        """How far the job is, by the artifact first and the engine second."""
+        return self._look()[0]
+
+    def done(self) -> bool:
+        """Whether nothing more will come: made, failed, cancelled or lost."""
+        return self._look()[1]
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the job is done, at most `timeout` seconds; whether it is."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        return any(True for _ in as_done([self], deadline))
+
+    def result(self, timeout: float | None = None) -> T:
+        """What `_load` returns, once the artifact is made.
+
+        Raises:
+            HuldraComputeError: `_create` failed; `original_error` is a `RemoteError`.
+            HuldraDependencyError: A dependency failed; it names which.
+            HuldraCancelled: The job was cancelled.
+            HuldraJobLost: The engine lost the job; asking for the artifact again sends it anew.
+            HuldraWaitTimeout: It took longer than `timeout` seconds. The job goes on.
+        """
+        error = self.exception(timeout)
+        if error is not None:
+            raise error
+        value: T = self._obj._load()  # noqa: SLF001  part of the protocol of a Huldra class
+        return value
+
+    def exception(self, timeout: float | None = None) -> Exception | None:
+        """What `result` would raise, or None; waits as `result` does."""
+        if not self.wait(timeout):
+            raise HuldraWaitTimeout(
+                f"{self._key} is still {self.status().value} after {timeout} s; the job goes on",
+                waited_s=timeout,
+                directory=self._paths.directory,
+            )
+        return self._error()
+
+    def cancel(self) -> bool:
+        """Ask for the job's end; whether it could be asked for.
+
+        A queued job never starts. A running one is ended where the engine can; `_create` in a
+        thread of this process cannot be. False when the job was done.
+        """
+        turn = claim.last_turn(self._paths)
+        if self.done() or turn is None:
+            return False
+        if turn.end is None:
+            claim.request_cancel(self._paths, turn.number, new_owner())
+        if turn.is_queued:
+            end = claim.end_turn(self._paths, turn.number, AttemptStatus.CANCELLED, new_owner())
+            if end is not None:
+                artifact.write_state(self._paths, Turn(turn.claim, end, turn.job))
+        if self._ref is not None:
+            self._engine().cancel([self._ref])
+        return True
+
+    def logs(self) -> dict[str, str]:
+        """The log of the artifact (`huldra.log`) and what the engine kept, name to text."""
+        found = {"huldra.log": _text_of(self._paths.log)}
+        if self._ref is not None:
+            try:
+                paths = self._engine().logs([self._ref]).get(self._ref, ())
+            except (HuldraExecutorError, ImportError):
+                paths = ()
+            found.update({path: _text_of(path) for path in paths})
+        return found
+
+    def _engine(self) -> Executor:
+        if self._executor is None:
+            if self._ref is None:
+                raise HuldraExecutorError(f"{self._key} was sent to no engine")
+            self._executor = registry.connect(self._ref)
+        return self._executor
+
+    def _look(self) -> tuple[AttemptStatus, bool]:
+        """The status, and whether it is the last one."""
+        if self._is_made or artifact.is_made(self._paths):
+            self._is_made = True
+            return AttemptStatus.SUCCESS, True
+        turn = claim.last_turn(self._paths)
+        if turn is None:
+            return self._engine_word(AttemptStatus.QUEUED)
+        status = turn.status
+        if status in (AttemptStatus.FAILED, AttemptStatus.CANCELLED):
+            return status, True
+        if status is AttemptStatus.SUCCESS:  # `SUCCESS.json` follows in a moment
+            return AttemptStatus.RUNNING, False
+        if status.is_infrastructure:
+            return self._engine_word(status)
+        if liveness.of_turn(self._paths, turn, self._watch) is Life.DEAD or turn.is_queued:
+            return self._engine_word(AttemptStatus.CRASHED if turn.is_running else status)
+        return status, False
+
+    def _engine_word(self, otherwise: AttemptStatus) -> tuple[AttemptStatus, bool]:
+        """What the engine makes of a job whose artifact does not tell.
+
+        `otherwise` stands where the engine cannot say: it ends the job only if it is over itself.
+        """
+        word = self._ask()
+        if word is JobStatus.UNKNOWN:
+            return otherwise, otherwise.is_over
+        if word.is_over and artifact.is_made(self._paths):
+            return AttemptStatus.SUCCESS, True
+        turn = claim.last_turn(self._paths) if word.is_over else None
+        if turn is not None and turn.status in (AttemptStatus.FAILED, AttemptStatus.CANCELLED):
+            return turn.status, True  # it came to its end while the engine was being asked
+        if word is JobStatus.SUCCEEDED:
+            return AttemptStatus.CRASHED, True
+        return _WORD.get(word, AttemptStatus.CRASHED), word.is_over
+
+    def _ask(self) -> JobStatus:
+        if self._ref is None:
+            return JobStatus.UNKNOWN
+        try:
+            return self._engine().status([self._ref]).get(self._ref, JobStatus.UNKNOWN)
+        except (HuldraExecutorError, ImportError):
+            return JobStatus.UNKNOWN
+
+    def _error(self) -> Exception | None:
+        status = self.status()
+        if status is AttemptStatus.SUCCESS:
+            return None
+        turn = claim.last_turn(self._paths)
+        where = self._paths.directory
+        if status is AttemptStatus.CANCELLED:
+            return HuldraCancelled(f"{self._key} was cancelled; {where}")
+        if turn is not None and turn.status is AttemptStatus.FAILED and turn.end is not None:
+            return error_of(self._key, self._paths, turn.end.error)
+        if (failed := self._failed_dependency()) is not None:
+            return failed
+        word = self._ask().value
+        return HuldraJobLost(
+            f"{self._key}: job {self.job_id} is over ({word}) and the artifact is not made (last"
+            f" attempt: {status.value}); log: {self._paths.log}. Ask for it again to send it anew"
+        )
+
+    def _failed_dependency(self) -> HuldraComputeError | None:
+        """The dependency that a job which never started was waiting for."""
+        for child in self._obj._dependencies_list():  # noqa: SLF001  our own base class
+            paths = paths_of(child)
+            turn = None if artifact.is_made(paths) else claim.last_turn(paths)
+            if turn is not None and turn.status.is_over and turn.end is not None:
+                from huldra.state import ErrorRecord
+
+                record = ErrorRecord("", "", failed_key=key_of(child), log_path=paths.log)
+                return error_of(self._key, self._paths, record)
+        return None
+
+
+def _text_of(path: str) -> str:
+    return (read_bytes(path) or b"").decode("utf-8", "replace")
+
+
+def as_done(jobs: Iterable[Job[Any]], deadline: float | None = None) -> Iterator[Job[Any]]:
+    """Give each job once it is done, until `deadline` (monotonic seconds) is over.
+
+    The engine says who is over, where it can. All artifacts are looked at, too, though rarely
+    when they are many: one may be made by somebody whom our engine knows nothing of.
+    """
+    pending = {id(job): job for job in jobs}
+    looked_at, look_again_s = -1.0, 0.0
+    while pending:
+        candidates = []
+        if time.monotonic() - looked_at >= look_again_s:
+            candidates = list(pending.values())
+        else:
+            candidates = _over_soon(list(pending.values()), _slice_s(deadline))
+        started = time.monotonic()
+        done = [job for job in candidates if job.done()]
+        if len(candidates) == len(pending):
+            looked_at = time.monotonic()
+            look_again_s = max(_SLICE_S, 20 * (looked_at - started))
+        for job in done:
+            del pending[id(job)]
+            yield job
+        if deadline is not None and time.monotonic() >= deadline:
+            return
+
+
+def _slice_s(deadline: float | None) -> float:
+    slice_s = min(_SLICE_S, HULDRA_CONFIG.poll_interval)
+    return slice_s if deadline is None else max(0.0, min(slice_s, deadline - time.monotonic()))
+
+
+def _over_soon(jobs: list[Job[Any]], slice_s: float) -> list[Job[Any]]:
+    """The jobs that the engine says are over, as soon as one is, or those without an engine."""
+    by_executor: dict[int, tuple[Executor, dict[JobRef, Job[Any]]]] = {}
+    others: list[Job[Any]] = []
+    for job in jobs:
+        if job.ref is not None and job._executor is not None:  # noqa: SLF001  same module
+            entry = by_executor.setdefault(id(job._executor), (job._executor, {}))  # noqa: SLF001  same module
+            entry[1][job.ref] = job
+        else:
+            others.append(job)
+    if len(by_executor) != 1 or others:
+        time.sleep(min(slice_s, 0.02))
+        return jobs
+    executor, refs = next(iter(by_executor.values()))
+    return [refs[ref] for ref in executor.wait(list(refs), slice_s)]

@@ -1,0 +1,98 @@
+"""Signals while `_create` runs: any way out is recorded, and none tears the books in two."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+Handler = Callable[[int, FrameType | None], Any] | int | None
+
+
+class Terminated(BaseException):
+    """The process was told to end by `signum` while `_create` ran."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signum)
+        self.signum = signum
+
+
+class Guard:
+    """Handlers for SIGINT, SIGTERM and `extra` signals, for the time of one attempt.
+
+    While `interruptible` they act at once, inside the user's code: SIGINT as it did before,
+    the others by raising `Terminated`. In the bookkeeping around it they are noted, and acted on
+    when the guard is left. In a forked child they act as if there were no guard. Off the main
+    thread the guard does nothing: Python runs handlers in the main thread only.
+    """
+
+    def __init__(self, extra: tuple[int, ...] = ()) -> None:
+        self.interruptible = False
+        self._pending: list[int] = []
+        self._signals = (signal.SIGINT, signal.SIGTERM, *extra)
+        self._previous: dict[int, Handler] = {}
+        self._pid = os.getpid()
+
+    def install(self) -> None:
+        """Put the handlers in place of those that the process has."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for signum in self._signals:
+            previous = signal.getsignal(signum)
+            # An ignored signal stays ignored (nohup, a shell's background job), and a handler
+            # that was not set from Python (None) could not be put back.
+            if previous is None or previous == signal.SIG_IGN:
+                continue
+            self._previous[signum] = previous
+            signal.signal(signum, self._handle)
+
+    def restore(self) -> None:
+        """Put the handlers back that were there."""
+        if os.getpid() == self._pid:
+            while self._previous:
+                signum, previous = self._previous.popitem()
+                signal.signal(signum, previous)
+
+    def note(self, signum: int) -> None:
+        """Act on this signal once the old handlers are back."""
+        self._pending.append(signum)
+
+    def deliver_pending(self) -> None:
+        """Act on what came in between, the old handlers being back."""
+        while self._pending:
+            signal.raise_signal(self._pending.pop(0))
+
+    def _handle(self, signum: int, frame: FrameType | None) -> None:
+        if os.getpid() != self._pid:
+            self._act_as_before(signum, frame)
+        elif not self.interruptible:
+            self.note(signum)
+        elif signum == signal.SIGINT:
+            self._act_as_before(signum, frame)
+        else:
+            self.interruptible = False
+            raise Terminated(signum)
+
+    def _act_as_before(self, signum: int, frame: FrameType | None) -> None:
+        previous = self._previous.get(signum, signal.SIG_DFL)
+        if callable(previous):
+            previous(signum, frame)
+        else:
+            signal.signal(signum, previous)
+            signal.raise_signal(signum)
+
+
+@contextmanager
+def guarded(extra: tuple[int, ...] = ()) -> Iterator[Guard]:
+    """Guard one attempt; what was noted meanwhile is acted on at the end."""
+    guard = Guard(extra)
+    guard.install()
+    try:
+        yield guard
+    finally:
+        guard.restore()
+        guard.deliver_pending()

@@ -1,0 +1,328 @@
+"""What an engine runs: one node of a run, found by two words of JSON.
+
+The engine carries `{"protocol": 1, "run": "<path of the run record>", "key": "<key>"}`. All else is
+in the run record on the shared disk: configs, edges, claims, settings, import path. So engines
+carry a hundred bytes a node, and nothing of the user's is pickled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from huldra import artifact, claim, context, files, inline, serialize
+from huldra.attempt import PUBLISH_PATIENCE_S, error_record, obtain
+from huldra.errors import HuldraCancelled, HuldraError, NodeFailed
+from huldra.executor import JobRef
+from huldra.heartbeat import uptime_s
+from huldra.identity import key_of
+from huldra.layout import ArtifactPaths
+from huldra.logs import get_logger
+from huldra.owner import LOCAL, Owner, is_same_process, new_owner, this_process
+from huldra.place import paths_of
+from huldra.settings import HULDRA_CONFIG
+from huldra.state import (
+    QUEUED,
+    STARTED,
+    AttemptStatus,
+    Claim,
+    ErrorRecord,
+    Turn,
+)
+from huldra.waiting import Waiting
+
+PROTOCOL = 1
+
+
+@dataclass(slots=True)
+class Run:
+    """A run record in memory, and the objects that were built from it so far."""
+
+    path: str
+    record: Mapping[str, Any]
+    built: dict[str, Any] = field(default_factory=dict)
+
+    def node(self, key: str) -> Mapping[str, Any]:
+        """The record of one node; a key that is not in the run is the engine's mistake."""
+        nodes: Mapping[str, Mapping[str, Any]] = self.record["nodes"]
+        if key not in nodes:
+            raise NodeFailed(f"{key} is not a node of the run {self.path}")
+        return nodes[key]
+
+    def paths(self, key: str) -> ArtifactPaths:
+        """The files of a node, or of a dependency that was made before the run."""
+        return ArtifactPaths(self.record["directories"][key])
+
+    def dependents(self, key: str) -> list[str]:
+        """Every node that needs `key`, straight or through others."""
+        found, front = {key}, [key]
+        by_need = self._by_need()
+        while front:
+            for dependent in by_need.get(front.pop(), ()):
+                if dependent not in found:
+                    found.add(dependent)
+                    front.append(dependent)
+        return sorted(found - {key})
+
+    def _by_need(self) -> dict[str, list[str]]:
+        by_need: dict[str, list[str]] = {}
+        for key, node in self.record["nodes"].items():
+            for need in node["after"]:
+                by_need.setdefault(need, []).append(key)
+        return by_need
+
+
+@lru_cache(maxsize=4)
+def _load_run(path: str) -> Run:
+    record = files.read_object(path)
+    if record is None:
+        raise NodeFailed(
+            f"the run record {path} is gone or unreadable here: the root must be a folder that"
+            " workers share with the driver, under the same path"
+        )
+    return Run(path, record)
+
+
+def run_node(
+    payload: str,
+    *,
+    job: JobRef | None = None,
+    owns_process: bool = False,
+    preempt_signals: tuple[int, ...] = (),
+) -> None:
+    """Make one node of a run, if nobody has made it yet.
+
+    Calling it again with the same payload is right after a worker died, and harmless at any time: a
+    node that is made stays, one whose code failed stays failed.
+
+    Args:
+        payload: What the core put into `Task.payload`.
+        job: The engine's job, where the adapter knows it better than the node's claim.
+        owns_process: The process exists for this node: the working directory may be changed, a
+            cancel is looked for, and the process is ended when its lease is lost.
+        preempt_signals: Signals beside SIGTERM that mean preemption here. The attempt is recorded,
+            the previous handlers come back, and then the signal is raised again.
+
+    Raises:
+        NodeFailed: The node is not made; the text says why, and where its log is.
+    """
+    failure = _run(payload, job, owns_process, preempt_signals)
+    if failure is not None:
+        # Raised outside of any `except`: an engine that pickles errors with their causes would
+        # otherwise carry the user's exception, which may not pickle.
+        raise NodeFailed(failure)
+
+
+def _run(
+    payload: str, job: JobRef | None, owns_process: bool, preempt_signals: tuple[int, ...]
+) -> str | None:
+    try:
+        words = json.loads(payload)
+        _refuse_protocol(words)
+        run = _load_run(words["run"])
+        with _entered(run, words, job, owns_process, preempt_signals) as node:
+            return node.make()
+    except NodeFailed as error:
+        return str(error)
+    except HuldraCancelled as error:
+        return str(error)
+    except HuldraError as error:
+        return f"{type(error).__name__}: {error}"
+
+
+def _refuse_protocol(words: Mapping[str, Any]) -> None:
+    if words.get("protocol") != PROTOCOL:
+        raise NodeFailed(
+            f"the driver speaks protocol {words.get('protocol')!r}, this worker {PROTOCOL}:"
+            " install the same version of huldra in both places"
+        )
+
+
+@contextlib.contextmanager
+def _entered(
+    run: Run,
+    words: Mapping[str, Any],
+    job: JobRef | None,
+    owns_process: bool,
+    preempt_signals: tuple[int, ...],
+) -> Iterator[_Node]:
+    """Stand where the driver stood: its import path, settings and, in a process of ours, folder."""
+    if not is_same_process(Owner.from_json(run.record["driver"]), this_process()):
+        _adopt(run, owns_process)
+    key = words["key"]
+    record = run.node(key)
+    paths = ArtifactPaths(record["directory"])
+    turn = claim.read_turn(paths, record["claim"])
+    worker = context.Worker(
+        words.get("engine", LOCAL),
+        job or turn.job,
+        frozenset(record["needs"]),
+        owns_process,
+        preempt_signals,
+    )
+    token = context.worker.set(worker)
+    try:
+        yield _Node(run, key, record, paths, turn)
+    finally:
+        context.worker.reset(token)
+
+
+def _adopt(run: Run, owns_process: bool) -> None:
+    if HULDRA_CONFIG.snapshot() != run.record["settings"]:
+        HULDRA_CONFIG.apply(run.record["settings"])
+    known = set(sys.path)
+    sys.path.extend(entry for entry in run.record["sys_path"] if entry not in known)
+    if owns_process and os.path.isdir(run.record["cwd"]):
+        os.chdir(run.record["cwd"])
+
+
+class _Node:
+    """One node of a run, on its worker."""
+
+    def __init__(
+        self, run: Run, key: str, record: Mapping[str, Any], paths: ArtifactPaths, turn: Turn
+    ) -> None:
+        self.run = run
+        self.key = key
+        self.record = record
+        self.paths = paths
+        self.queued = turn
+
+    def make(self) -> str | None:
+        """Make the artifact; the text of the failure if that cannot be."""
+        if refusal := self._refusal():
+            return refusal
+        try:
+            obj = self._build()
+        except Exception as error:  # noqa: BLE001  importing the user's module may raise anything
+            self._mark([self.key], error_record(error))
+            self._mark(self.run.dependents(self.key), self._upstream(self.key))
+            return f"{self.key} could not be built on this worker: {error}"
+        if failed := self._failed_need():
+            self._mark([self.key, *self.run.dependents(self.key)], self._upstream(failed))
+            return f"{self.key} was not tried: its dependency {failed} is not made; log: {self._log(failed)}"
+        try:
+            obtain(
+                inline.request_for(obj, wait_limit_s=None, queued=self._my_claim(), key=self.key)
+            )
+        except HuldraError as error:
+            if claim.last_number(self.paths) and not self._may_be_retried():
+                self._mark(self.run.dependents(self.key), self._upstream(self.key))
+            return f"{error}; log: {self.paths.log}"
+        return None
+
+    def _my_claim(self) -> Claim | None:
+        mine = self.queued.claim
+        is_mine = mine.kind == QUEUED and mine.owner.token == self.record["token"]
+        return mine if is_mine else None
+
+    def _refusal(self) -> str | None:
+        """Why this payload must not be run (again)."""
+        if artifact.is_made(self.paths):
+            return None
+        first = self.record["claim"]
+        last = claim.last_number(self.paths)
+        turns = [claim.read_turn(self.paths, n) for n in range(first, last + 1)]
+        ends = [turn for turn in turns if turn.end is not None and turn.end.status != STARTED]
+        for turn in ends:
+            if turn.status in (AttemptStatus.FAILED, AttemptStatus.CANCELLED):
+                error = turn.end.error if turn.end else None
+                reason = f": {error.type}: {error.message}" if error else ""
+                return f"{self.key} {turn.status.value}{reason}; log: {self.paths.log}"
+        retries = sum(turn.claim.kind != QUEUED for turn in ends if turn.status.is_infrastructure)
+        if retries > HULDRA_CONFIG.preempt_max:
+            return (
+                f"{self.key} died or was preempted {retries} times, HULDRA_PREEMPT_MAX is"
+                f" {HULDRA_CONFIG.preempt_max}; log: {self.paths.log}"
+            )
+        return None
+
+    def _may_be_retried(self) -> bool:
+        turn = claim.last_turn(self.paths)
+        return turn is None or turn.end is None or turn.status.is_infrastructure
+
+    def _build(self) -> Any:
+        obj = serialize.build(self.record["config"], self.run.record["objects"], self.run.built)
+        found = (key_of(obj), paths_of(obj).directory)
+        if found != (self.key, self.paths.directory):
+            raise NodeFailed(
+                f"this worker computes {found[0]} in {found[1]} where the driver said {self.key} in"
+                f" {self.paths.directory}: its code or its root is another one; nothing was run"
+            )
+        return obj
+
+    def _failed_need(self) -> str | None:
+        """The first planned dependency that is not made, after waiting for those on their way."""
+        for need in self.record["needs"]:
+            if not _await_made(need, self.run.paths(need)):
+                return str(need)
+        return None
+
+    def _log(self, key: str) -> str:
+        return self.run.paths(key).log
+
+    def _upstream(self, failed_key: str) -> ErrorRecord:
+        return ErrorRecord(
+            "huldra.errors.HuldraDependencyError",
+            f"the dependency {failed_key} was not made",
+            failed_key=failed_key,
+            log_path=self._log(failed_key),
+        )
+
+    def _mark(self, keys: list[str], error: ErrorRecord) -> None:
+        """End the queued turns of what cannot be made now, saying why."""
+        for key in keys:
+            record = self.run.node(key)
+            paths = ArtifactPaths(record["directory"])
+            turn = claim.read_turn(paths, record["claim"])
+            if turn.is_queued and turn.claim.owner.token == record["token"]:
+                end = claim.end_turn(
+                    paths, turn.number, AttemptStatus.FAILED, new_owner(), error
+                )
+                if end is not None:
+                    artifact.write_state(paths, Turn(turn.claim, end, turn.job))
+
+
+def _await_made(key: str, paths: ArtifactPaths) -> bool:
+    """Whether a dependency is made, once nobody is on the way to making it."""
+    waiting = Waiting(key, paths, None)
+    patience = uptime_s() + PUBLISH_PATIENCE_S
+    while not artifact.is_made(paths):
+        turn = claim.last_turn(paths)
+        if turn is not None and turn.end is None:
+            waiting.step(turn)
+            patience = uptime_s() + PUBLISH_PATIENCE_S
+        elif turn is not None and turn.status is AttemptStatus.SUCCESS and uptime_s() < patience:
+            waiting.nap(turn)  # made, and its owner is about to say so
+        else:
+            return False
+    return True
+
+
+def main(argv: list[str] | None = None) -> int:
+    """`python -m huldra.worker FILE [LINE]`: run the payload in a file, or on one line of it."""
+    arguments = sys.argv[1:] if argv is None else argv
+    if not arguments or len(arguments) > 2 or arguments[0].startswith("-"):
+        sys.stderr.write("usage: python -m huldra.worker PAYLOAD_FILE [LINE_NUMBER_FROM_0]\n")
+        return 2
+    with open(arguments[0], encoding="utf-8") as file:
+        lines = file.read().splitlines()
+    try:
+        run_node(lines[int(arguments[1]) if len(arguments) > 1 else 0], owns_process=True)
+    except NodeFailed as error:
+        get_logger().error("%s", error)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    # Run under its own name, so that errors and caches are those of `huldra.worker`.
+    from huldra.worker import main as _main
+
+    sys.exit(_main())
