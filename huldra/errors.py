@@ -35,7 +35,7 @@ from typing import Any
 class HuldraError(Exception):
     """Base of all errors of huldra; keyword data becomes attributes."""
 
-    def __init__(self, message: str, **data: Any) -> None:
+    def __init__(self, message: str, /, **data: Any) -> None:
         super().__init__(message)
         self.__dict__.update(data)
 
