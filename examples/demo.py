@@ -1,4 +1,7 @@
-"""The whole study of `examples.digits` on two local workers: run by `make demo`."""
+"""The whole study of `examples.digits` on two local workers: run by `make demo`.
+
+Another executor may be named: `python -m examples.demo threads:2`.
+"""
 
 from __future__ import annotations
 
@@ -10,19 +13,19 @@ from examples.digits import DigitModels, Report
 
 
 def main(argv: Sequence[str] = ()) -> None:
-    """Make every model and the report as one graph, and print the table."""
+    """Make every model, then the report, and print the table."""
     executor = argv[0] if argv else "local:2"
     began = time.perf_counter()
-    models = dict(DigitModels.items())
-    report = Report(models=models)
 
-    sweep = huldra.load_or_create({**models, "report": report}, executor=executor, name="digits")
+    sweep = DigitModels.load_or_create(executor=executor)  # digits and pixels are made first, once
     sweep.wait(progress=True)
+    report = Report(models=dict(DigitModels.items()))
+    table = report.load_or_create(executor=executor).result()
 
     took_s = time.perf_counter() - began
-    print()
-    print(report.load_or_create().read_text())
-    print(f"plot:  {report.huldra_dir / 'report.png'}")
+    print(f"\n{sweep}\n")
+    print(f"table: {table}")
+    print(f"plot:  {table.with_suffix('.png')}")
     print(f"took:  {took_s:.2f} s (run it again: everything is loaded)")
 
 

@@ -10,8 +10,6 @@ study is read back without it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -75,17 +73,8 @@ class Pixels(huldra.Huldra[dict[str, Any]]):
             return dict(stored)
 
 
-@dataclass(frozen=True)
-class Score:
-    """How well a model does on images that it has not seen."""
-
-    accuracy: float
-    fit_s: float
-    confusion: list[list[int]]
-
-
-class Model(huldra.Huldra[Score]):
-    """What all classifiers share: subclasses say which estimator they are."""
+class Model(huldra.Huldra[dict[str, float]]):
+    """What all classifiers share; the result is how well one does on unseen images."""
 
     pixels: Pixels = huldra.field(default_factory=Pixels)
     seed: int = 0
@@ -95,7 +84,7 @@ class Model(huldra.Huldra[Score]):
         """The scikit-learn estimator to fit."""
         raise NotImplementedError
 
-    def _create(self) -> Score:
+    def _create(self) -> dict[str, float]:
         import time
 
         from sklearn.metrics import confusion_matrix
@@ -105,17 +94,21 @@ class Model(huldra.Huldra[Score]):
         fitted = self.estimator().fit(data["train_x"], data["train_y"])
         fit_s = time.perf_counter() - began
         guesses = fitted.predict(data["test_x"])
-        score = Score(
-            accuracy=float((guesses == data["test_y"]).mean()),
-            fit_s=round(fit_s, 3),
-            confusion=confusion_matrix(data["test_y"], guesses).tolist(),
-        )
-        self.log.info("accuracy %.3f", score.accuracy)
-        (self.huldra_dir / "score.json").write_text(json.dumps(asdict(score)))
+        score = {"accuracy": float((guesses == data["test_y"]).mean()), "fit_s": fit_s}
+        self.log.info("accuracy %.3f", score["accuracy"])
+        confusion = confusion_matrix(data["test_y"], guesses).tolist()
+        (self.huldra_dir / "confusion.json").write_text(json.dumps(confusion))
+        (self.huldra_dir / "score.json").write_text(json.dumps(score))
         return score
 
-    def _load(self) -> Score:
-        return Score(**json.loads((self.huldra_dir / "score.json").read_text()))
+    def _load(self) -> dict[str, float]:
+        score: dict[str, float] = json.loads((self.huldra_dir / "score.json").read_text())
+        return score
+
+    def confusion(self) -> list[list[int]]:
+        """How often each digit was taken for each other one; the model must be made."""
+        rows: list[list[int]] = json.loads((self.huldra_dir / "confusion.json").read_text())
+        return rows
 
 
 class LogisticModel(Model):
@@ -163,32 +156,30 @@ class Report(huldra.Huldra[Path]):
 
     def _create(self) -> Path:
         scores = {name: model.load_or_create() for name, model in self.models.items()}
-        best = max(scores, key=lambda name: scores[name].accuracy)
-        self.log.info("best: %s", best)
-        (self.huldra_dir / "report.md").write_text("\n".join(_table(scores)) + "\n")
-        _plot(scores, best, self.huldra_dir / "report.png")
+        ranked = sorted(scores, key=lambda name: -scores[name]["accuracy"])
+        self.log.info("best: %s", ranked[0])
+        _write_table(self._load(), {name: scores[name] for name in ranked})
+        accuracies = {name: scores[name]["accuracy"] for name in reversed(ranked)}
+        _plot(self.huldra_dir / "report.png", accuracies, self.models[ranked[0]].confusion())
         return self._load()
 
     def _load(self) -> Path:
         return self.huldra_dir / "report.md"
 
 
-def _table(scores: dict[str, Score]) -> Iterable[str]:
-    yield "| model | accuracy | fit (s) |"
-    yield "|---|---|---|"
-    for name, score in sorted(scores.items(), key=lambda item: -item[1].accuracy):
-        yield f"| {name} | {score.accuracy:.3f} | {score.fit_s:.2f} |"
+def _write_table(path: Path, scores: dict[str, dict[str, float]]) -> None:
+    rows = [f"| {name} | {s['accuracy']:.3f} | {s['fit_s']:.2f} |" for name, s in scores.items()]
+    path.write_text("\n".join(["| model | accuracy | fit (s) |", "|---|---|---|", *rows, ""]))
 
 
-def _plot(scores: dict[str, Score], best: str, path: Path) -> None:
+def _plot(path: Path, accuracies: dict[str, float], confusion: list[list[int]]) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 4), layout="constrained")
     left, right = figure.subplots(1, 2)
-    names = sorted(scores, key=lambda name: scores[name].accuracy)
-    left.barh(names, [scores[name].accuracy for name in names])
+    left.barh(list(accuracies), list(accuracies.values()))
     left.set(xlabel="accuracy on unseen digits", xlim=(0.5, 1.0))
-    right.imshow(scores[best].confusion, cmap="Blues")
-    right.set(title=f"confusions of {best}", xlabel="guessed", ylabel="written")
+    right.imshow(confusion, cmap="Blues")
+    right.set(title="the best one's confusions", xlabel="guessed", ylabel="written")
     right.set(xticks=range(10), yticks=range(10))
     figure.savefig(path, dpi=120)

@@ -100,7 +100,7 @@ def test_the_demo_computes_once_and_then_loads(tmp_path: Path) -> None:
     assert first.returncode == 0, first.stdout + first.stderr
     made = successes(tmp_path)
     assert len(made) == 11
-    assert "| forest-200-deep |" in first.stdout
+    assert "forest-200-deep" in first.stdout
     (plot,) = tmp_path.rglob("report.png")
     assert plot.read_bytes().startswith(b"\x89PNG")
 

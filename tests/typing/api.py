@@ -107,7 +107,7 @@ def a_job() -> None:
     assert_type(job, huldra.Job[Path])
     assert_type(job.result(timeout=5), Path)
     assert_type(job.done(), bool)
-    assert_type(job.exception(), BaseException | None)
+    assert_type(job.exception(), Exception | None)
 
 
 def many_configs() -> None:
@@ -119,9 +119,11 @@ def many_configs() -> None:
         assert_type(name, str)
         assert_type(model, Model)
     sweep = Models.load_or_create(executor="local:2")
-    assert_type(sweep, huldra.Sweep[Path])
-    assert_type(sweep.results(), dict[str, Path])
-    assert_type(sweep["base"], huldra.Job[Path])
+    assert_type(sweep, huldra.Sweep[Any])
+    assert_type(sweep.results(), dict[str, Any])
+    assert_type(huldra.load_or_create([Small()], executor="inline"), huldra.Sweep[Path])
+    assert_type(huldra.load_or_create({"a": Small()}), dict[str, Path])
+    assert_type(sweep["base"], huldra.Job[Any])
 
 
 def wrong_things() -> None:
