@@ -8,12 +8,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from huldra.errors import NodeFailed
-from huldra.executor import JobRef, Resources, Task, TaskGraph
+from huldra.executor import Executor, JobRef, Resources, Task, TaskGraph
+from huldra.owner import start_time
 
 RUNNER = "tests.executors.local.stub:run"
 
@@ -86,9 +87,9 @@ def do_start_child(order: Mapping[str, Any]) -> None:
     """Leave a child behind that keeps this worker's pipes open, and die."""
     pid = os.fork()
     if pid == 0:
-        note(order, f"child:{os.getpid()}")
         time.sleep(60)
         os._exit(0)
+    note(order, f"child:{pid}")
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -140,3 +141,36 @@ class Orders:
 
     def count(self, name: str, what: str) -> int:
         return sum(entry[:2] == [name, what] for entry in self.entries())
+
+
+def send(executor: Executor, graph: TaskGraph) -> dict[str, JobRef]:
+    """Submit a graph; its refs by the tasks' names."""
+    refs: dict[str, JobRef] = {}
+    executor.submit(graph, lambda key, ref: refs.__setitem__(key.removeprefix("stub/"), ref))
+    return refs
+
+
+def finish(
+    executor: Executor, refs: Mapping[str, JobRef], patience_s: float = 60
+) -> dict[str, str]:
+    """Wait until all are over; their statuses by name."""
+    deadline = time.monotonic() + patience_s
+    left = set(refs.values())
+    while left:
+        assert time.monotonic() < deadline, f"still open: {executor.status(left)}"
+        left -= executor.wait(left, 1.0)
+    statuses = executor.status(refs.values())
+    return {name: statuses[ref].value for name, ref in refs.items()}
+
+
+def until(condition: Callable[[], bool], patience_s: float = 30) -> None:
+    """Wait for a condition."""
+    deadline = time.monotonic() + patience_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.005)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs (a zombie does not)."""
+    return start_time(pid) is not None
