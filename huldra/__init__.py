@@ -49,6 +49,7 @@ from huldra.sweep import Sweep
 
 if TYPE_CHECKING:
     import submitit as submitit
+
     from huldra_submitit import SubmititAdapter as SubmititAdapter
 
     __version__: str

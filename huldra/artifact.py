@@ -66,7 +66,7 @@ def _queued_before(paths: ArtifactPaths, turn: Turn | None) -> Turn | None:
 
 
 def write_state(paths: ArtifactPaths, turn: Turn, queued: Turn | None = None) -> None:
-    """Write the summary of `turn`, and see to it that a newer turn's summary is not hidden by it."""
+    """Write the summary of `turn`, and make sure that it does not hide a newer turn's."""
     files.write_atomic(paths.state, files.object_bytes(derive(turn, queued).to_json()))
     # We may have been asleep between our claim and this write, and somebody else may have gone on.
     # Whoever writes last therefore looks again, until what stands is the summary of what is.

@@ -173,7 +173,7 @@ class _Attempt:
         self.queued = Turn(request.queued) if request.queued else None
 
     def run(self, previous: Turn | None) -> tuple[Made | None] | None:
-        """Make the artifact, or find under the claim that it is made; None if the claim was lost."""
+        """Make the artifact, or find under the claim that it is made; None: the claim was lost."""
         beat = self._beat()
         heartbeat.start(beat)
         try:
@@ -195,7 +195,12 @@ class _Attempt:
         lease_s = HULDRA_CONFIG.lease
         interval_s = HULDRA_CONFIG.heartbeat
         return Beat(
-            self.paths, self.claim.number, interval_s, lease_s, self._alarm, self.worker.owns_process
+            self.paths,
+            self.claim.number,
+            interval_s,
+            lease_s,
+            self._alarm,
+            self.worker.owns_process,
         )
 
     def _alarm(self, reason: str) -> None:

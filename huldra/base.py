@@ -10,7 +10,6 @@ from typing import (
     Any,
     ClassVar,
     Generic,
-    Literal,
     Self,
     TypeVar,
     dataclass_transform,
@@ -26,7 +25,7 @@ from huldra.errors import HuldraClassError, HuldraDependencyError, HuldraIdentit
 from huldra.executor import Resources
 from huldra.fields import field, is_hashed
 from huldra.graph import dependencies_of
-from huldra.identity import children_of, digest_of, key_of, namespace_of
+from huldra.identity import children_of, digest_of, key_of
 from huldra.job import Job
 from huldra.layout import ArtifactPaths
 from huldra.logs import configure_logging, get_logger, log_status
@@ -175,15 +174,15 @@ class Huldra(Generic[T]):
     def _is_there(self, paths: ArtifactPaths) -> bool:
         if not artifact.is_made(paths):
             return False
-        return not self.__huldra_validates__ or is_valid(
-            inline.request_for(self, wait_limit_s=0.0)
-        )
+        return not self.__huldra_validates__ or is_valid(inline.request_for(self, wait_limit_s=0.0))
 
     def _loaded(self, paths: ArtifactPaths) -> T:
         try:
             return self._load()
         except Exception as error:
-            error.add_note(f"huldra: raised by {type(self).__qualname__}._load of {paths.directory}")
+            error.add_note(
+                f"huldra: raised by {type(self).__qualname__}._load of {paths.directory}"
+            )
             raise
 
     def _check_plan(self, paths: ArtifactPaths) -> None:
@@ -295,7 +294,7 @@ def _take_options_out_of_fields(cls: type) -> None:
 def _refuse_names_of_ours(cls: type) -> None:
     for name in inspect.get_annotations(cls):
         bare = name.removeprefix("X_")
-        if bare in _NAMES_OF_OURS or bare in ("_dependencies",):
+        if bare in _NAMES_OF_OURS:
             raise HuldraClassError(
                 f"{cls.__module__}.{cls.__qualname__}: the field {bare!r} has the name of"
                 f" Huldra.{bare}; call the field something else"
@@ -317,13 +316,14 @@ def _equal(self: Any, other: object) -> bool:
     if self is other:
         return True
     if type(self) is not type(other):
-        return NotImplemented
+        return False
     try:
         if digest_of(self) != digest_of(other):
             return False
     except HuldraIdentityError:
-        return bool(_chz_eq(self, other))
-    unhashed = [name for name, spec in self.__chz_fields__.items() if not is_hashed(spec)]
+        return bool(_chz_eq(self, other))  # type: ignore[no-untyped-call]  # chz leaves it bare
+    fields: dict[str, Any] = chz.chz_fields(self)
+    unhashed = [name for name, spec in fields.items() if not is_hashed(spec)]
     return all(getattr(self, name) == getattr(other, name) for name in unhashed)
 
 
@@ -356,5 +356,3 @@ def _repr_to(value: Any, depth: int) -> str:
         else:
             parts.append(f"{name}={_repr_to(raw, depth - 1) if shown else '...'}")
     return f"{cls.__qualname__}({', '.join(parts)})"
-
-

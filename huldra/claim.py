@@ -120,9 +120,7 @@ def start_queued(paths: ArtifactPaths, queued: Claim, owner: Owner) -> Claim | N
     number = queued.number + 1
     claim = Claim(number, RUNNING, owner, now_text(), queued.run_id, queued.number)
     data = files.object_bytes(claim.to_json())
-    won = files.link_new(
-        paths.claim_end(queued.number), data, sync=True, also=paths.claim(number)
-    )
+    won = files.link_new(paths.claim_end(queued.number), data, sync=True, also=paths.claim(number))
     return claim if won else None
 
 

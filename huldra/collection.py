@@ -116,9 +116,7 @@ class HuldraList(Generic[H], metaclass=_ListMeta):
         Without an executor a failure does not stop the others; at the end an `ExceptionGroup`
         holds all of them.
         """
-        return load_many(
-            dict(cls.items()), executor, name=cls.__qualname__, module=cls.__module__
-        )
+        return load_many(dict(cls.items()), executor, name=cls.__qualname__, module=cls.__module__)
 
     @classmethod
     def plan(cls) -> Plan:
@@ -195,7 +193,9 @@ def _named(objects: Iterable[Huldra[Any]] | Mapping[str, Huldra[Any]]) -> dict[s
     named: dict[str, Huldra[Any]] = {}
     for name, obj in pairs:
         if not isinstance(obj, Huldra):
-            raise HuldraClassError(f"wanted Huldra objects, got {obj!r} of {type(obj).__qualname__}")
+            raise HuldraClassError(
+                f"wanted Huldra objects, got {obj!r} of {type(obj).__qualname__}"
+            )
         named[name or f"{type(obj).__name__}_{obj.huldra_hash[:9]}"] = obj
     return named
 

@@ -83,13 +83,13 @@ _threads_are_taught = False
 
 
 def _teach_threads() -> None:
-    """Let threads that are started while something is made run in a copy of their starter's context.
+    """Let threads that `_create` starts run in a copy of the context they were started in.
 
     Python does so by itself from 3.14 on, where asked to. Every way to start a thread ends in
     `Thread.start`, so that is wrapped, once, and touches only threads started from `_create`. It is
     not taken back, as somebody may have wrapped it again by then.
     """
-    global _threads_are_taught
+    global _threads_are_taught  # noqa: PLW0603  once a process
     if _threads_are_taught:
         return
     original = threading.Thread.start

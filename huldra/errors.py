@@ -172,5 +172,5 @@ class RemoteError(HuldraError):
         return f"{self.type_name}: {self.message}"
 
 
-class NodeFailed(Exception):  # noqa: N818  a worker's report, named after what happened
+class NodeFailed(Exception):
     """A node was not made; the single text argument is all that crosses to the engine."""

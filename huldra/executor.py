@@ -229,9 +229,12 @@ def refuse_by_capabilities(graph: TaskGraph, capabilities: Capabilities) -> list
     """Name the requests that `capabilities` alone rule out: each adapter's `check` starts here."""
     refusals = []
     for task in graph.tasks.values():
-        for key in sorted(RESOURCE_KEYS - capabilities.honours - capabilities.ignores):
-            if getattr(task.resources, key):
-                refusals.append(Refusal(task.key, key, "this engine cannot honour it"))
+        cannot = sorted(RESOURCE_KEYS - capabilities.honours - capabilities.ignores)
+        refusals += [
+            Refusal(task.key, key, "this engine cannot honour it")
+            for key in cannot
+            if getattr(task.resources, key)
+        ]
         for key in task.resources.extra:
             if not key.startswith(ENGINE_PREFIXES):
                 known = ", ".join(f"{prefix}…" for prefix in ENGINE_PREFIXES)

@@ -15,11 +15,13 @@ from typing import Any
 
 from huldra.errors import HuldraStoreError
 
-_NO_HARD_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV})
+_NO_HARD_LINKS = frozenset(
+    {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV}
+)
 _ADVICE = {
     errno.ENOSPC: "free some space and call again: nothing was lost",
     errno.EDQUOT: "your quota is used up: free some space and call again, nothing was lost",
-    errno.EROFS: "the file system is read-only: artifacts that exist can be loaded, new ones cannot be made",
+    errno.EROFS: "the file system is read-only: what exists can be loaded, nothing can be made",
     errno.EACCES: "check the permissions, or point HULDRA_PATH at a folder of yours",
     errno.EPERM: "check the permissions, or point HULDRA_PATH at a folder of yours",
     errno.ENAMETOOLONG: "use a shorter root or shorter module and class names",

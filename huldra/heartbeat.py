@@ -61,7 +61,9 @@ class _Heart:
         with self.changed:
             self.beats[id(beat)] = beat
             if self.thread is None:
-                self.thread = threading.Thread(target=self._run, name="huldra-heartbeat", daemon=True)
+                self.thread = threading.Thread(
+                    target=self._run, name="huldra-heartbeat", daemon=True
+                )
                 self.thread.start()
             elif beat.next_due < self.wakes_at:
                 self.changed.notify()

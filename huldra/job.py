@@ -17,7 +17,6 @@ from huldra.errors import (
 from huldra.executor import Executor, JobRef, JobStatus
 from huldra.files import read_bytes
 from huldra.identity import key_of
-from huldra.layout import ArtifactPaths
 from huldra.liveness import Life, Watch
 from huldra.owner import new_owner
 from huldra.place import paths_of

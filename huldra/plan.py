@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from huldra import claim, liveness
@@ -73,7 +73,7 @@ def _short(key: str) -> str:
     return f"{namespace}/{digest[:9]}"
 
 
-def text_table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def text_table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     """Lay rows out in columns of plain text."""
     widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
     lines = [
@@ -111,9 +111,7 @@ def _plan_missing(
     else:
         reason = _why(turn)
     blocked_by = [
-        key
-        for key in node.needs
-        if planned[key].standing in (Standing.IN_FLIGHT, Standing.BLOCKED)
+        key for key in node.needs if planned[key].standing in (Standing.IN_FLIGHT, Standing.BLOCKED)
     ]
     if blocked_by:
         waits = f"waits for {_short(blocked_by[0])}"

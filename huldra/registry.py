@@ -65,7 +65,8 @@ def resolve(wanted: object) -> Executor:
         if executor is not None:
             return cast(Executor, executor)
     raise HuldraExecutorError(
-        f"executor={wanted!r} ({type(wanted).__module__}.{type(wanted).__qualname__}) is no executor;"
+        f"executor={wanted!r} ({type(wanted).__module__}.{type(wanted).__qualname__}) is no"
+        " executor;"
         " pass a name ('local:8', 'slurm', 'dask', 'ray'), a submitit executor, a Dask client or"
         " cluster, a concurrent.futures executor, or an object with the methods of"
         " huldra.executor.Executor"

@@ -80,7 +80,7 @@ class Sweep(Mapping[str, Job[T]], Generic[T]):
         return sum(job.cancel() for job in self._jobs.values())
 
     def rows(self) -> list[dict[str, Any]]:
-        """One row a job: name, status, duration, the config columns that vary, the result's columns.
+        """One row a job: name, status, duration, config columns that vary, result columns.
 
         A result is taken apart into columns when it is a mapping of plain values; else it stands
         under `result` if it is plain. `pandas.DataFrame(sweep.rows())` is the table.
@@ -93,8 +93,12 @@ class Sweep(Mapping[str, Job[T]], Generic[T]):
         rows = []
         for name, job in self._jobs.items():
             state = artifact.read_state(paths_of(job.artifact))
-            row = {"name": name, "class": type(job.artifact).__name__, "status": job.status().value}
-            row["duration_s"] = state.attempt.duration_s if state.attempt else None  # type: ignore[assignment]  # a row's values are of any kind
+            row: dict[str, Any] = {
+                "name": name,
+                "class": type(job.artifact).__name__,
+                "status": job.status().value,
+                "duration_s": state.attempt.duration_s if state.attempt else None,
+            }
             row.update({column: configs[name].get(column) for column in varying})
             rows.append({**row, **_result_columns(job)})
         return rows
@@ -239,7 +243,9 @@ class Progress:
         from rich.table import Table
 
         seconds = time.monotonic() - self._started
-        title = f"{self._sweep.name or 'sweep'}  {len(self._done)}/{len(self._sweep)}  {seconds:.0f} s"
+        title = (
+            f"{self._sweep.name or 'sweep'}  {len(self._done)}/{len(self._sweep)}  {seconds:.0f} s"
+        )
         table = Table(title=title)
         table.add_column("class")
         shown = [status for status in AttemptStatus if status in self._status.values()]

@@ -80,12 +80,14 @@ class Waiting:
         where = self._paths.directory
         if self._limit_s <= 0:
             raise HuldraLockNotAcquired(
-                f"{self._key} is {holder}, and _max_wait_time_sec is 0, which is not to wait; {where}",
+                f"{self._key} is {holder}, and _max_wait_time_sec is 0, which is not to wait;"
+                f" {where}",
                 directory=where,
             )
         raise HuldraWaitTimeout(
             f"waited {now - self._started:.1f} s for {self._key}, which is {holder}; raise"
-            f" _max_wait_time_sec (now {self._limit_s:g}) to wait longer, or look at {self._paths.log}",
+            f" _max_wait_time_sec (now {self._limit_s:g}) to wait longer, or look at"
+            f" {self._paths.log}",
             waited_s=now - self._started,
             directory=where,
         )
@@ -154,7 +156,8 @@ def error_of(key: str, paths: ArtifactPaths, error: ErrorRecord | None) -> Huldr
         traceback_text=error.traceback,
     )
     failed = HuldraComputeError(
-        f"{key} failed: {error.type}: {error.message}; directory: {paths.directory}, log: {paths.log}",
+        f"{key} failed: {error.type}: {error.message}; directory: {paths.directory},"
+        f" log: {paths.log}",
         original_error=original,
         **data,
     )

@@ -206,7 +206,8 @@ class _Node:
             return f"{self.key} could not be built on this worker: {error}"
         if failed := self._failed_need():
             self._mark([self.key, *self.run.dependents(self.key)], self._upstream(failed))
-            return f"{self.key} was not tried: its dependency {failed} is not made; log: {self._log(failed)}"
+            log_path = self._log(failed)
+            return f"{self.key} was not tried: its dependency {failed} is not made; log: {log_path}"
         try:
             obtain(
                 inline.request_for(obj, wait_limit_s=None, queued=self._my_claim(), key=self.key)
@@ -282,9 +283,7 @@ class _Node:
             paths = ArtifactPaths(record["directory"])
             turn = claim.read_turn(paths, record["claim"])
             if turn.is_queued and turn.claim.owner.token == record["token"]:
-                end = claim.end_turn(
-                    paths, turn.number, AttemptStatus.FAILED, new_owner(), error
-                )
+                end = claim.end_turn(paths, turn.number, AttemptStatus.FAILED, new_owner(), error)
                 if end is not None:
                     artifact.write_state(paths, Turn(turn.claim, end, turn.job))
 
