@@ -1,7 +1,7 @@
 """Graphs on a Slurm cluster: a few job arrays with the scheduler's own dependencies.
 
 The driver writes manifests, calls `sbatch` once an array and may exit. All that it knows is on
-disk before: each node's queued record holds the hint made by `hints`, so that a job whose id was
+disk before that: each node's queued record holds the hint of `job_hints`, so a job whose id was
 never recorded is found by its name.
 """
 
@@ -114,7 +114,7 @@ class SubmititExecutor(Attached):
             return refused
         return [*self._refuse_by_site(graph), *self._refuse_by_count(graph)]
 
-    def hints(self, graph: TaskGraph) -> Mapping[str, Mapping[str, Any]]:
+    def job_hints(self, graph: TaskGraph) -> Mapping[str, Mapping[str, Any]]:
         """By which each node's job can be found if its id is never recorded; JSON."""
         found = {}
         for sending in self._plan(graph):
@@ -134,16 +134,21 @@ class SubmititExecutor(Attached):
         """
         sendings = self._plan(graph)
         for sending in sendings:
+            if not sending.group.present(graph):
+                continue
             os.makedirs(sending.folder, exist_ok=True)
             manifests.write(sending.manifest_path, self._manifest(graph, sending))
         sbatch = Sbatch(self._slurm, self._bucket)
         ids: list[str] = []
         try:
             for sending in sendings:
+                if not sending.group.present(graph):
+                    ids.append("")
+                    continue
                 ids.append(self._send(sbatch, graph, sending, sendings, ids))
                 self._report(graph, sending, ids[-1], on_submitted)
         except BaseException as error:
-            what = sbatch.take_back(ids)
+            what = sbatch.take_back([job_id for job_id in ids if job_id])
             if isinstance(error, HuldraSubmitError):
                 raise _with_remark(error, what) from error
             get_logger().warning("the submission was interrupted: %s", what)
@@ -175,7 +180,7 @@ class SubmititExecutor(Attached):
         size = site_of(self._slurm).max_array_size
         sendings = [
             self._sending(graph, group, each[group.keys[0]])
-            for group in arrays.group(graph, prints, size, ENGINE)
+            for group in arrays.group(graph, prints, size)
         ]
         self._planned = (graph.run_id, sendings)
         return sendings
@@ -203,7 +208,7 @@ class SubmititExecutor(Attached):
             name=sending.name,
             folder=sending.folder,
             keys=keys,
-            payloads=tuple(graph.tasks[key].payload for key in keys),
+            payloads=tuple(_payload(graph, key) for key in keys),
             max_requeues=graph.preempt_max,
             timeout_min=minutes(sending.parameters.get("time")) or 0,
             cluster=site_of(self._slurm).cluster,
@@ -220,7 +225,8 @@ class SubmititExecutor(Attached):
         ids: Sequence[str],
     ) -> str:
         group = sending.group
-        dependency = arrays.dependency_text(group, [each.group for each in sendings], ids)
+        groups = [each.group for each in sendings]
+        dependency = arrays.dependency_text(group, graph, groups, ids, ENGINE)
         asked, limit = params.array_limit(params.add_dependency(sending.parameters, dependency))
         if limit is not None:
             asked["array_parallelism"] = limit
@@ -231,7 +237,8 @@ class SubmititExecutor(Attached):
             name=sending.name,
             folder=sending.folder,
             manifest=sending.manifest_path,
-            elements=len(group.keys),
+            size=len(group.keys),
+            elements=group.present(graph),
             max_requeues=graph.preempt_max,
         )
         path = f"{sending.folder}/{sending.name}.sh"
@@ -243,9 +250,9 @@ class SubmititExecutor(Attached):
         self, graph: TaskGraph, sending: _Sending, job_id: str, on_submitted: OnSubmitted
     ) -> None:
         meta = self._manifest(graph, sending).meta()
-        for index, key in enumerate(sending.group.keys):
+        for index in sending.group.present(graph):
             each = f"{job_id}_{index}" if sending.group.is_array else job_id
-            on_submitted(key, JobRef(ENGINE, each, meta))
+            on_submitted(sending.group.keys[index], JobRef(ENGINE, each, meta))
 
     def _refuse_by_site(self, graph: TaskGraph) -> list[Refusal]:
         site = site_of(self._slurm)
@@ -291,6 +298,10 @@ class SubmititAdapter(SubmititExecutor):
 
     def __init__(self, executor: Any, **options: Any) -> None:
         super().__init__(executor, **options)
+
+
+def _payload(graph: TaskGraph, key: str) -> str:
+    return graph.tasks[key].payload if key in graph.tasks else ""
 
 
 def _unmergeable(asked: Mapping[str, Any]) -> list[tuple[str, str]]:

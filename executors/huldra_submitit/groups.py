@@ -26,24 +26,10 @@ MAX_ELEMENTS = 16
 
 
 @dataclass(frozen=True)
-class Before:
-    """What a group waits for in an earlier group: some elements, or (None) all of it."""
-
-    group: int
-    elements: tuple[int, ...] | None
-
-
-@dataclass(frozen=True)
 class Group:
-    """The nodes of one `sbatch`, in the order of their array indices.
-
-    `outside` are job ids of other drivers that must end first.
-    """
+    """The nodes of one `sbatch`, in the order of their array indices."""
 
     keys: tuple[str, ...]
-    fingerprint: str
-    before: tuple[Before, ...]
-    outside: tuple[str, ...]
 
     @property
     def is_array(self) -> bool:
@@ -54,19 +40,21 @@ class Group:
         """Name this group's nodes in eight characters."""
         return hashlib.blake2s("\n".join(self.keys).encode(), digest_size=4).hexdigest()
 
+    def present(self, graph: TaskGraph) -> tuple[int, ...]:
+        """The indices of those nodes that `graph` still holds.
 
-def group(
-    graph: TaskGraph, fingerprints: Mapping[str, str], max_array_size: int, engine: str
-) -> list[Group]:
+        Between planning and sending, another driver may have been faster with a node.
+        """
+        return tuple(index for index, key in enumerate(self.keys) if key in graph.tasks)
+
+
+def group(graph: TaskGraph, fingerprints: Mapping[str, str], max_array_size: int) -> list[Group]:
     """Cut a graph into arrays, in an order in which each follows all that it waits for."""
-    groups: list[Group] = []
-    place: dict[str, tuple[int, int]] = {}
-    for level in _levels(graph):
-        for keys in _arrays_of(level, graph, fingerprints, max_array_size):
-            made = _group(keys, graph, fingerprints[keys[0]], place, groups, engine)
-            place |= {key: (len(groups), index) for index, key in enumerate(keys)}
-            groups.append(made)
-    return groups
+    return [
+        Group(tuple(keys))
+        for level in _levels(graph)
+        for keys in _arrays_of(level, graph, fingerprints, max_array_size)
+    ]
 
 
 def _levels(graph: TaskGraph) -> list[list[str]]:
@@ -102,50 +90,46 @@ def _by(keys: Iterable[str], feature: Callable[[str], object]) -> list[list[str]
     return list(found.values())
 
 
-def _group(
-    keys: Sequence[str],
-    graph: TaskGraph,
-    fingerprint: str,
-    place: Mapping[str, tuple[int, int]],
-    groups: Sequence[Group],
-    engine: str,
-) -> Group:
-    elements: dict[int, set[int]] = {}
-    outside: dict[str, None] = {}
-    for key in keys:
-        for before in graph.tasks[key].after:
-            at, index = place[before]
-            elements.setdefault(at, set()).add(index)
-        for ref in graph.tasks[key].after_jobs:
-            if ref.engine == engine and ref.job_id:
-                outside[ref.job_id] = None
-    befores = [Before(at, _some(found, len(groups[at].keys))) for at, found in elements.items()]
-    return Group(tuple(keys), fingerprint, tuple(befores), tuple(outside))
+def dependency_text(
+    group: Group, graph: TaskGraph, groups: Sequence[Group], job_ids: Sequence[str], engine: str
+) -> str:
+    """Write what a group waits for; `job_ids` are those of the groups before it.
 
-
-def _some(elements: set[int], size: int) -> tuple[int, ...] | None:
-    if len(elements) == size or len(elements) > MAX_ELEMENTS:
-        return None
-    return tuple(sorted(elements))
-
-
-def dependency_text(group: Group, groups: Sequence[Group], job_ids: Sequence[str]) -> str:
-    """Write what a group waits for; `job_ids` are the ids of the groups before it.
-
-    Ids from outside that are many are written per array, not per element.
+    A group that was not sent has an empty id. Jobs of other drivers count when they are of the
+    same `engine`; when they are many they are written per array, not per element.
     """
+    tasks = [graph.tasks[key] for key in group.keys if key in graph.tasks]
+    wanted = {key for task in tasks for key in task.after}
     ids: list[str] = []
-    for before in group.before:
-        main = job_ids[before.group]
-        if before.elements is None or not groups[before.group].is_array:
-            ids.append(main)
-        else:
-            ids += [f"{main}_{index}" for index in before.elements]
-    outside = list(group.outside)
+    for before, main in zip(groups, job_ids, strict=False):
+        ids += _ids(before, main, wanted, graph)
+    outside = [ref.job_id for task in tasks for ref in task.after_jobs if ref.engine == engine]
+    outside = list(dict.fromkeys(job_id for job_id in outside if job_id))
     if len(outside) > MAX_ELEMENTS:
-        outside = list(dict.fromkeys(each.partition("_")[0] for each in outside))
+        outside = list(dict.fromkeys(job_id.partition("_")[0] for job_id in outside))
     ids += outside
     return f"afterany:{':'.join(ids)}" if ids else ""
+
+
+def _ids(before: Group, main: str, wanted: set[str], graph: TaskGraph) -> list[str]:
+    present = before.present(graph)
+    elements = [index for index in present if before.keys[index] in wanted]
+    if not main or not elements:
+        return []
+    if not before.is_array or len(elements) == len(present) or len(elements) > MAX_ELEMENTS:
+        return [main]
+    return [f"{main}_{index}" for index in elements]
+
+
+def index_text(indices: Sequence[int]) -> str:
+    """Write array indices as sbatch reads them: `0-3,7`."""
+    runs: list[list[int]] = []
+    for index in indices:
+        if runs and runs[-1][1] == index - 1:
+            runs[-1][1] = index
+        else:
+            runs.append([index, index])
+    return ",".join(str(low) if low == high else f"{low}-{high}" for low, high in runs)
 
 
 def job_name(base: str, run_id: str, group: Group) -> str:

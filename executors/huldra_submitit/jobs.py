@@ -30,7 +30,8 @@ class Jobs:
     def status(self, refs: Collection[JobRef]) -> dict[JobRef, JobStatus]:
         """What Slurm says of each: one query for all that have an id."""
         ids = {ref: self._id_of(ref) for ref in refs}
-        known = self.queue.status([job_id for job_id in ids.values() if job_id])
+        asked = [job_id for job_id in ids.values() if job_id]
+        known = self.queue.status(asked, max_age_s=HULDRA_CONFIG.poll_interval)
         return {ref: self._judge(ref, ids[ref], known) for ref in refs}
 
     def _id_of(self, ref: JobRef) -> str | None:

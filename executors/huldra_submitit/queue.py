@@ -22,7 +22,6 @@ from huldra_submitit.commands import Answer, Slurm
 from huldra_submitit.words import MAY_COME_BACK, job_ids, status_of
 
 FRESH_S = 0.8  # answers younger than this are always good enough
-STALE_S = 30.0  # answers older than this never are
 SETTLE_S = 5.0  # how long a doubtful end must last to be told
 _ACCOUNTING_IS_OFF = ("accounting storage is disabled", "not running a supported accounting")
 
@@ -59,9 +58,13 @@ class Queue:
         self._lock = threading.Lock()
         self._state = _State()
 
-    def status(self, ids: Collection[str]) -> dict[str, JobStatus]:
-        """The state of each job id; asks Slurm at most once, and not at all when it just did."""
+    def status(self, ids: Collection[str], max_age_s: float = 10.0) -> dict[str, JobStatus]:
+        """The state of each job id; asks Slurm at most once, and not at all when it just did.
+
+        Answers are kept for longer while nothing changes, up to `max_age_s`.
+        """
         with self._lock:
+            self._state.keep_s = min(self._state.keep_s, max_age_s)
             open_ids = [job_id for job_id in ids if job_id not in self._state.over]
             if open_ids and not self._is_fresh(open_ids):
                 self._refresh({*open_ids, *self._state.seen})
@@ -106,7 +109,7 @@ class Queue:
 
     def _refresh(self, ids: Collection[str]) -> None:
         state = self._state
-        before = dict(state.seen)
+        before = {job_id: seen.status for job_id, seen in state.seen.items()}
         shown = self._squeue(ids)
         missing = [job_id for job_id in ids if shown is None or job_id not in shown]
         booked = self._sacct(missing) if missing and state.has_accounting else {}
@@ -114,8 +117,9 @@ class Queue:
         state.asked_at = self._now()
         for job_id in ids:
             self._note(job_id, shown, booked)
-        is_quiet = shown is None or before.keys() == state.seen.keys()
-        state.keep_s = min(STALE_S, state.keep_s * 1.5) if is_quiet else FRESH_S
+        after = {job_id: seen.status for job_id, seen in state.seen.items()}
+        is_quiet = shown is None or before == after
+        state.keep_s = state.keep_s * 1.5 if is_quiet else FRESH_S
 
     def _note(
         self,

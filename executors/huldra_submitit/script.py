@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import copy
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from huldra_submitit.groups import index_text
 
 KILLED = 137  # 128 + SIGKILL: the kernel, for lack of memory, or a person
 _SUBMITIT_MAIN = "-m submitit.core._submit"
@@ -23,12 +25,14 @@ def render(
     name: str,
     folder: str,
     manifest: str,
-    elements: int,
+    size: int,
+    elements: Sequence[int],
     max_requeues: int,
 ) -> str:
     """The text for `sbatch`. `executor` is a submitit SlurmExecutor; it stays as it is.
 
-    `elements` is the array's size; one element is a plain job.
+    `size` is the number of nodes in the manifest, one being a plain job; `elements` are the
+    indices that are sent.
     """
     copied = copy.copy(executor)
     copied.folder = type(executor.folder)(folder)
@@ -39,9 +43,12 @@ def render(
     additional.setdefault("requeue", True)
     if "no_requeue" in additional or "no-requeue" in additional:
         del additional["requeue"]
+    if size > 1:
+        copied.parameters["map_count"] = len(elements)
+        if len(elements) < size:
+            limit = min(len(elements), int(copied.parameters.get("array_parallelism") or 256))
+            additional["array"] = f"{index_text(elements)}%{limit}"
     copied.parameters["additional_parameters"] = additional
-    if elements > 1:
-        copied.parameters["map_count"] = elements
     text = str(copied._make_submission_file_text(_command(copied, manifest, folder), name))  # noqa: SLF001  submitit's own extension point
     return "\n".join([text, *_ending(teardown, max_requeues)])
 
