@@ -184,6 +184,25 @@ def remove(path: str) -> None:
         pass  # the caller has a better error on its hands, or none
 
 
+def remove_tree(path: str) -> None:
+    """Take a folder away: it loses its name in one step, then its files go.
+
+    A crash in between leaves a folder with a temporary name, which is litter and no artifact.
+    Raises `HuldraStoreError`; when the name could not be taken away, nothing has changed.
+    """
+    import shutil  # here: only the command line removes, and a hit should not pay for it
+
+    aside = temporary_name(path)
+    try:
+        os.rename(path, aside)
+    except OSError as error:
+        raise store_error(error, "remove", path) from error
+    try:
+        shutil.rmtree(aside)
+    except OSError as error:
+        raise store_error(error, "remove", aside) from error
+
+
 def read_bytes(path: str) -> bytes | None:
     """The content of a file, or None when there is none."""
     try:
