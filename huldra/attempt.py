@@ -122,6 +122,7 @@ def obtain(request: Request) -> Made | None:
                     continue
         if made := _take(request, turn):
             return made[0]
+        waiting.lose_to(turn.number + 1 if turn else 1)
 
 
 def _is_mine(request: Request, turn: Turn) -> bool:
@@ -223,10 +224,10 @@ class _Attempt:
         timer.start()
 
     def _make(self) -> Made:
-        self._write_state()
-        self.request.write_metadata()
         with context.making_artifact(self.request.key), capture(self.paths.log):
             try:
+                self._write_state()
+                self.request.write_metadata()
                 value = self._create_and_validate()
             except BaseException as error:
                 self.guard.interruptible = False
@@ -288,7 +289,7 @@ class _Attempt:
             self.guard.note(error.signum)
             name = signal.Signals(error.signum).name
             return HuldraCancelled(f"{self.request.key}: ended by {name}; {self.paths.directory}")
-        if isinstance(error, HuldraCycleError | HuldraValidationError | HuldraDependencyError):
+        if isinstance(error, _TOLD_AS_THEY_ARE):
             return error
         if isinstance(error, Exception | SystemExit) and not isinstance(error, HuldraCancelled):
             return HuldraComputeError(
@@ -317,6 +318,15 @@ class _Attempt:
 
     def _write_state(self, end: End | None = None) -> None:
         artifact.write_state(self.paths, Turn(self.claim, end), self.queued)
+
+
+# These say all that a HuldraComputeError around them would.
+_TOLD_AS_THEY_ARE = (
+    HuldraCycleError,
+    HuldraDependencyError,
+    HuldraStoreError,
+    HuldraValidationError,
+)
 
 
 def _type_name(kind: type[BaseException]) -> str:

@@ -67,13 +67,19 @@ def making_artifact(key: str) -> Iterator[None]:
     _teach_threads()
     chain = (*(making.get() or _inherited()), key)
     token = making.set(chain)
+    # Only the main thread speaks to the environment: the chains of two threads would overwrite
+    # each other, and what is put back in the wrong order stays for ever.
+    is_main = threading.current_thread() is threading.main_thread()
     before = os.environ.get(_ENV)
-    os.environ[_ENV] = f"{os.getpid()} " + " ".join(chain)
+    if is_main:
+        os.environ[_ENV] = f"{os.getpid()} " + " ".join(chain)
     try:
         yield
     finally:
         making.reset(token)
-        if before is None:
+        if not is_main:
+            pass
+        elif before is None:
             os.environ.pop(_ENV, None)
         else:
             os.environ[_ENV] = before
@@ -103,6 +109,11 @@ def _teach_threads() -> None:
     start.__doc__ = original.__doc__
     threading.Thread.start = start  # type: ignore[method-assign]  # see above
     _threads_are_taught = True
+
+
+def forget_inherited() -> None:
+    """Start anew: what an engine's worker makes has nothing to do with who started the worker."""
+    os.environ.pop(_ENV, None)
 
 
 def _inherited() -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from huldra import artifact, claim, files, inline, serialize
+from huldra import artifact, claim, context, files, inline, serialize
 from huldra.errors import HuldraClassError, HuldraRefused, HuldraSubmitError
 from huldra.executor import Executor, JobRef, Refusal, Resources, Task, TaskGraph
 from huldra.graph import Graph
@@ -59,6 +59,8 @@ def dispatch(
     graph = inline.graph_of(list(members.values()))
     if not graph.missing():
         return {name: Job(obj, None, None) for name, obj in members.items()}
+    for key in graph.nodes:
+        context.refuse_cycle(key)
     plan = make_plan(graph, lambda node: paths_of(node.obj))
     owner = new_owner(executor.name)
     work = _Dispatch(executor, members, name, module, plan, _new_run_id(), owner)

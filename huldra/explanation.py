@@ -61,7 +61,7 @@ def explain(obj: Any) -> Explanation:
     turn = claim.last_turn(paths)
     if turn is not None:
         return Explanation(key, False, _reason(paths, turn), paths.directory)
-    nearest, differences = _nearest(paths, _flat(serialize.plain_config(obj)))
+    nearest, differences = _nearest(paths, _flat_document(serialize.to_document(obj)))
     reason = f"nothing was ever made in {paths.directory}"
     return Explanation(key, False, reason, paths.directory, nearest, differences)
 
@@ -82,11 +82,9 @@ def _nearest(
     best: tuple[str | None, tuple[tuple[str, Any, Any], ...]] = (None, ())
     for other in _siblings(paths):
         record = files.read_object(other.metadata)
-        if record is None or not isinstance(record.get("config"), dict):
+        if record is None or not artifact.is_made(other):
             continue
-        if not artifact.is_made(other):
-            continue
-        differences = tuple(_differences(_flat(record["config"]), config))
+        differences = tuple(_differences(_flat_document(record.get("huldra_obj")), config))
         if best[0] is None or len(differences) < len(best[1]):
             best = (other.directory, differences)
     return best
@@ -104,14 +102,34 @@ def _siblings(paths: ArtifactPaths) -> Iterator[ArtifactPaths]:
         return
 
 
-def _flat(config: Any, path: str = "") -> dict[str, Any]:
-    """A config as one level of `path → value`; a nested artifact counts as one value."""
-    if isinstance(config, Mapping) and config and set(config) != {"$ref"}:
-        flat: dict[str, Any] = {}
-        for name, value in config.items():
-            flat.update(_flat(value, f"{path}.{name}" if path else str(name)))
-        return flat
-    return {path: config["$ref"] if isinstance(config, Mapping) and config else config}
+def _flat_document(document: Any) -> dict[str, Any]:
+    """A config document as one level of `path → value`, nested artifacts taken apart, too.
+
+    An artifact that stands in several places is taken apart in the first one only, so that a
+    diamond stays as small as it is; in the others it counts as one value.
+    """
+    flat: dict[str, Any] = {}
+    if isinstance(document, Mapping) and isinstance(document.get("objects"), Mapping):
+        objects = document["objects"]
+        _flatten({"$huldra": document.get("root")}, "", objects, set(), flat)
+    return flat
+
+
+def _flatten(
+    value: Any, path: str, objects: Mapping[str, Any], seen: set[str], flat: dict[str, Any]
+) -> None:
+    ref = value.get("$huldra") if isinstance(value, Mapping) else None
+    if isinstance(ref, str) and ref not in seen and ref in objects:
+        seen.add(ref)
+        value = objects[ref].get("fields", {})
+    elif isinstance(ref, str):
+        flat[path] = ref
+        return
+    if isinstance(value, Mapping) and value:
+        for name, inner in value.items():
+            _flatten(inner, f"{path}.{name}" if path else str(name), objects, seen, flat)
+    else:
+        flat[path] = value
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:

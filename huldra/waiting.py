@@ -42,11 +42,16 @@ class Waiting:
         self._said_at = self._started
         self._watch = Watch()
         self._turn = 0
+        self._watched = 0
 
     @property
     def waited_for(self) -> int:
         """The number of the turn that was waited for last, 0 when none was."""
         return self._turn
+
+    def lose_to(self, number: int) -> None:
+        """Count turn `number`, which somebody else claimed before us, as one we waited for."""
+        self._turn = max(self._turn, number)
 
     def step(self, turn: Turn) -> None:
         """Wait a moment for `turn` to end, ending it in its owner's name if the owner is dead.
@@ -54,9 +59,10 @@ class Waiting:
         Raises `HuldraWaitTimeout` when the limit is over, `HuldraLockNotAcquired` at once when
         the limit is 0.
         """
-        if turn.number != self._turn:
-            self._turn, self._watch, self._pause_s = turn.number, Watch(), _FIRST_PAUSE_S
+        if turn.number != self._watched:
+            self._watched, self._watch, self._pause_s = turn.number, Watch(), _FIRST_PAUSE_S
             self._judged_at = 0.0
+        self._turn = turn.number
         now = uptime_s()
         if now - self._judged_at >= _JUDGE_EVERY_S:
             self._judged_at = now
@@ -106,8 +112,11 @@ class Waiting:
         )
 
     def refuse_failure(self, turn: Turn) -> None:
-        """Raise what the turn failed with, if it was waited for: its waiters do not retry it."""
-        if turn.number == self._turn and turn.status is AttemptStatus.FAILED and turn.end:
+        """Raise what the turn failed with, if it was waited for: its waiters do not retry it.
+
+        A turn after the one that was waited for was opened while we waited: it counts, too.
+        """
+        if 0 < self._turn <= turn.number and turn.status is AttemptStatus.FAILED and turn.end:
             raise error_of(self._key, self._paths, turn.end.error)
 
 

@@ -174,6 +174,7 @@ def _entered(
 
 
 def _adopt(run: Run, owns_process: bool) -> None:
+    context.forget_inherited()
     if HULDRA_CONFIG.snapshot() != run.record["settings"]:
         HULDRA_CONFIG.apply(run.record["settings"])
     known = set(sys.path)

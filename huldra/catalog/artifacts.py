@@ -68,7 +68,7 @@ class Now(NamedTuple):
         return self.started[pid]
 
 
-def first_sight(root: str, namespace: str, digest: str, version_controlled: bool) -> Known:
+def first_sight(root: str, version_controlled: bool, namespace: str, digest: str) -> Known:
     """An artifact of which nothing is known yet but that its directory is there."""
     row = Row(root, namespace, digest, version_controlled)
     paths = ArtifactPaths(row.directory)

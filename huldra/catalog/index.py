@@ -30,6 +30,7 @@ _FIRST_CHUNK = 32  # enough to tell a cold disk by
 _COLD_S = 0.001  # an artifact that takes longer to read comes from a disk or a network
 _COLD_THREADS = 16
 _MAX_METRICS = 2000
+_MIN_DIGITS = 4
 
 
 class Catalog:
@@ -92,9 +93,7 @@ class Catalog:
         known = {}
         for root in self._roots:
             for place in artifact_places(root):
-                known[place] = self._known.get(place) or first_sight(
-                    place.root, place.namespace, place.digest, place.version_controlled
-                )
+                known[place] = self._known.get(place) or first_sight(*place)
         read = _look_at_all(list(known.values()), now, on_progress)
         self._known = known
         rows = tuple(one.row for one in known.values())
@@ -107,9 +106,27 @@ class Catalog:
 
     # ---------------------------------------------------------------- one artifact
 
+    def find(self, text: str) -> tuple[Row, ...]:
+        """The artifacts that `text` may mean: reads those alone, not the whole store.
+
+        `text` is a hash or its beginning (four digits at least), `Class/<hash>`,
+        `<namespace>/<hash>` (the hash cut short, too), or an artifact's directory.
+        """
+        wanted = os.path.abspath(text) if os.path.isabs(text) or text.startswith(".") else ""
+        namespace, _, digest = text.strip("/").rpartition("/")
+        now = Now.at(time.time(), self.lease_s)
+        found = []
+        for root in self._roots:
+            for place in artifact_places(root):
+                known = first_sight(*place) if place.digest.startswith(digest) else None
+                if known and _is_meant(known.row, wanted, namespace, digest):
+                    look(known, now)
+                    found.append(known.row)
+        return tuple(found)
+
     def detail(self, row: Row) -> Detail:
         """Everything recorded about one artifact, read now."""
-        known = first_sight(row.root, row.namespace, row.digest, row.version_controlled)
+        known = first_sight(row.root, row.version_controlled, row.namespace, row.digest)
         now = Now.at(time.time(), self.lease_s)
         look(known, now)
         paths = ArtifactPaths(row.directory)
@@ -238,6 +255,12 @@ class Catalog:
         return tuple(
             row for row in snapshot.rows if not row.is_open and (row.root, row.key) not in used
         )
+
+
+def _is_meant(row: Row, directory: str, namespace: str, digest: str) -> bool:
+    if directory:
+        return row.directory == directory
+    return len(digest) >= _MIN_DIGITS and (namespace in ("", row.namespace, row.class_name))
 
 
 def _are_same(before: tuple[Row, ...], after: tuple[Row, ...]) -> bool:

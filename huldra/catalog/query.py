@@ -25,7 +25,7 @@ SORT_KEYS = (
     "user",
 )
 CONFIG_SORT = "config."
-MAX_LIMIT = 100_000
+MAX_LIMIT = 10_000_000
 
 Test = Callable[[Row], bool]
 

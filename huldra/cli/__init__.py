@@ -1,0 +1,7 @@
+"""The command `huldra`: a small command line over the catalog."""
+
+from __future__ import annotations
+
+from huldra.cli.command import main
+
+__all__ = ["main"]

@@ -1,0 +1,151 @@
+"""`huldra show`, `huldra logs` and `huldra path`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from huldra.catalog import Attempt, Catalog, Detail, Row
+from huldra.cli import text
+from huldra.cli.choosing import the_artifact
+from huldra.cli.listing import as_json
+
+_FOLLOW_EVERY_S = 0.5
+_ALL = 1 << 40
+_MAX_TRACEBACK_LINES = 15
+
+
+def path(catalog: Catalog, options: argparse.Namespace) -> int:
+    """Print the directory."""
+    text.write(f"{the_artifact(catalog, options.artifact).directory}\n")
+    return 0
+
+
+def show(catalog: Catalog, options: argparse.Namespace) -> int:
+    """Print all that is recorded."""
+    detail = catalog.detail(the_artifact(catalog, options.artifact))
+    if options.json:
+        text.write_json(_as_json(detail))
+        return 0
+    for name, value in _facts(detail):
+        text.write(f"{name:<13} {text.clean(value)}\n" if name else f"{value}\n")
+    _write_dependencies(catalog, detail)
+    if len(detail.attempts) > 1:
+        text.write("\n")
+        text.write_table(
+            ("attempt", "status", "began", "took", "host", "backend", "job"),
+            [_attempt_line(one) for one in detail.attempts],
+        )
+    _write_error(detail)
+    return 0
+
+
+def _as_json(detail: Detail) -> dict[str, Any]:
+    return {
+        **as_json(detail.row),
+        "python_def": detail.python_def,
+        "metadata": detail.metadata,
+        "attempts": detail.attempts,
+        "log_path": detail.log_path,
+        "log_size": detail.log_size,
+        "problems": detail.problems,
+    }
+
+
+def _facts(detail: Detail) -> Iterator[tuple[str, str]]:
+    row, metadata = detail.row, detail.metadata or {}
+    yield "artifact", row.key
+    yield "result", row.result_status
+    if row.attempt_status:
+        stale = f" ({row.stale_reason})" if row.stale_reason else ""
+        yield "attempt", f"{row.attempt_number}: {row.attempt_status}{stale}"
+    yield "directory", row.directory
+    optional = {
+        "config": detail.python_def or json.dumps(row.config),
+        "queued": text.age(row.queued_at),
+        "started": text.age(row.started_at),
+        "ended": text.age(row.ended_at),
+        "took": text.duration(row.duration_s),
+        "heartbeat": text.age(row.heartbeat_at),
+        "by": _owner(row),
+        "git": _git(metadata),
+        "command": str(metadata.get("command") or ""),
+        "log": f"{detail.log_path} ({text.size(detail.log_size)})" if detail.log_size else "",
+        "unreadable": "; ".join(detail.problems),
+    }
+    yield from ((name, value) for name, value in optional.items() if value)
+
+
+def _owner(row: Row) -> str:
+    process = f"{row.user}@{row.hostname}" + (f" pid {row.pid}" if row.pid else "")
+    job = f", {row.backend} job {row.job_id}" if row.job_id else ""
+    return f"{process}{job}" if row.hostname else ""
+
+
+def _git(metadata: Any) -> str:
+    commit = str(metadata.get("git_commit") or "")
+    dirty = " with uncommitted changes" if metadata.get("git_dirty") else ""
+    branch = f" on {metadata['git_branch']}" if metadata.get("git_branch") else ""
+    return f"{commit[:12]}{branch}{dirty}" if commit else ""
+
+
+def _write_dependencies(catalog: Catalog, detail: Detail) -> None:
+    if not detail.row.dependencies:
+        return
+    lines = []
+    for dependency in detail.row.dependencies:
+        found = [row for row in catalog.find(dependency.key) if row.root == detail.row.root]
+        status = found[0].status if found else "absent"
+        lines.append((dependency.field, status, dependency.key))
+    text.write("\n")
+    text.write_table(("needs", "status", "artifact"), lines)
+
+
+def _attempt_line(attempt: Attempt) -> list[str]:
+    return [
+        str(attempt.number),
+        attempt.status,
+        text.age(attempt.claimed_at),
+        text.duration(attempt.duration_s),
+        attempt.hostname,
+        attempt.backend,
+        attempt.job_id,
+    ]
+
+
+def _write_error(detail: Detail) -> None:
+    row = detail.row
+    error = next((one.error for one in reversed(detail.attempts) if one.error), None)
+    if row.attempt_status != "failed" or error is None:
+        return
+    text.write(f"\n{text.clean(row.error_type)}: {text.clean(row.error_message)}\n")
+    if row.failed_key:
+        text.write(f"because {text.clean(row.failed_key)} was not made\n")
+    lines = text.clean_log(str(error.get("traceback") or "")).splitlines()
+    if len(lines) > _MAX_TRACEBACK_LINES:
+        lines = ["…", *lines[-_MAX_TRACEBACK_LINES:]]
+    text.write("".join(f"  {line}\n" for line in lines))
+
+
+def logs(catalog: Catalog, options: argparse.Namespace) -> int:
+    """Print the log's end, and with --follow what comes."""
+    row = the_artifact(catalog, options.artifact)
+    last, after = catalog.log_from(row, -_ALL, max_bytes=_ALL)
+    lines = last.splitlines(keepends=True)
+    text.write(text.clean_log("".join(lines[-options.lines :] if options.lines else lines)))
+    if not last and not options.follow:
+        raise text.CommandError(f"{row.key} has no log yet ({row.status})")
+    while options.follow:
+        sys.stdout.flush()
+        is_over = not catalog.detail(row).row.is_open
+        new, after = catalog.log_from(row, after)
+        text.write(text.clean_log(new))
+        if is_over and not new:
+            break
+        if not new:
+            time.sleep(_FOLLOW_EVERY_S)
+    return 0
