@@ -164,7 +164,7 @@ class Catalog:
                 start = max(0, size + offset) if offset < 0 else offset
                 start = 0 if start > size else start
                 file.seek(start)
-                data = file.read(max_bytes)
+                data = file.read(min(max_bytes, size - start))
         except (OSError, OutsideError):
             return "", 0
         after = start + len(data)

@@ -15,7 +15,8 @@ from huldra.cli.choosing import the_artifact
 from huldra.cli.listing import as_json
 
 _FOLLOW_EVERY_S = 0.5
-_ALL = 1 << 40
+_MIN_TAIL_BYTES = 65536
+_BYTES_A_LINE = 400  # long lines make a tail shorter, never wrong
 _MAX_TRACEBACK_LINES = 15
 
 
@@ -134,18 +135,35 @@ def _write_error(detail: Detail) -> None:
 def logs(catalog: Catalog, options: argparse.Namespace) -> int:
     """Print the log's end, and with --follow what comes."""
     row = the_artifact(catalog, options.artifact)
-    last, after = catalog.log_from(row, -_ALL, max_bytes=_ALL)
-    lines = last.splitlines(keepends=True)
-    text.write(text.clean_log("".join(lines[-options.lines :] if options.lines else lines)))
-    if not last and not options.follow:
+    after = _write_end(catalog, row, options.lines)
+    if not after and not options.follow:
         raise text.CommandError(f"{row.key} has no log yet ({row.status})")
     while options.follow:
         sys.stdout.flush()
-        is_over = not catalog.detail(row).row.is_open
-        new, after = catalog.log_from(row, after)
-        text.write(text.clean_log(new))
-        if is_over and not new:
+        is_over = not catalog.detail(row).row.is_open  # asked first: its last lines are read then
+        before, after = after, _write_from(catalog, row, after)
+        if is_over:
             break
-        if not new:
+        if before == after:
             time.sleep(_FOLLOW_EVERY_S)
     return 0
+
+
+def _write_end(catalog: Catalog, row: Row, lines: int) -> int:
+    """Write the last `lines` (0: all) of the log; return the offset after them."""
+    if not lines:
+        return _write_from(catalog, row, 0)
+    budget = max(_MIN_TAIL_BYTES, lines * _BYTES_A_LINE)
+    last, after = catalog.log_from(row, -budget, max_bytes=budget)
+    text.write(text.clean_log("".join(last.splitlines(keepends=True)[-lines:])))
+    return after
+
+
+def _write_from(catalog: Catalog, row: Row, offset: int) -> int:
+    """Write what the log has from byte `offset` on; return the offset after it."""
+    while True:
+        new, after = catalog.log_from(row, offset)
+        text.write(text.clean_log(new))
+        if not new or after == offset:
+            return after
+        offset = after
