@@ -269,8 +269,10 @@ def rebuild_record(cls: type, values: dict[str, Any]) -> Any:
 RECORD_TAGS = frozenset({"chz", "dataclass", "namedtuple", "pydantic"})
 
 
-def record_of(cls: type, tag: str) -> Record:
+def record_of(cls: Any, tag: str) -> Record:
     """The kind of class `cls` that was written with `tag`; raises `NotFound` if it is another."""
+    if not isinstance(cls, type):
+        raise NotFound(f"{cls!r} is not a {tag} class any more")
     try:
         kind = _KINDS.get(cls) or _make_kind(cls, None)
     except Refused as error:

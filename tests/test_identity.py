@@ -179,7 +179,7 @@ def test_what_is_not_that_number_stays(field: str, given: Any, other: Any) -> No
 @pytest.mark.skipif(numpy is None, reason="numpy is not installed")
 def test_a_numpy_scalar_becomes_the_declared_python_value() -> None:
     """Given for a field of that Python type, a numpy scalar is the Python value."""
-    for name, given, meant in (
+    for name, scalar, meant in (
         ("number", numpy.int64(1), 1.0),
         ("number", numpy.float64(0.5), 0.5),
         ("number", numpy.float32(0.5), 0.5),
@@ -188,7 +188,7 @@ def test_a_numpy_scalar_becomes_the_declared_python_value() -> None:
         ("text", numpy.str_("a"), "a"),
         ("numbers", [numpy.float64(1)], [1.0]),
     ):
-        assert digest_of(Declared(**{name: given})) == digest_of(Declared(**{name: meant}))
+        assert digest_of(Declared(**{name: scalar})) == digest_of(Declared(**{name: meant}))
 
 
 @pytest.mark.skipif(numpy is None, reason="numpy is not installed")

@@ -190,7 +190,7 @@ if pydantic is not None:
     class Person(pydantic.BaseModel):
         name: str
         age: float = 0
-        tags: list[str] = []
+        tags: list[str] = []  # noqa: RUF012  # pydantic copies it
 
     class Aliased(pydantic.BaseModel):
         model_config = pydantic.ConfigDict(extra="allow")
