@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import streamlit as st
 
@@ -18,11 +18,15 @@ _ROW_PX = 34
 
 @dataclass(frozen=True)
 class Chart:
-    """An option object for ECharts, its height, and what its items stand for, by index."""
+    """An option object for ECharts, its size, and what its items stand for, by index.
+
+    Without a width it is as wide as the page.
+    """
 
     option: dict[str, Any]
     height_px: int
     keys: tuple[str, ...] = ()
+    width_px: int | None = None
 
 
 def draw(
@@ -34,8 +38,11 @@ def draw(
 ) -> None:
     """Show a chart; a click on item i calls `on_click(keys[i])` before the script runs again."""
     key = f"chart-{name}"
+    width: int | Literal["stretch"] = chart.width_px or "stretch"
     if on_click is None:
-        st.echarts_chart(chart.option, height=chart.height_px, renderer="svg", key=key, alt=alt)
+        st.echarts_chart(
+            chart.option, width=width, height=chart.height_px, renderer="svg", key=key, alt=alt
+        )
         return
 
     def clicked() -> None:
@@ -47,6 +54,7 @@ def draw(
 
     st.echarts_chart(
         chart.option,
+        width=width,
         height=chart.height_px,
         renderer="svg",  # real text: searchable, printable, readable to a screen reader
         key=key,
@@ -94,6 +102,20 @@ def status_bars(by_name: Mapping[str, Mapping[str, int]]) -> Chart:
         "series": series,
     }
     return Chart(option, 70 + _ROW_PX * len(shown), tuple(names))
+
+
+def hours(bars: Sequence[int]) -> Chart:
+    """Small bars, the last one for the present hour."""
+    names = [f"{back} h ago" if back else "now" for back in range(len(bars) - 1, -1, -1)]
+    option = {
+        "animation": False,
+        "grid": {"left": 8, "right": 8, "top": 8, "bottom": 4, "containLabel": True},
+        "tooltip": {"trigger": "axis"},
+        "xAxis": {"type": "category", "data": names, "axisTick": {"show": False}},
+        "yAxis": {"type": "value", "minInterval": 1, "splitNumber": 2},
+        "series": [{"type": "bar", "name": "ended", "data": list(bars)}],
+    }
+    return Chart(option, 150)
 
 
 def _distinct(labels: Sequence[str]) -> list[str]:

@@ -76,4 +76,4 @@ def _near_box(node: NearNode, center: str) -> Box:
 def _chart(boxes: list[Box], arrows: list[Arrow]) -> charts.Chart:
     """The drawn graph as a chart whose items are the boxes' keys."""
     drawn = graph_chart.draw(boxes, arrows)
-    return charts.Chart(drawn.option, drawn.height_px, drawn.keys)
+    return charts.Chart(drawn.option, drawn.height_px, drawn.keys, drawn.width_px)

@@ -12,7 +12,7 @@ import pandas as pd
 import streamlit as st
 
 from huldra.catalog import Row, Snapshot
-from huldra_dashboard import navigate, statuses
+from huldra_dashboard import navigate, statuses, words
 from huldra_dashboard.badges import why_not_made
 from huldra_dashboard.markup import escape, plain, shorten
 
@@ -38,13 +38,15 @@ def frame(
     }
     if with_why:
         columns["why"] = [shorten(plain(why_not_made(row)), _CELL) for row in rows]
+    columns |= {
+        "updated": [row.updated_at for row in rows],
+        "duration": [words.duration(row.duration_s) for row in rows],
+    }
     for path in fields:
         columns[f"config.{path}"] = column([snapshot.config_value(row, path) for row in rows])
     for name, by_key in (metrics or {}).items():
         columns[f"metric.{name}"] = [by_key.get(row.key, math.nan) for row in rows]
     columns |= {
-        "duration": [row.duration_s for row in rows],
-        "updated": [row.updated_at for row in rows],
         "started": [row.started_at for row in rows],
         "host": [plain(row.hostname) for row in rows],
         "backend": [plain(row.backend) for row in rows],
@@ -53,13 +55,24 @@ def frame(
     return pd.DataFrame(columns)
 
 
+def telling_fields(rows: Sequence[Row], snapshot: Snapshot) -> list[str]:
+    """The config fields worth a column: those that vary and that most of `rows` have."""
+    coverage = {}
+    for path in snapshot.varying_fields(rows):
+        texts = [cell(v) for row in rows if (v := snapshot.config_value(row, path)) is not None]
+        if len(set(texts)) > 1:
+            coverage[path] = len(texts)
+    ranked = sorted(coverage, key=lambda path: (-coverage[path], path.count("."), path))
+    return ranked[:MAX_CONFIG_COLUMNS]
+
+
 def column_config(names: Iterable[str]) -> dict[str, Any]:
     """How the columns of `frame` are drawn."""
     config: dict[str, Any] = {
         "artifact": st.column_config.TextColumn("Artifact", pinned=True),
         "status": status_column(),
-        "why": st.column_config.TextColumn("Why", width="large"),
-        "duration": st.column_config.NumberColumn("Duration", format="duration"),
+        "why": st.column_config.TextColumn("Why", width="medium"),
+        "duration": st.column_config.TextColumn("Duration"),
         "updated": st.column_config.DatetimeColumn("Updated", format="distance"),
         "started": st.column_config.DatetimeColumn("Started", format="distance"),
         "host": st.column_config.TextColumn("Host"),
@@ -69,7 +82,7 @@ def column_config(names: Iterable[str]) -> dict[str, Any]:
     for name in names:
         kind, _, path = name.partition(".")
         if kind in ("config", "metric") and path:
-            config[name] = st.column_config.Column(escape(path, 60), help=escape(name))
+            config[name] = st.column_config.Column(shorten(plain(path), 60), help=escape(name))
     return config
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import streamlit as st
 
@@ -11,6 +11,7 @@ from huldra_dashboard import badges, navigate, refresh, session, source, tables
 from huldra_dashboard.markup import plain
 
 _PER_PAGE = 50
+_LOOKED_AT = 500  # rows that the offered columns are taken from
 _SORTS = {
     "Last updated": "-updated_at",
     "Oldest update": "updated_at",
@@ -21,7 +22,14 @@ _SORTS = {
     "Status": "status",
     "Host": "hostname",
 }
-_PAGE = "list_page"
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Which columns the table has beside the fixed ones."""
+
+    fields: tuple[str, ...]
+    metrics: bool
 
 
 def show() -> None:
@@ -32,67 +40,60 @@ def show() -> None:
 
 def _body() -> None:
     """The toolbar, a page of the table, and what to do with the ticked lines."""
-    sort = _toolbar_sort()
+    note = st.container()
+    toolbar = st.container(horizontal=True, vertical_alignment="center")
+    with toolbar:
+        sort = _sort()
     view = source.view(replace(session.query(), sort=sort), session.frozen())
-    badges.filter_note(view)
+    with note:
+        badges.filter_note(view)
     if not view.rows:
         badges.no_artifacts(view)
         return
-    rows = _one_page(view.rows)
-    fields, metrics = _columns(rows, view.snapshot)
-    _table(rows, view.snapshot, fields, metrics)
+    with toolbar:
+        shown = _columns(view.rows, view.snapshot)
+        rows = _one_page(view.rows)
+    fields = list(shown.fields) or tables.telling_fields(rows, view.snapshot)
+    st.caption("Click a cell to open its artifact; tick two to eight lines to compare them.")
+    _table(rows, view.snapshot, fields, _metrics(rows) if shown.metrics else {})
     _ticked()
 
 
-def _toolbar_sort() -> str:
+def _sort() -> str:
     """The order of the whole list (a column's header sorts the shown page only)."""
-    left, right = st.columns([1, 3], vertical_alignment="bottom")
-    with right:
-        st.caption(
-            "Click a cell to open its artifact. Tick 2 to 8 lines to compare them.",
-            width="stretch",
-        )
-    with left:
-        label = st.selectbox(
-            "Sort by",
-            list(_SORTS),
-            key="list_sort",
-            persist_state="session",
-            label_visibility="collapsed",
-        )
+    label = st.selectbox(
+        "Sort by",
+        list(_SORTS),
+        key="list_sort",
+        persist_state="session",
+        label_visibility="collapsed",
+        width=190,
+    )
     return _SORTS.get(label or "", "-updated_at")
 
 
 def _one_page(rows: tuple[Row, ...]) -> tuple[Row, ...]:
-    """The rows of the chosen page; back to the first when the filters changed."""
+    """The rows of the chosen page; other filters begin at the first one again."""
     pages = max(1, -(-len(rows) // _PER_PAGE))
-    asked = replace(session.query(), offset=0)
-    if st.session_state.get("_list_query") != asked:
-        st.session_state["_list_query"] = asked
-        st.session_state[_PAGE] = 1
-    number = min(st.session_state.get(_PAGE) or 1, pages)
+    number = 1
     if pages > 1:
-        number = st.pagination(pages, key=_PAGE, persist_state="session")
+        key = tables.table_key("pages", [repr(session.query())])
+        number = min(st.pagination(pages, key=key, persist_state="session"), pages)
     return rows[(number - 1) * _PER_PAGE : number * _PER_PAGE]
 
 
-def _columns(
-    rows: tuple[Row, ...], snapshot: Snapshot
-) -> tuple[list[str], dict[str, dict[str, float]]]:
-    """Config fields and metrics to show: those that vary, unless others were chosen."""
-    varying = list(snapshot.varying_fields(rows))
-    with st.popover("Columns", icon=":material/view_column:"):
-        known = list(snapshot.config_fields(rows))
+def _columns(rows: tuple[Row, ...], snapshot: Snapshot) -> _Columns:
+    """What the user wants to see; no field means those that vary on the page."""
+    with st.popover("Columns", icon=":material/view_column:", width="content"):
         fields = st.multiselect(
             "Config fields",
-            known,
+            snapshot.config_fields(rows[:_LOOKED_AT]),
             key="list_fields",
             persist_state="session",
-            placeholder="those that vary on this page",
+            placeholder="those that vary on the page",
         )
-        with_metrics = st.toggle("Metrics", key="list_metrics", persist_state="session")
-    shown = [path for path in (fields or varying) if path in known]
-    return shown[: tables.MAX_CONFIG_COLUMNS], _metrics(rows) if with_metrics else {}
+        metrics = st.toggle("Metrics", key="list_metrics", persist_state="session")
+    return _Columns(tuple(fields), bool(metrics))
 
 
 def _metrics(rows: tuple[Row, ...]) -> dict[str, dict[str, float]]:

@@ -35,8 +35,8 @@ def _classes(rows: tuple[Row, ...], snapshot: Snapshot) -> None:
     """The class graph, and the same as buttons: a chart cannot be reached by keyboard."""
     graph = snapshot.class_graph(rows)
     st.caption(
-        "An arrow goes from what is needed to what needs it; a border shows the share of each "
-        "status. Click a class to list its artifacts; drag and scroll to move and zoom."
+        "An arrow goes from what is needed to what needs it; a bar shows the share of each "
+        "status. Click a class to list its artifacts; drag to move the picture."
     )
     if len(graph.nodes) > _MOST_CLASSES:
         st.info(f"{len(graph.nodes)} classes: choose a module in the sidebar to see fewer.")

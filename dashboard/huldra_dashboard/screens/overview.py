@@ -14,6 +14,7 @@ from huldra_dashboard.statuses import IN_FLIGHT, LOOKS, NEEDS_ATTENTION
 _SHOWN = 8
 _COUNTERS = ("success", "running", "queued", "failed", "stale")
 _HOURS = 24
+_FORWARD = ":material/arrow_forward:"
 
 
 def show() -> None:
@@ -33,42 +34,38 @@ def _body() -> None:
     left, right = st.columns([3, 2], gap="large")
     with left:
         _attention(view.rows, view.snapshot)
-        _in_flight(view.rows, view.snapshot)
     with right:
         _classes(view.rows, view.snapshot)
+    _in_flight(view.rows, view.snapshot)
     _recent(view.rows, view.snapshot)
 
 
 def _counters(rows: tuple[Row, ...]) -> None:
     """One number for each status that matters, and how much ended in each of the last hours."""
     counts = Counter(row.status for row in rows)
-    ended = _per_hour(rows)
     cells = st.columns(len(_COUNTERS) + 1)
-    cells[0].metric(
-        "Artifacts",
-        f"{len(rows):,}",
-        border=True,
-        height="stretch",
-        chart_data=ended,
-        chart_type="bar",
-        help=f"The bars: attempts that ended in each of the last {_HOURS} hours.",
-    )
+    with cells[0].container(border=True, height="stretch"):
+        st.metric("Artifacts", f"{len(rows):,}", help="All that match the filters.")
+        st.button("Show", key="all", type="tertiary", icon=_FORWARD, on_click=_show_all)
     for cell, name in zip(cells[1:], _COUNTERS, strict=True):
         look = LOOKS[name]
         with cell.container(border=True, height="stretch"):
-            st.markdown(
-                f":{look.color}[:material/{look.icon}:] {name.capitalize()}", help=look.meaning
-            )
-            st.markdown(f"## {counts[name]:,}", width="content")
+            label = f":{look.color}[:material/{look.icon}:] {name.capitalize()}"
+            st.metric(label, f"{counts[name]:,}", help=look.meaning)
             st.button(
                 "Show",
                 key=f"counter-{name}",
                 type="tertiary",
-                icon=":material/arrow_forward:",
+                icon=_FORWARD,
                 disabled=not counts[name],
                 on_click=navigate.show_filtered,
                 kwargs={"attempt": [name]},
             )
+
+
+def _show_all() -> None:
+    """Go to the list with the filters as they are."""
+    navigate.go_to("experiments")
 
 
 def _per_hour(rows: tuple[Row, ...]) -> list[int]:
@@ -94,14 +91,14 @@ def _attention(rows: tuple[Row, ...], snapshot: Snapshot) -> None:
         chosen[:_SHOWN],
         snapshot,
         "attention",
-        columns=("artifact", "status", "why", "updated"),
+        columns=("artifact", "status", "updated", "why"),
         with_why=True,
     )
     if len(chosen) > _SHOWN:
         st.button(
             f"All {len(chosen):,}",
             type="tertiary",
-            icon=":material/arrow_forward:",
+            icon=_FORWARD,
             on_click=navigate.show_filtered,
             kwargs={"attempt": [n for n in NEEDS_ATTENTION if n != "unreadable"]},
         )
@@ -132,6 +129,10 @@ def _classes(rows: tuple[Row, ...], snapshot: Snapshot) -> None:
     by_class = snapshot.stats(rows).by_namespace
     chart = charts.status_bars({name: dict(counts) for name, counts in by_class.items()})
     charts.draw(chart, "classes", on_click=lambda name: navigate.show_filtered(ns=[name]))
+    ended = _per_hour(rows)
+    if any(ended):
+        st.caption(f"Attempts that ended in each of the last {_HOURS} hours")
+        charts.draw(charts.hours(ended), "hours", alt="Attempts that ended, by hour")
 
 
 def _recent(rows: tuple[Row, ...], snapshot: Snapshot) -> None:

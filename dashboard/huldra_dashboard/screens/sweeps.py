@@ -161,7 +161,7 @@ def _members_table(members: Sequence[SweepMember], snapshot: Snapshot) -> None:
         st.caption("The run names no members.")
         return
     rows: list[Row] = [member.row for member in members if member.row is not None]
-    fields = snapshot.varying_fields(rows)[: tables.MAX_CONFIG_COLUMNS] if rows else ()
+    fields = tables.telling_fields(rows, snapshot)
     data = pd.DataFrame(
         {
             "member": [plain(member.name) for member in members],
@@ -172,7 +172,7 @@ def _members_table(members: Sequence[SweepMember], snapshot: Snapshot) -> None:
         data[f"config.{path}"] = tables.column(
             [snapshot.config_value(m.row, path) if m.row else None for m in members]
         )
-    data["duration"] = [member.row.duration_s if member.row else None for member in members]
+    data["duration"] = [words.duration(m.row.duration_s if m.row else None) for m in members]
     data["updated"] = [member.row.updated_at if member.row else None for member in members]
     config = tables.column_config(data.columns) | {
         "member": st.column_config.TextColumn("Member", pinned=True)
