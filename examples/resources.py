@@ -28,7 +28,8 @@ class Train(huldra.Huldra[float]):
     def _resources(self) -> huldra.Resources:
         large = self.width > 1000
         return huldra.Resources(
-            cpus=2 if large else 1,
+            cpus=1,
+            memory_gb=self.width**2 / 2**20,
             time_min=60 if large else 10,
             extra={"slurm_partition": "gpu" if large else "short"},
         )
@@ -46,6 +47,6 @@ def main() -> None:
     """Run a chain on one local worker; a request that it cannot honour is refused at once."""
     print(Train().load_or_create(executor="local:1").result())
     try:
-        Train(width=2000).load_or_create(executor="local:1")
+        Train(width=10**6).load_or_create(executor="local:1")
     except huldra.HuldraRefused as refused:
         print(f"refused, nothing was sent: {refused}")

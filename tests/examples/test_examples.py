@@ -26,11 +26,12 @@ TELLING = {
     "raw_files": r"1 MiB in \.\.\./raw/[0-9a-f]{32}/large\.bin",
     "versioned": r"\{'hello': 0, 'world': 1\}\n(.*\n)*git\n",
     "logs": r"starting first\n(.*\n)*.*this one too",
-    "failures": r"HuldraDependencyError: (.*\n)*.*state\.json\n(.*\n)*FINE",
+    "failures": r"HuldraComputeError: .*disk of the data provider is full(.*\n)*.*state\.json\n"
+    r"(.*\n)*FINE",
     "planning": r"lines: 3 → 4",
-    "resources": r"1\.25\n(.*\n)*refused, nothing was sent: .*cpus",
+    "resources": r"1\.25\n(.*\n)*refused, nothing was sent: (.*\n)*.*memory_gb",
     "command_line": r"TrainModel\(lr=0\.1, steps=10\)",
-    "evolving": r"(artifact: +True\n(.*\n)*){3}hello",
+    "evolving": r"(.*artifact: +True\n){3}hello",
 }
 WITHOUT_A_PATTERN = {"digits", "demo"}
 

@@ -12,12 +12,13 @@ T = TypeVar("T")
 
 
 class Data(huldra.Huldra[list[str]]):
-    """A plain leaf."""
+    """A plain leaf; resources as an attribute."""
 
     name: str = "toy"
     workers: int = huldra.field(default=1, hashed=False)
     seed: int = huldra.field(default=0, absent=0)
     _max_wait_time_sec = 5.0
+    _resources = huldra.Resources(cpus=1)
 
     def _create(self) -> list[str]:
         self.log.info("in %s", self.huldra_dir)
@@ -28,11 +29,10 @@ class Data(huldra.Huldra[list[str]]):
 
 
 class Model(huldra.Huldra[Path]):
-    """An abstract class between; resources as an attribute."""
+    """A class between."""
 
     data: Data = huldra.field(default_factory=Data)
     lr: float = huldra.chz.field(default=0.1)
-    _resources = huldra.Resources(cpus=1)
 
     def _create(self) -> Path:
         assert_type(self.data.load_or_create(), list[str])
@@ -129,7 +129,7 @@ def many_configs() -> None:
 def wrong_things() -> None:
     """What a checker must refuse: an ignore that is not needed is an error itself."""
     Data(nmae="x")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    Data("x")  # type: ignore[misc]  # pyright: ignore[reportCallIssue]
+    Data("x")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     text: str = Data().load_or_create()  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
     huldra.Resources(cpus="two")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     print(text)
