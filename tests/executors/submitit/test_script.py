@@ -1,0 +1,121 @@
+"""The text for sbatch."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("submitit")
+
+from huldra_submitit.script import render
+
+
+@pytest.fixture
+def slurm_executor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A submitit executor where there is no Slurm."""
+    from submitit.slurm.slurm import SlurmExecutor
+
+    monkeypatch.setattr(SlurmExecutor, "affinity", classmethod(lambda cls: 2))
+    return SlurmExecutor(tmp_path / "logs")
+
+
+def text_of(executor: Any, size: int = 1, **parameters: Any) -> str:
+    """Render with everything that does not matter filled in."""
+    return render(
+        executor,
+        parameters,
+        name="job",
+        folder="/logs/job",
+        manifest="/runs/it's/m.json",
+        size=size,
+        elements=parameters.pop("elements", range(size)),
+        max_requeues=parameters.pop("max_requeues", 5),
+    )
+
+
+def test_the_job_runs_our_start_with_its_manifest(slurm_executor: Any) -> None:
+    """Paths are quoted for the shell."""
+    text = text_of(slurm_executor)
+    assert """-u -m huldra_submitit.start '/runs/it'"'"'s/m.json' /logs/job""" in text
+
+
+def test_a_changed_python_stays_in_front(slurm_executor: Any) -> None:
+    """A container's launcher is the user's own parameter."""
+    slurm_executor.python = "singularity exec x.sif python3"
+    assert "singularity exec x.sif python3 -u -m huldra_submitit.start" in text_of(slurm_executor)
+
+
+def test_one_node_is_a_plain_job_and_more_are_an_array(slurm_executor: Any) -> None:
+    """The parallelism is the array's own limit."""
+    assert "--array" not in text_of(slurm_executor)
+    assert "#SBATCH --array=0-9%3" in text_of(slurm_executor, size=10, array_parallelism=3)
+
+
+def test_an_array_may_have_holes(slurm_executor: Any) -> None:
+    """Nodes that another driver took are left out, the indices of the others stay."""
+    text = render(
+        slurm_executor,
+        {},
+        name="job",
+        folder="/logs/job",
+        manifest="/m.json",
+        size=5,
+        elements=[0, 1, 4],
+        max_requeues=5,
+    )
+    assert "#SBATCH --array=0-1,4%3" in text
+
+
+def test_a_job_may_be_requeued_unless_the_user_says_not(slurm_executor: Any) -> None:
+    """Whatever the site's default is."""
+    assert "#SBATCH --requeue" in text_of(slurm_executor)
+    refused = text_of(slurm_executor, additional_parameters={"no-requeue": True})
+    assert "#SBATCH --requeue" not in refused
+
+
+def test_no_time_limit_is_the_partitions_own(slurm_executor: Any) -> None:
+    """Submitit's five minutes are for those who ask for nothing through submitit."""
+    assert "--time" not in text_of(slurm_executor, time=None)
+
+
+def test_rendering_leaves_the_executor_alone(slurm_executor: Any) -> None:
+    """Submitit's setters leak; ours must not."""
+    slurm_executor.update_parameters(time=7)
+    before = dict(slurm_executor.parameters)
+    text_of(slurm_executor, size=3, time=9)
+    assert slurm_executor.parameters == before
+
+
+@pytest.mark.parametrize(("command", "status"), [("true", 0), ("false", 1), ("exit 7", 7)])
+def test_a_teardown_does_not_hide_a_failure(
+    slurm_executor: Any, tmp_path: Path, command: str, status: int
+) -> None:
+    """The script ends with the status of the node, not of what tidies up after it."""
+    text = text_of(slurm_executor, teardown=["echo tidy"], use_srun=False)
+    [line] = [line for line in text.splitlines() if "huldra_submitit.start" in line]
+    script = tmp_path / "job.sh"
+    script.write_text(text.replace(line, f"({command})"))
+    done = subprocess.run(["bash", script], capture_output=True, text=True, timeout=20)
+    assert (done.returncode, done.stdout) == (status, "tidy\n")
+
+
+@pytest.mark.parametrize(("restarts", "is_requeued"), [(0, True), (1, True), (2, False)])
+def test_a_killed_process_is_requeued_up_to_a_limit(
+    slurm_executor: Any, tmp_path: Path, restarts: int, is_requeued: bool
+) -> None:
+    """Under the same job id, by the script itself."""
+    text = text_of(slurm_executor, use_srun=False, max_requeues=2)
+    [line] = [line for line in text.splitlines() if "huldra_submitit.start" in line]
+    script = tmp_path / "job.sh"
+    script.write_text(text.replace(line, "(kill -9 $BASHPID)"))
+    scontrol = tmp_path / "scontrol"
+    scontrol.write_text(f"#!/bin/sh\necho $@ > {tmp_path}/asked\nexit 1\n")
+    scontrol.chmod(0o755)
+    env = {"PATH": f"{tmp_path}:/usr/bin:/bin", "SLURM_JOB_ID": "12"}
+    env["SLURM_RESTART_COUNT"] = str(restarts)
+    done = subprocess.run(["bash", script], env=env, capture_output=True, timeout=20)
+    assert done.returncode == 137
+    assert (tmp_path / "asked").exists() is is_requeued
