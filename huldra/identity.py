@@ -523,25 +523,47 @@ def _descend(root: Any) -> Iterator[tuple[str, Any]]:
 
 def _find_refused(path: str, value: Any) -> tuple[str, str] | None:
     reason = _refusal(value)
-    if reason is None:
-        return None
-    above: set[int] = set()
-    while True:
-        above.add(id(value))
-        try:
-            parts = list(parts_of(value))
-        except Refused:
+    while reason is not None and reason != _NESTED:
+        inner = _first_refused(value)
+        if inner is None:
             break
-        for step, part in parts:
-            if id(part) in above:
-                return path + step, "it contains itself"
-            inner = _refusal(part)
-            if inner is not None:
-                path, value, reason = path + step, part, inner
-                break
-        else:
-            break
-    return path, reason
+        step, value, reason = inner
+        path += step
+    if reason == _NESTED:
+        loop = _find_loop(value)
+        return (path, _NESTED) if loop is None else (path + loop, "it contains itself")
+    return None if reason is None else (path, reason)
+
+
+def _first_refused(value: Any) -> tuple[str, Any, str] | None:
+    """The first part of `value` that is refused, with its step and the reason."""
+    try:
+        for step, part in parts_of(value):
+            reason = _refusal(part)
+            if reason is not None:
+                return step, part, reason
+    except Refused:
+        pass  # `value` itself is what has no identity
+    return None
+
+
+def _find_loop(value: Any) -> str | None:
+    """The steps by which a plain value contains itself, if it does."""
+    above = [("", value, parts_of(value))]
+    ids, done = {id(value)}, set()
+    while above:
+        step, part = next(above[-1][2], ("", None))
+        if part is None or type(part) in kinds.SCALARS:
+            if not step:
+                finished = above.pop()[1]
+                ids.discard(id(finished))
+                done.add(id(finished))
+        elif id(part) in ids:
+            return "".join(name for name, _, _ in above) + step
+        elif id(part) not in done and not kinds.is_huldra(type(part)):
+            ids.add(id(part))
+            above.append((step, part, parts_of(part)))
+    return None
 
 
 def _refusal(value: Any) -> str | None:

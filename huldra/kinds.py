@@ -81,6 +81,8 @@ class Record:
 
 Kind = Leaf | Record
 
+STILL_MISSING = "it is still huldra.MISSING: give the field a value first"
+
 BASIC: frozenset[type] = frozenset(
     {type(None), bool, int, float, str, list, tuple, set, frozenset, dict}
 )
@@ -105,7 +107,7 @@ def kind_of(value: object) -> Kind:
 
 def _make_kind(cls: type, value: object) -> Kind:
     if isinstance(value, fields.MissingType):
-        raise Refused("it is still huldra.MISSING: give the field a value first")
+        raise Refused(STILL_MISSING)
     if hasattr(cls, "__chz_fields__"):
         return _chz_record(cls)
     if dataclasses.is_dataclass(cls):

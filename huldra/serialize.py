@@ -27,14 +27,14 @@ _LOST: Final = "$lost"
 # --- to JSON -------------------------------------------------------------------------------
 
 
-def to_document(obj: Any, *, strict: bool = True) -> dict[str, Any]:
+def to_document(obj: Any, *, strict: bool = False) -> dict[str, Any]:
     """Write `obj` and all configs in it as one flat JSON document; `from_document` reads it.
 
-    With `strict=False` a value of an *unhashed* field that cannot be written is noted as lost
-    instead of being an error; reading such a document back is then the error.
+    A value of an *unhashed* field that cannot be written (a callback, say) is noted as lost, and
+    reading the document back is then an error that names it; with `strict` writing it is.
 
     Raises:
-        HuldraIdentityError: a value has no stable identity (with `strict`, of any field).
+        HuldraIdentityError: a value has no stable identity, or is `huldra.MISSING`.
     """
     return {
         "huldra": DOCUMENT_VERSION,
@@ -46,7 +46,8 @@ def to_document(obj: Any, *, strict: bool = True) -> dict[str, Any]:
 def to_objects(objs: Iterable[Any], *, strict: bool = True) -> dict[str, dict[str, Any]]:
     """Write all these configs and those in them: digest → object of a document, each once.
 
-    Where two configs of one digest differ in unhashed fields, the first one stands.
+    Where two configs of one digest differ in unhashed fields, the first one stands. Raises as
+    `to_document`.
     """
     objects: dict[str, dict[str, Any]] = {}
     for obj in objs:
@@ -68,7 +69,7 @@ def _object_entry(obj: Any, nested: list[Any], strict: bool) -> dict[str, Any]:
         try:
             written[plan.name] = _to_json(plan.read(obj), nested, 0)
         except Refused as refused:
-            if strict or plan.is_hashed:
+            if strict or plan.is_hashed or refused.reason == kinds.STILL_MISSING:
                 raise _refused_error(record.cls, plan, obj, refused) from None
             written[plan.name] = {_LOST: describe(getattr(obj, plan.key))}
     return {"class": record.name, "fields": written}
@@ -397,7 +398,8 @@ def to_python(obj: Any) -> str:
 
     Raises:
         HuldraSerializationError: nested deeper than `MAX_PYTHON_BRACKETS`, or longer than
-            `MAX_PYTHON_CHARACTERS` (nested configs are written out, not shared).
+            `MAX_PYTHON_CHARACTERS` (nested configs are written out, not shared), or a field that
+            is not hashed has a value that cannot be written.
         HuldraIdentityError: a value has no stable identity.
     """
     return _Source(obj).text
@@ -423,10 +425,13 @@ class _Source:
 
     def _error_of(self, obj: Any, refused: Refused) -> HuldraError:
         try:
-            to_objects([obj])
+            digest_of(obj)
         except HuldraError as error:
             return error
-        return HuldraSerializationError(f"cannot write {self._root.__qualname__}: {refused.reason}")
+        return HuldraSerializationError(
+            f"{self._root.__qualname__} cannot be written as Python, for a field that is not "
+            f"hashed: {refused.reason}"
+        )
 
     def _render(self, value: Any) -> str:
         self._depth += 1
@@ -549,7 +554,7 @@ class HuldraSerializer:
     @staticmethod
     def to_dict(obj: Any) -> dict[str, Any]:
         """A JSON-ready document that `from_dict` rebuilds an equal config from."""
-        return to_document(obj)
+        return to_document(obj, strict=True)
 
     @staticmethod
     def from_dict(data: Mapping[str, Any]) -> Any:
