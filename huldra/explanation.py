@@ -109,27 +109,32 @@ def _flat_document(document: Any) -> dict[str, Any]:
     diamond stays as small as it is; in the others it counts as one value.
     """
     flat: dict[str, Any] = {}
-    if isinstance(document, Mapping) and isinstance(document.get("objects"), Mapping):
-        objects = document["objects"]
-        _flatten({"$huldra": document.get("root")}, "", objects, set(), flat)
+    if not isinstance(document, Mapping) or not isinstance(document.get("objects"), Mapping):
+        return flat
+    objects, seen = document["objects"], set()
+    rest: list[tuple[str, Any]] = [("", {"$huldra": document.get("root")})]
+    while rest:
+        path, value = rest.pop()
+        ref = value.get("$huldra") if isinstance(value, Mapping) else None
+        if isinstance(ref, str) and ref in objects and ref not in seen:
+            seen.add(ref)
+            value = objects[ref].get("fields", {})
+        inner = _inside(path, value)
+        rest += reversed(inner)
+        if not inner:
+            flat[path] = value
     return flat
 
 
-def _flatten(
-    value: Any, path: str, objects: Mapping[str, Any], seen: set[str], flat: dict[str, Any]
-) -> None:
-    ref = value.get("$huldra") if isinstance(value, Mapping) else None
-    if isinstance(ref, str) and ref not in seen and ref in objects:
-        seen.add(ref)
-        value = objects[ref].get("fields", {})
-    elif isinstance(ref, str):
-        flat[path] = ref
-        return
-    if isinstance(value, Mapping) and value:
-        for name, inner in value.items():
-            _flatten(inner, f"{path}.{name}" if path else str(name), objects, seen, flat)
-    else:
-        flat[path] = value
+def _inside(path: str, value: Any) -> list[tuple[str, Any]]:
+    """What stands in a field's value, with paths; nothing when the value counts as one."""
+    if isinstance(value, Mapping) and set(value) == {"$tuple"}:
+        value = value["$tuple"]
+    if isinstance(value, list):
+        return [(f"{path}[{i}]", item) for i, item in enumerate(value)]
+    if isinstance(value, Mapping) and not any(str(name).startswith("$") for name in value):
+        return [(f"{path}.{name}" if path else str(name), item) for name, item in value.items()]
+    return []
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:

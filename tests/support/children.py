@@ -1,0 +1,66 @@
+"""Child processes of tests: Python code with the repository on its path and a store of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+TIMEOUT_S = 60.0
+
+
+def environment(root: Path | str, **settings: str) -> dict[str, str]:
+    """The environment of a child that uses this root."""
+    paths = [str(REPOSITORY), str(REPOSITORY / "executors"), str(REPOSITORY / "dashboard")]
+    if os.environ.get("HULDRA_TEST_INSTALLED"):  # then the wheel is what is tested
+        paths = [str(REPOSITORY)]
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(paths),
+        "HULDRA_PATH": str(root),
+        "HULDRA_LOG_LEVEL": "WARNING",
+        **settings,
+    }
+
+
+def start(code: str, root: Path | str, **settings: str) -> subprocess.Popen[str]:
+    """Start a child that runs `code`."""
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        env=environment(root, **settings),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run(code: str, root: Path | str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run `code` in a child to its end."""
+    child = start(code, root, **settings)
+    try:
+        out, err = child.communicate(timeout=TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        out, err = child.communicate()
+        raise AssertionError(f"the child did not end in {TIMEOUT_S} s:\n{out}\n{err}") from None
+    return subprocess.CompletedProcess(child.args, child.returncode, out, err)
+
+
+def finish(child: subprocess.Popen[str]) -> tuple[int, str, str]:
+    """Wait for a child's end: its code and what it said."""
+    out, err = child.communicate(timeout=TIMEOUT_S)
+    return child.returncode, out, err
+
+
+def until(condition: Callable[[], bool], timeout_s: float = TIMEOUT_S) -> None:
+    """Return once the condition holds."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError("what was waited for did not come")
+        time.sleep(0.005)

@@ -1,0 +1,119 @@
+"""Graphs: each artifact once, in order, without recursion, and no circle."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+import huldra
+from huldra.graph import compile_graph
+from huldra.identity import key_of
+from tests.support.odd import Circle, Note
+
+
+def nothing_is_made(_obj: object, _key: str) -> bool:
+    return False
+
+
+def test_each_node_comes_after_what_it_needs() -> None:
+    """The order of a diamond is: bottom, both sides, top."""
+    bottom = Note(name="bottom")
+    sides = tuple(Note(name=side, needs=(bottom,)) for side in ("left", "right"))
+    top = Note(name="top", needs=sides)
+    graph = compile_graph([top], nothing_is_made)
+    order = list(graph.nodes)
+    assert order == [key_of(bottom), key_of(sides[0]), key_of(sides[1]), key_of(top)]
+    assert graph.nodes[key_of(top)].needs == (key_of(sides[0]), key_of(sides[1]))
+
+
+def test_equal_configs_are_one_node() -> None:
+    """Two objects of equal config, reached by different ways, are one node."""
+    top = Note(name="top", needs=(Note(name="same"), Note(name="same")))
+    assert len(compile_graph([top, Note(name="same")], nothing_is_made)) == 2
+
+
+def test_what_is_made_hides_what_it_needed() -> None:
+    """The walk does not go below what is there already."""
+    bottom = Note(name="bottom")
+    middle = Note(name="middle", needs=(bottom,))
+    top = Note(name="top", needs=(middle,))
+    made = key_of(middle)
+    graph = compile_graph([top], lambda _, key: key == made)
+    assert key_of(bottom) not in graph.nodes
+    assert [node.key for node in graph.missing()] == [key_of(top)]
+
+
+def test_circle_is_an_error_with_its_path() -> None:
+    """A circle through `_dependencies` is told with every step of it."""
+    with pytest.raises(huldra.HuldraCycleError) as caught:
+        compile_graph([Circle(name="circle")], nothing_is_made)
+    assert len(caught.value.path) == 4
+    assert caught.value.path[0] == caught.value.path[-1]
+
+
+def test_dependencies_may_be_nested_in_any_container() -> None:
+    """Lists, tuples, dicts and generators of objects are dependencies; other things are refused."""
+    holder = Note(name="x")
+    object.__setattr__(
+        holder, "_dependencies", lambda: {"a": [Note(name="1")], "b": (Note(name="2"),)}
+    )
+    assert len(compile_graph([holder], nothing_is_made)) == 3
+    object.__setattr__(holder, "_dependencies", lambda: [3])
+    with pytest.raises(huldra.HuldraClassError, match="3, which is no Huldra object"):
+        compile_graph([holder], nothing_is_made)
+
+
+def test_chain_of_five_thousand_needs_no_recursion() -> None:
+    """A chain much deeper than Python's stack compiles, in order."""
+    tip = Note(name="0")
+    for number in range(1, 5000):
+        tip = Note(name=str(number), needs=(tip,))
+    graph = compile_graph([tip], nothing_is_made)
+    assert [node.obj.name for node in graph.nodes.values()] == [str(i) for i in range(5000)]
+
+
+def test_diamond_of_depth_forty_is_forty_nodes() -> None:
+    """A tower of diamonds has as many nodes as levels, and takes no time."""
+    tip = Note(name="0")
+    for number in range(1, 40):
+        tip = Note(name=str(number), needs=(tip, tip))
+    started = time.process_time()
+    assert len(compile_graph([tip], nothing_is_made)) == 40
+    assert time.process_time() - started < 5
+    assert repr(tip)
+    assert tip == tip.from_dict(tip.to_dict())
+
+
+def test_plan_says_why(huldra_root: Path) -> None:
+    """A plan tells what is cached, what will run, and for what reason."""
+    made = Note(name="made")
+    made.load_or_create()
+    plan = Note(name="top", needs=(made,)).plan()
+    assert [(n.standing.value, n.reason) for n in plan.nodes.values()] == [
+        ("cached", "made"),
+        ("will run", "never made"),
+    ]
+    assert "1 cached, 1 will run" in str(plan)
+
+
+def test_plan_writes_nothing(huldra_root: Path) -> None:
+    """Planning and explaining leave no trace on disk."""
+    Note(name="a").plan()
+    Note(name="a").explain()
+    assert not huldra_root.exists()
+
+
+def test_explain_names_the_field_that_differs(huldra_root: Path) -> None:
+    """On a miss the nearest artifact and the nested field that differs are told."""
+    Note(name="top", needs=(Note(name="old"),)).load_or_create()
+    explanation = Note(name="top", needs=(Note(name="new"),)).explain()
+    assert not explanation.is_hit
+    assert explanation.differences == (("needs[0].name", "old", "new"),)
+
+
+def test_explain_a_hit(huldra_root: Path) -> None:
+    """A hit is explained as one."""
+    Note(name="a").load_or_create()
+    assert Note(name="a").explain().is_hit
