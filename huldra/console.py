@@ -49,6 +49,7 @@ class ConsoleHandler(logging.Handler):
             self.handleError(record)
 
     def _line(self, record: logging.LogRecord, coloured: bool) -> str:
+        """The text of one record, its line ended."""
         clock = self._clock_of(int(record.created))
         place = f"{record.filename}:{record.lineno}"
         message = record.getMessage()
@@ -61,6 +62,7 @@ class ConsoleHandler(logging.Handler):
         return f"{clock} {place} {message}\n{text_of_exception(record)}"
 
     def _clock_of(self, second: int) -> str:
+        """`HHMMSS` in local time."""
         # Many lines fall into one second: a tuple, so that threads see both halves or none.
         known = self._clock
         if known[0] != second:
@@ -68,6 +70,7 @@ class ConsoleHandler(logging.Handler):
         return known[1]
 
     def _wants_colours(self, stream: Any) -> bool:
+        """Whether `stream` shows colours; looked up once a stream."""
         known = self._colours
         if known[0] is not stream:
             known = self._colours = (stream, _is_colour_terminal(stream))
@@ -93,6 +96,7 @@ def root_shows(record: logging.LogRecord) -> bool:
 
 
 def _writes_to_terminal(handler: logging.Handler) -> bool:
+    """Whether a handler prints where our console would."""
     if getattr(handler, "console", None) is not None:  # Rich's handler, which has no stream
         return True
     stream = getattr(handler, "stream", None)
@@ -104,11 +108,13 @@ def _writes_to_terminal(handler: logging.Handler) -> bool:
 
 
 def _coloured(text: str, level: int) -> str:
+    """The text in its level's colour."""
     colour = next((c for bound, c in _LEVEL_COLOURS if level >= bound), _DEBUG_COLOUR)
     return f"{colour}{text}{_RESET}" if colour else text
 
 
 def _is_colour_terminal(stream: Any) -> bool:
+    """Whether this is a terminal, and its user lets us colour."""
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return False
     try:
@@ -128,6 +134,8 @@ def install_rich_excepthook() -> None:
 
 
 def _rich_hook(previous: Hook) -> Hook:
+    """A hook that tries Rich and then falls back on `previous`."""
+
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         if issubclass(kind, KeyboardInterrupt) or not _print_with_rich(kind, error, trace):
             previous(kind, error, trace)

@@ -129,6 +129,7 @@ def _look(key: tuple[str, bool], now: float) -> _Look:
 
 
 def _state_of(repository: _Repository, with_patch: bool, now: float) -> GitState:
+    """The known state of a repository, asked anew if it does not hold any more."""
     signature = _signature(repository)
     answer = _memory.answers.get((repository, with_patch))
     if answer is None or answer.signature != signature or _is_due(answer, now):
@@ -138,6 +139,7 @@ def _state_of(repository: _Repository, with_patch: bool, now: float) -> GitState
 
 
 def _is_due(answer: _Answer, now: float) -> bool:
+    """Whether what failed is worth another try."""
     return answer.state.error is not None and now - answer.asked_at_s > _ERROR_RETRY_S
 
 
@@ -168,6 +170,7 @@ def _follow(entry: str) -> str:
 
 
 def _repository(top: str, git_dir: str) -> _Repository:
+    """A repository whose shared folder is looked up."""
     common = _read_start(os.path.join(git_dir, "commondir")).strip()
     return _Repository(top, git_dir, os.path.join(git_dir, common) if common else git_dir)
 
@@ -194,6 +197,7 @@ def _signature(repository: _Repository) -> object:
 
 
 def _stamp(path: str) -> tuple[int, int, int] | None:
+    """What tells whether a file was written; None if it is not there."""
     try:
         stat = os.stat(path)
     except OSError:
@@ -275,6 +279,7 @@ def _parse_status(output: bytes) -> GitState:
 
 
 def _first(names: list[str]) -> tuple[str, ...]:
+    """The first names, and the number of the others."""
     more = len(names) - MAX_UNTRACKED
     shown = tuple(names[:MAX_UNTRACKED])
     return (*shown, f"… and {more} more") if more > 0 else shown

@@ -85,6 +85,7 @@ def configure_logging() -> None:
 
 
 def _configure(level_name: str) -> None:
+    """Apply a log level, and at the first time install the console and the hook."""
     with _setup.lock:
         level = logging.getLevelNamesMapping()[level_name]
         _set_own_level(_LOGGER, level)
@@ -128,12 +129,14 @@ def _point_at_user(record: logging.LogRecord) -> bool:
 
 
 def _skip(frame: FrameType | None, packages: frozenset[str]) -> FrameType | None:
+    """The first frame from `frame` outwards that is of none of `packages`."""
     while frame is not None and _package_of(frame) in packages:
         frame = frame.f_back
     return frame
 
 
 def _package_of(frame: FrameType) -> str:
+    """The top name of the module that a frame's code is of."""
     name = str(frame.f_globals.get("__name__"))
     if name == "__main__":  # `python -m huldra.worker` is not the user's either
         spec = frame.f_globals.get("__spec__")
@@ -171,12 +174,14 @@ class _LogFile:
             data = data[os.write(self._fd, data) :]
 
     def close(self) -> None:
+        """Write nothing any more."""
         self._is_closed = True
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
 
     def depth(self) -> int:
+        """How many captures are open here, one inside the other."""
         return 1 + (self.outer.depth() if self.outer is not None else 0)
 
 
@@ -184,6 +189,7 @@ _current: ContextVar[_LogFile | None] = ContextVar("huldra_log", default=None)
 
 
 def _log_of_this_thread() -> _LogFile | None:
+    """The log that the running thread writes to, if any."""
     log = _current.get()
     if log is None:
         log = getattr(threading.current_thread(), "_huldra_log", None)
@@ -228,6 +234,7 @@ class _ArtifactHandler(logging.Handler):
     """Appends a record to the log of the capture that its thread belongs to."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Write one record; an error while writing is reported as `logging` reports it."""
         _stand_in_for_last_resort(record)
         log = _log_of_this_thread()
         if log is None or record.levelno < _tap.level:
@@ -239,6 +246,7 @@ class _ArtifactHandler(logging.Handler):
 
 
 def _line(record: logging.LogRecord) -> str:
+    """The text of one record, its line ended."""
     when = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds")
     place = f"{record.filename}:{record.lineno}"
     message = f"{when} {record.levelname} {record.name} {place} {record.getMessage()}\n"
@@ -256,6 +264,7 @@ def _stand_in_for_last_resort(record: logging.LogRecord) -> None:
 
 
 def _has_other_handler(record: logging.LogRecord) -> bool:
+    """Whether a handler of the user's takes this record."""
     for logger in _chain(record.name):
         if any(handler is not _ARTIFACT_HANDLER for handler in logger.handlers):
             return True
@@ -303,6 +312,7 @@ class _Tap:
         self._isolated: list[logging.Logger] = []
 
     def open(self) -> None:
+        """Note that a capture begins."""
         configure_logging()
         with _setup.lock:
             self._open_count += 1
@@ -310,6 +320,7 @@ class _Tap:
                 self._install()
 
     def close(self) -> None:
+        """Note that a capture has ended."""
         with _setup.lock:
             self._open_count -= 1
             if self._open_count == 0:
@@ -322,6 +333,7 @@ class _Tap:
         self._open_count = open_count
 
     def _install(self) -> None:
+        """Set up the handler, the levels and the filters."""
         _teach_threads()
         self.level = logging.DEBUG if HULDRA_CONFIG.log_level == "DEBUG" else logging.INFO
         logging.root.parent = _ABOVE_ROOT
@@ -345,6 +357,7 @@ class _Tap:
             self._isolated.append(logger)
 
     def _remove(self) -> None:
+        """Undo what `_install` did, except where the user has changed it since."""
         for logger in self._isolated:
             logger.removeHandler(_ARTIFACT_HANDLER)
         restored = [_restore(_LOGGER), _restore(logging.root)]
@@ -428,6 +441,7 @@ def _teach_threads() -> None:
 
 
 def _after_fork_in_child() -> None:
+    """Set up the child, where only the forking thread exists."""
     # The lock may have been held, and captures may have been open, in threads that are gone.
     _setup.lock = threading.Lock()
     log = _log_of_this_thread()
@@ -504,6 +518,7 @@ _TAIL_LINES = 20
 
 
 def _log_line_of_subprocess(level: int, text: str, caller: FrameType) -> None:
+    """Log one line of output as if the caller had."""
     logger = logging.getLogger("huldra.subprocess")
     if logger.isEnabledFor(level):
         code, line = caller.f_code, caller.f_lineno

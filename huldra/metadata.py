@@ -159,6 +159,7 @@ def collect(
 
 
 def _working_directory() -> str:
+    """The working directory; empty if it was removed."""
     try:
         return os.getcwd()
     except OSError:  # it was removed
@@ -221,6 +222,7 @@ def command_line(arguments: Sequence[str]) -> str:
 
 
 def _without_secret(argument: str) -> str:
+    """One argument with the secret that it carries itself hidden."""
     from huldra.git import without_credentials
 
     name, equals, _ = argument.partition("=")
@@ -263,6 +265,7 @@ class MetadataManager:
 
 
 def _missing(why: str, path: str, directory: str) -> HuldraArtifactMissing:
+    """The error for metadata that is not there."""
     return HuldraArtifactMissing(
         f"no metadata at {path}: {why}; load_or_create() makes the artifact and its metadata",
         directory=directory,

@@ -62,6 +62,7 @@ class Variable(Generic[T]):
 
 
 def _refusal(variable: str, value: object, allowed: str) -> HuldraSettingsError:
+    """The error for a value that is not allowed."""
     return HuldraSettingsError(
         f"{variable} is {value!r}; allowed: {allowed}",
         variable=variable,
@@ -71,6 +72,7 @@ def _refusal(variable: str, value: object, allowed: str) -> HuldraSettingsError:
 
 
 def _parse_flag(value: object) -> bool:
+    """Understand the usual words for yes and no."""
     if isinstance(value, bool):
         return value
     word = str(value).strip().lower()
@@ -80,6 +82,7 @@ def _parse_flag(value: object) -> bool:
 
 
 def _parse_seconds(value: Any) -> float:
+    """Understand a finite duration above zero."""
     seconds = float(_not_flag(value))
     if not (math.isfinite(seconds) and seconds > 0):
         raise ValueError(value)
@@ -87,6 +90,7 @@ def _parse_seconds(value: Any) -> float:
 
 
 def _parse_count(value: Any) -> int:
+    """Understand a whole number that is not negative."""
     number = int(_not_flag(value))
     if number < 0 or number != float(value):
         raise ValueError(value)
@@ -94,6 +98,7 @@ def _parse_count(value: Any) -> int:
 
 
 def _not_flag(value: Any) -> Any:
+    """Let pass what is not a bool."""
     # A bool is an int in Python; `poll_interval = True` is a slip, not one second.
     if isinstance(value, bool):
         raise TypeError(value)
@@ -101,6 +106,7 @@ def _not_flag(value: Any) -> Any:
 
 
 def _parse_directory(value: Any) -> str:
+    """Make a path absolute; `~` is the home directory."""
     text = os.fspath(value)
     if not isinstance(text, str) or not text.strip() or "\0" in text:
         raise ValueError(value)
@@ -195,6 +201,7 @@ class Settings:
         @property
         def heartbeat(self) -> float:
             """How often a claim is renewed, in seconds."""
+            raise NotImplementedError
 
         @heartbeat.setter
         def heartbeat(self, value: float | None) -> None: ...
@@ -207,8 +214,8 @@ class Settings:
             self._check_environment()
             return self.__dict__.setdefault(name, self._resolve(name))
 
-    def __setattr__(self, name: str, value: object) -> None:
-        self.update(**{name: value})
+        def __setattr__(self, name: str, value: object) -> None:
+            self.update(**{name: value})
 
     def __delattr__(self, name: str) -> None:
         raise AttributeError(
@@ -259,6 +266,7 @@ class Settings:
         self.reload()
 
     def _check_environment(self) -> None:
+        """Read `.env` and check all variables, at the first use of any setting."""
         if not self.__dict__["_environment_is_checked"]:
             read_dotenv()
             unassigned = (name for name in _BY_ATTRIBUTE if name not in self._assigned)
@@ -266,6 +274,7 @@ class Settings:
             self.__dict__["_environment_is_checked"] = True
 
     def _resolve(self, name: str) -> Any:
+        """The value of a setting that is not in the instance yet."""
         if name == "heartbeat":
             return self._explicit_heartbeat() or self.lease / 3
         if name in self._assigned:
@@ -274,11 +283,13 @@ class Settings:
         return DIRECTORY.parse(value) if name == "root" else value  # the default is relative
 
     def _explicit_heartbeat(self) -> float | None:
+        """The heartbeat that was given; None when it follows the lease."""
         value = {**_read("heartbeat"), **self._assigned}["heartbeat"]
         return None if value is None else float(value)
 
     @property
     def _assigned(self) -> dict[str, Any]:
+        """The values that the code has assigned."""
         assigned: dict[str, Any] = self.__dict__["_assigned"]
         return assigned
 
@@ -300,6 +311,7 @@ def _check_heartbeat(values: Mapping[str, Any]) -> None:
 
 
 def _unknown(name: str) -> str:
+    """The words for a misspelled setting."""
     return f"no such setting: {name!r}; there are {', '.join(_BY_ATTRIBUTE)}"
 
 
