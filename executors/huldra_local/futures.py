@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import threading
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,7 +22,7 @@ from huldra.executor import (
     refuse_by_capabilities,
 )
 from huldra_local.engine import LocalEngine
-from huldra_local.inline import check_in_process, logger, run_node
+from huldra_local.inline import Runner, check_in_process, logger, run_node
 
 
 @dataclass(eq=False)
@@ -50,7 +50,7 @@ class FuturesExecutor(LocalEngine):
         pool: concurrent.futures.Executor,
         *,
         form: str = "futures",
-        run: Callable[[str], None] = run_node,
+        run: Runner = run_node,
     ) -> None:
         super().__init__(form)
         self._pool = pool
@@ -118,7 +118,7 @@ class FuturesExecutor(LocalEngine):
 
     def _send(self, entry: _Entry) -> None:
         """Hand one job to the pool."""
-        future = self._pool.submit(self._run, entry.task.payload)
+        future = self._pool.submit(self._run, entry.task.payload, entry.ref)
         entry.future = future
         future.add_done_callback(partial(self._on_done, entry))
 
@@ -194,7 +194,7 @@ def _status_of(entry: _Entry, future: Future[None]) -> JobStatus:
 class ThreadsExecutor(FuturesExecutor):
     """Threads that this executor owns and ends with `close`."""
 
-    def __init__(self, count: int, run: Callable[[str], None] = run_node) -> None:
+    def __init__(self, count: int, run: Runner = run_node) -> None:
         self._count = count
         pool = concurrent.futures.ThreadPoolExecutor(count, thread_name_prefix="huldra")
         super().__init__(pool, form="threads", run=run)

@@ -20,6 +20,8 @@ from huldra_local.engine import LocalEngine
 
 logger = logging.getLogger("huldra.local")
 
+Runner = Callable[[str, JobRef], None]
+
 
 class InlineExecutor(LocalEngine):
     """Runs each node at once, in the order of the graph: for debugging and for small sweeps.
@@ -29,7 +31,7 @@ class InlineExecutor(LocalEngine):
 
     capabilities = Capabilities(ignores=RESOURCE_KEYS, extra_prefix="local_")
 
-    def __init__(self, run: Callable[[str], None] | None = None) -> None:
+    def __init__(self, run: Runner | None = None) -> None:
         super().__init__("inline")
         self._run = run or run_node
 
@@ -55,7 +57,7 @@ class InlineExecutor(LocalEngine):
 
     def _run_one(self, task: Task, after: list[JobRef], ref: JobRef) -> None:
         self._table.set_open(ref.job_id, JobStatus.RUNNING)
-        status = run_here(self._run, task.payload)
+        status = run_here(self._run, task.payload, ref)
         if status is JobStatus.FAILED and not self._all_succeeded(after):
             status = JobStatus.UPSTREAM_FAILED
         self._table.end([(ref.job_id, status)])
@@ -67,19 +69,19 @@ class InlineExecutor(LocalEngine):
         """Do nothing: once `submit` has returned, all is over."""
 
 
-def run_node(payload: str) -> None:
+def run_node(payload: str, job: JobRef) -> None:
     """Run one node through the core, which is imported now and not with this package."""
     from huldra.worker import run_node as run
 
-    run(payload)
+    run(payload, job=job)
 
 
-def run_here(run: Callable[[str], None], payload: str) -> JobStatus:
+def run_here(run: Runner, payload: str, job: JobRef) -> JobStatus:
     """Run one payload in this thread and say how it went; Ctrl-C passes through."""
     from huldra.errors import NodeFailed
 
     try:
-        run(payload)
+        run(payload, job)
     except NodeFailed as failure:
         logger.debug("a node failed: %s", failure)
         return JobStatus.FAILED

@@ -44,7 +44,7 @@ class LocalExecutor(LocalEngine):
             Reserved, not enforced.
         idle_s: seconds until a worker without work is let go.
         grace_s: seconds that a cancelled or timed-out node has between SIGTERM and SIGKILL.
-        runner: what workers call with a payload, as `module:function`.
+        runner: what workers call with a payload and the job's ref, as `module:function`.
 
     `time_min` is enforced. A worker that dies costs its own node one of `HULDRA_PREEMPT_MAX` new
     tries and no other node anything. Jobs end with this process: what runs is sent SIGTERM and
@@ -123,7 +123,7 @@ class LocalExecutor(LocalEngine):
                 ids[key] = ref.job_id
                 job = PoolJob(
                     number=next(self._numbers),
-                    job_id=ref.job_id,
+                    ref=ref,
                     task=task,
                     need=Need.of(task.resources),
                     log_directory=log_directory,

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from huldra.errors import HuldraExecutorError
+from huldra.executor import JobRef
 
 _BOOT_VARIABLE = "HULDRA_LOCAL_WORKER"
 # The worker gets the driver's sys.path whole; PYTHONPATH would reach the user's own
@@ -47,10 +48,12 @@ class WorkerProcess:
         os.set_blocking(self.answers, False)
         self.death = _pidfd(self.pid)
 
-    def send(self, number: int, payload: str, log_directory: str) -> None:
+    def send(self, number: int, payload: str, ref: JobRef, log_directory: str) -> None:
         """Hand one task over; a worker that is dead by now is noticed by its death."""
-        message: dict[str, Any] = {"id": number, "payload": payload}
+        message: dict[str, Any] = {"id": number, "payload": payload, "job": ref.job_id}
         log_path = worker_log(log_directory, self.pid)
+        if not self.log_path:
+            message["meta"] = dict(ref.meta)
         if log_path != self.log_path:
             message["log"] = self.log_path = log_path
         data = memoryview(json.dumps(message).encode("ascii") + b"\n")

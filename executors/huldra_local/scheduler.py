@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from huldra.executor import JobStatus, Task
+from huldra.executor import JobRef, JobStatus, Task
 from huldra_local.process import WorkerProcess
 from huldra_local.ready import ReadyQueue
 from huldra_local.slots import Need, Slots, Totals
@@ -37,7 +37,7 @@ class PoolJob:
     """One submitted task and where it stands."""
 
     number: int
-    job_id: str
+    ref: JobRef
     task: Task
     need: Need
     log_directory: str
@@ -200,9 +200,9 @@ class Scheduler:
 
     def _admit(self, job: PoolJob, after: Sequence[str]) -> None:
         if self._closing:
-            self._ends.append((job.job_id, JobStatus.PREEMPTED))
+            self._ends.append((job.ref.job_id, JobStatus.PREEMPTED))
             return
-        self._open[job.job_id] = job
+        self._open[job.ref.job_id] = job
         for job_id in after:
             earlier = self._open.get(job_id)
             if earlier is not None:
@@ -233,15 +233,15 @@ class Scheduler:
             self._try_again(job, f"no worker could be started for it ({error})", _START_BACKOFF_S)
             return
         job.worker, worker.job = worker, job
-        worker.send(job.number, job.task.payload, job.log_directory)
-        self._table.set_open(job.job_id, JobStatus.RUNNING, worker.log_path)
-        if job.task.resources.time_min:
-            self._alarm(job.task.resources.time_min * 60, partial(self._time_out, job, worker))
+        worker.send(job.number, job.task.payload, job.ref, job.log_directory)
+        self._table.set_open(job.ref.job_id, JobStatus.RUNNING, worker.log_path)
+        if worker.ready:
+            self._limit_time(job, worker)
 
     def _settle(self, job: PoolJob, status: JobStatus) -> None:
         job.over = True
-        del self._open[job.job_id]
-        self._ends.append((job.job_id, status))
+        del self._open[job.ref.job_id]
+        self._ends.append((job.ref.job_id, status))
         for dependent in job.dependents:
             dependent.waits_for -= 1
             # It is sent all the same: `run_node` looks at the artifacts themselves, fails at once
@@ -258,7 +258,7 @@ class Scheduler:
         logger.warning(
             "%s: %s; trying again (%d of %d)", job.task.label, why, job.deaths, job.preempt_max
         )
-        self._table.set_open(job.job_id, JobStatus.QUEUED)
+        self._table.set_open(job.ref.job_id, JobStatus.QUEUED)
         if delay_s:
             self._alarm(delay_s, partial(self._enqueue, job))
         else:
@@ -273,6 +273,10 @@ class Scheduler:
                 self._settle(job, JobStatus.CANCELLED)
             else:
                 self._interrupt(job, job.worker, JobStatus.CANCELLED)
+
+    def _limit_time(self, job: PoolJob, worker: Worker) -> None:
+        if job.task.resources.time_min:
+            self._alarm(job.task.resources.time_min * 60, partial(self._time_out, job, worker))
 
     def _time_out(self, job: PoolJob, worker: Worker) -> None:
         if worker.job is job:
@@ -346,6 +350,8 @@ class Scheduler:
     def _on_answer(self, worker: Worker, answer: dict[str, Any]) -> None:
         if "ready" in answer:
             worker.ready = True
+            if worker.job is not None:  # its time begins now: starting a worker is not its doing
+                self._limit_time(worker.job, worker)
             return
         job = self._release(worker)
         if job is None:

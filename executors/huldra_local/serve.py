@@ -1,8 +1,9 @@
 """The worker's side of the pool: reads tasks, runs them one after the other, answers.
 
-One line of JSON each way: `{"id": 1, "payload": "…", "log": "<path>"}` in (`log` only when it
-changes), `{"id": 1, "ok": true}` or `{"id": 1, "ok": false, "error": "…"}` out. The pipes are
-moved to private descriptors first, so that nothing the user's code prints or reads touches them.
+One line of JSON each way: `{"id": 1, "payload": "…", "job": "<job id>"}` in (with `log`, a path,
+when it changes, and with `meta`, that of all refs of this driver, at first), out `{"id": 1, "ok":
+true}` or `{"id": 1, "ok": false, "error": "…"}`. The pipes are moved to private descriptors first,
+so that nothing the user's code prints or reads touches them.
 A worker lives as long as its driver: when that goes while a task runs, the worker sends itself
 SIGTERM, which `run_node` records as a preemption.
 """
@@ -20,11 +21,14 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from huldra.executor import JobRef
+from huldra_local.drivers import ENGINE
+
 _ORPHAN_LOOK_S = 0.05
 _ORPHAN_GRACE_S = 30.0
 _ERROR_CHARACTERS = 4000
 
-Runner = Callable[[str], None]
+Runner = Callable[[str, JobRef], None]
 
 
 def main(runner: str) -> None:
@@ -40,6 +44,7 @@ class Worker:
         self._tasks = tasks
         self._answers = answers
         self._busy = False
+        self._meta: dict[str, Any] = {}
         os.register_at_fork(after_in_child=self._leave_pipes)
         threading.Thread(target=self._watch_driver, name="huldra-driver-watch", daemon=True).start()
 
@@ -50,8 +55,10 @@ class Worker:
             message = json.loads(line)
             if log_path := message.get("log"):
                 _print_to(log_path)
+            self._meta = message.get("meta", self._meta)
+            job = JobRef(ENGINE, message["job"], self._meta)
             self._busy = True
-            answer = _outcome(run, message)
+            answer = _outcome(run, message, job)
             self._busy = False
             self._answer(answer)
 
@@ -90,17 +97,17 @@ class Worker:
             time.sleep(_ORPHAN_LOOK_S)
 
 
-def run_node(payload: str) -> None:
+def run_node(payload: str, job: JobRef) -> None:
     """Run one node through the core; this process is there for nothing else meanwhile."""
     from huldra.worker import run_node as run
 
-    run(payload, owns_process=True)
+    run(payload, job=job, owns_process=True)
 
 
-def _outcome(run: Runner, message: dict[str, Any]) -> dict[str, Any]:
+def _outcome(run: Runner, message: dict[str, Any], job: JobRef) -> dict[str, Any]:
     """Run one payload; whatever it raises is an answer, so that the worker goes on."""
     try:
-        run(message["payload"])
+        run(message["payload"], job)
     except BaseException as error:  # noqa: BLE001  sys.exit and Ctrl-C are answers too
         text = str(error) or type(error).__name__
         return {"id": message["id"], "ok": False, "error": text[:_ERROR_CHARACTERS]}

@@ -34,7 +34,9 @@ def main(path: str) -> None:
     order = json.loads(Path(path).read_text())
     huldra.set_huldra_root(Path(order["root"]))
     huldra.HULDRA_CONFIG.update(**order["settings"])
-    steps = [huldra.Huldra.from_dict(document) for document in order["steps"]]
+    steps: list[huldra.Huldra[Any]] = [
+        huldra.Huldra.from_dict(document) for document in order["steps"]
+    ]
     if order["then"] == "look":
         _report(path, "done", _look(order))
         return

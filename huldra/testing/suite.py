@@ -69,6 +69,7 @@ from huldra.executor import (
     Refusal,
     TaskGraph,
 )
+from huldra.owner import start_time
 from huldra.testing.pipelines import Step, count_notes
 
 _LOOK_S = 0.02
@@ -167,6 +168,12 @@ class Scene:
     def await_note(self, name: str, what: str = "began", count: int = 1) -> None:
         """Wait until the node has noted this so often."""
         self.until(lambda: self.count(name, what) >= count, f"{name} {what}")
+
+    def await_death(self, name: str) -> None:
+        """Wait until the process that began the node is gone."""
+        (began,) = self.notes.glob(f"{name}.began.*")
+        pid = int(began.read_text())
+        self.until(lambda: start_time(pid) is None, f"the end of process {pid}")
 
     def until(self, condition: Callable[[], bool], what: str) -> None:
         """Wait for a condition, or fail saying what did not happen."""
@@ -801,6 +808,7 @@ class ExecutorSuite:
         scene.report(order, "sent")
         scene.await_note("first")
         scene.kill_driver(order)
+        scene.await_death("first")
         scene.open("first")
         assert scene.outcome(last.load_or_create(executor=executor))["name"] == "last"
         assert scene.count("last") == 1

@@ -19,7 +19,7 @@ from huldra.owner import start_time
 RUNNER = "tests.executors.local.stub:run"
 
 
-def run(payload: str) -> None:
+def run(payload: str, job: JobRef) -> None:
     """Do what the payload says, noting when it began and ended."""
     order = json.loads(payload)
     note(order, "began")

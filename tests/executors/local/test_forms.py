@@ -95,7 +95,7 @@ def test_inline_runs_in_order_and_goes_on_past_a_failure(orders: Orders) -> None
 def test_ctrl_c_ends_an_inline_graph(orders: Orders) -> None:
     """What has not run is cancelled, and Ctrl-C reaches the caller."""
 
-    def interrupt(payload: str) -> None:
+    def interrupt(payload: str, job: JobRef) -> None:
         raise KeyboardInterrupt
 
     executor = InlineExecutor(interrupt)

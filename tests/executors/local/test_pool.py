@@ -139,7 +139,7 @@ def test_cancel_of_what_is_over_changes_nothing(pool: LocalExecutor, orders: Ord
 def test_time_min_is_enforced(make_pool: MakePool, orders: Orders) -> None:
     """A task over its time is ended and not tried again; the worker's time is not the task's."""
     pool = make_pool(1)
-    limit = Resources(time_min=0.5 / 60)
+    limit = Resources(time_min=0.3 / 60)
     never = str(orders.folder / "never")
     refs = send(pool, orders.graph(orders.task("slow", "wait", until=never, resources=limit)))
     assert finish(pool, refs) == {"slow": "timed_out"}
