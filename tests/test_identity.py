@@ -124,6 +124,14 @@ def test_the_order_of_dicts_and_sets_does_not_matter() -> None:
     assert digest({"x", "y", "z"}) == digest({"z", "x", "y"})
 
 
+def test_two_spellings_of_one_type_are_one_value() -> None:
+    """Aliases of `typing` are the builtin ones, and `Optional` is a union in any order."""
+    import typing
+
+    assert digest(typing.List[int]) == digest(list[int])  # noqa: UP006  # the old spelling on purpose
+    assert digest(typing.Optional[int]) == digest(int | None) == digest(None | int)  # noqa: UP045, RUF036  # the same
+
+
 def test_every_nan_is_one_value() -> None:
     """A NaN with other bits is still NaN."""
     assert digest(-math.nan) == digest(math.nan) == digest(float("inf") - float("inf"))

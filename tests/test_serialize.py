@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from huldra import serialize
+from huldra import kinds, serialize
 from huldra.errors import HuldraIdentityError, HuldraSerializationError
 from huldra.fields import MISSING
 from huldra.identity import digest_of
@@ -199,6 +199,13 @@ def test_unknown_keys_and_newer_versions_of_a_document_are_fine() -> None:
     assert from_document(document) == Train()
 
 
+def test_the_page_on_identity_names_every_form() -> None:
+    """Each `$tag` that can stand in a document is described."""
+    page = (pathlib.Path(__file__).parent.parent / "docs" / "identity.md").read_text("utf-8")
+    tags = {*serialize._JSON_READERS, *kinds._BY_TAG, *kinds.RECORD_TAGS, "huldra", "lost"}
+    assert [tag for tag in sorted(tags) if f"${tag}" not in page] == []
+
+
 # --- errors ----------------------------------------------------------------------------------
 
 
@@ -274,7 +281,9 @@ def test_an_unhashed_value_that_cannot_be_written_is_an_error_or_noted() -> None
         with pytest.raises(HuldraIdentityError) as caught:
             write(one)
         assert caught.value.field_path == "workers['f']"
-    with pytest.raises(HuldraSerializationError, match="Marked.workers back: .* not written down"):
+    with pytest.raises(
+        HuldraSerializationError, match=r"Marked\.workers back: .* not written down"
+    ):
         from_document(to_document(one))
     with pytest.raises(HuldraSerializationError, match="a field that is not hashed"):
         to_python(one)
