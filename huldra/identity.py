@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Callable, Iterator
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, NamedTuple
 
 from huldra import kinds
-from huldra.declared import NUMBERS
+from huldra.declared import NUMBERS, Normalise
 from huldra.errors import HuldraClassError, HuldraCycleError, HuldraIdentityError
 from huldra.names import MAIN_MODULES, Refused
 
@@ -214,64 +214,59 @@ def _leaf_encoder(leaf: kinds.Leaf) -> _Encode:
 
 def _record_encoder(record: kinds.Record) -> _Encode:
     prefix = b"R" + _encode_str(record.tag, _Walk()) + _encode_str(record.name, _Walk())
-    planned: list[tuple[_PlannedField, ...]] = []
+    planned: list[tuple[_Field, ...]] = []
 
     def encode(value: Any, walk: _Walk) -> bytes:
         if not planned:  # not before the first value: a default may be of this very class
             planned.append(_encoded_fields(record))
         _deeper(walk)
-        data = prefix + _encode_fields(value, planned[0], walk)
+        values = {field.key: getattr(value, field.key) for field in planned[0]}
+        data = prefix + _encode_fields(values, planned[0], walk)
         walk.depth -= 1
         return data
 
     return encode
 
 
-_PlannedField = tuple[str, bytes, _Encode, bytes | None]
+class _Field(NamedTuple):
+    """A hashed field, ready for use: where its value is and what its bytes begin with."""
+
+    key: str
+    prefix: bytes
+    normalise: Normalise | None
+    as_it_is: frozenset[type]  # values of these types are not changed by `normalise`
+    absent: bytes | None
 
 
-def _encoded_fields(record: kinds.Record) -> tuple[_PlannedField, ...]:
+_NEVER_CHANGED: Final = frozenset({type(None), bool, str, bytes})
+
+
+def _encoded_fields(record: kinds.Record) -> tuple[_Field, ...]:
     hashed = sorted((f for f in record.fields if f.is_hashed), key=lambda plan: plan.name)
-    return tuple(
-        (f.key, b"." + _encode_str(f.name, _Walk()), _field_encoder(f), _absent_bytes(f))
-        for f in hashed
-    )
+    return tuple(_encoded_field(plan) for plan in hashed)
 
 
-def _absent_bytes(plan: kinds.FieldPlan) -> bytes | None:
-    if not plan.absent:
-        return None
-    walk = _Walk()
-    walk.level = -1_000_000  # a default is no chain of thousands: recursion is fine
-    return _field_encoder(plan)(plan.absent[0], walk)
+def _encoded_field(plan: kinds.FieldPlan) -> _Field:
+    own = frozenset(number for number, change in NUMBERS.items() if change is plan.normalise)
+    prefix = b"." + _encode_str(plan.name, _Walk())
+    absent = None
+    if plan.absent:
+        walk = _Walk()
+        walk.level = -1_000_000  # a default is no chain of thousands: recursion is fine
+        value = plan.absent[0]
+        absent = _encode(value if plan.normalise is None else plan.normalise(value), walk)
+    return _Field(plan.key, prefix, plan.normalise, _NEVER_CHANGED | own, absent)
 
 
-def _field_encoder(plan: kinds.FieldPlan) -> _Encode:
-    normalise = plan.normalise
-    if normalise is None:
-        return _encode
-
-    def encode(value: Any, walk: _Walk) -> bytes:
-        return _encode(normalise(value), walk)
-
-    return _SHORTCUTS.get(normalise, encode)
-
-
-def _encode_declared_float(value: Any, walk: _Walk) -> bytes:
-    if type(value) is float and value == value:  # noqa: PLR0124  # the fast path is not for NaN
-        return b"f" + _pack_float(value)
-    return _encode(NUMBERS[float](value), walk)
-
-
-_SHORTCUTS: dict[Any, _Encode] = {NUMBERS[float]: _encode_declared_float}
-
-
-def _encode_fields(value: Any, planned: tuple[_PlannedField, ...], walk: _Walk) -> bytes:
+def _encode_fields(values: Mapping[str, Any], planned: tuple[_Field, ...], walk: _Walk) -> bytes:
     parts = []
-    for key, name, encode, absent in planned:
-        data = encode(getattr(value, key), walk)
+    for key, prefix, normalise, as_it_is, absent in planned:
+        value = values[key]
+        if normalise is not None and type(value) not in as_it_is:
+            value = normalise(value)
+        data = _ENCODERS.get(type(value), _encode_other)(value, walk)
         if data != absent:
-            parts.append(name)
+            parts.append(prefix)
             parts.append(data)
     parts.append(b";")
     return b"".join(parts)
@@ -332,7 +327,7 @@ def _hash(obj: Any, walk: _Walk) -> _Cached | None:
     walk.active.add(id(obj))
     walk.level += 1
     walk.depth = 0
-    data = _encode_fields(obj, plan.fields, walk)
+    data = _encode_fields(obj.__dict__, plan.fields, walk)
     walk.depth = depth
     walk.level -= 1
     walk.active.discard(id(obj))

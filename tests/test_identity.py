@@ -129,7 +129,7 @@ def test_two_spellings_of_one_type_are_one_value() -> None:
     import typing
 
     assert digest(typing.List[int]) == digest(list[int])  # noqa: UP006  # the old spelling on purpose
-    assert digest(typing.Optional[int]) == digest(int | None) == digest(None | int)  # noqa: UP045, RUF036  # the same
+    assert digest(typing.Optional[int]) == digest(int | None) == digest(None | int)  # noqa: UP045  # the same
 
 
 def test_every_nan_is_one_value() -> None:
@@ -244,7 +244,7 @@ def test_a_field_at_its_absent_value_does_not_count() -> None:
     assert absent == digest_of(samples.Grown(name="a", added=7)) == digest_of(samples.Grown())
     assert absent != digest_of(samples.Grown(added=8))
     plan = identity._plan_of(samples.Grown)
-    data = identity._encode_fields(samples.Grown(), plan.fields, identity._Walk())
+    data = identity._encode_fields(samples.Grown().__dict__, plan.fields, identity._Walk())
     assert b"added" not in data
 
 
