@@ -15,7 +15,7 @@ from huldra.executor import (
     TaskGraph,
 )
 from huldra.settings import HULDRA_CONFIG
-from huldra_submitit.commands import Slurm, slurm_of
+from huldra_submitit.commands import Slurm, slurm_of, this_slurm
 from huldra_submitit.jobs import Jobs, hint_of
 from huldra_submitit.queue import queue_of
 
@@ -36,10 +36,14 @@ CAPABILITIES = Capabilities(
 
 
 class Attached:
-    """The jobs of one cluster, whoever sent them."""
+    """The jobs of one cluster, whoever sent them; None is that of the environment at each call."""
 
-    def __init__(self, slurm: Slurm) -> None:
-        self._slurm = slurm
+    def __init__(self, slurm: Slurm | None = None) -> None:
+        self._fixed = slurm
+
+    @property
+    def _slurm(self) -> Slurm:
+        return self._fixed or this_slurm()
 
     @property
     def name(self) -> str:

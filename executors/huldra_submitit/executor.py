@@ -26,7 +26,7 @@ from huldra_submitit import groups as arrays
 from huldra_submitit import manifest as manifests
 from huldra_submitit import parameters as params
 from huldra_submitit.attached import CAPABILITIES, ENGINE, Attached
-from huldra_submitit.commands import TokenBucket, this_slurm
+from huldra_submitit.commands import TokenBucket
 from huldra_submitit.groups import Group
 from huldra_submitit.manifest import Manifest
 from huldra_submitit.sbatch import Sbatch
@@ -93,7 +93,7 @@ class SubmititExecutor(Attached):
         self._by_class = dict(by_class or {})
         self._max_submit_jobs = max_submit_jobs
         self._bucket = TokenBucket(submissions_per_s, 20)
-        super().__init__(this_slurm())
+        super().__init__()
         self._planned: tuple[str, list[_Sending]] | None = None
         self._refuse_unknown_parameters()
 

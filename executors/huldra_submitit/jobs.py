@@ -16,6 +16,7 @@ from huldra_submitit.commands import in_chunks
 from huldra_submitit.node import restarts
 from huldra_submitit.queue import Queue
 from huldra_submitit.site import site_of, user_name
+from huldra_submitit.words import job_ids
 
 _FIRST_PAUSE_S = 0.5
 _ALREADY_OVER = ("invalid job id", "already completing or completed", "job/step already")
@@ -37,7 +38,7 @@ class Jobs:
     def _id_of(self, ref: JobRef) -> str | None:
         """The id; empty when Slurm has no job of that name, None when it cannot be known."""
         if ref.job_id:
-            return ref.job_id
+            return ref.job_id if job_ids(ref.job_id) else None
         hint = hint_of(ref)
         found = self.queue.find(str(hint.get("name")), hint.get("since"))
         return found if found is None else _element(found, hint)

@@ -65,7 +65,8 @@ class Queue:
         """
         with self._lock:
             self._state.keep_s = min(self._state.keep_s, max_age_s)
-            open_ids = [job_id for job_id in ids if job_id not in self._state.over]
+            known = self._state.over
+            open_ids = [job_id for job_id in ids if job_id not in known and job_ids(job_id)]
             if open_ids and not self._is_fresh(open_ids):
                 self._refresh({*open_ids, *self._state.seen})
             return {job_id: self._word(job_id) for job_id in ids}

@@ -50,7 +50,7 @@ def render(
             additional["array"] = f"{index_text(elements)}%{limit}"
     copied.parameters["additional_parameters"] = additional
     text = str(copied._make_submission_file_text(_command(copied, manifest, folder), name))  # noqa: SLF001  submitit's own extension point
-    return "\n".join([text, *_ending(teardown, max_requeues)])
+    return "\n".join([text, *_ending(teardown, folder, max_requeues)])
 
 
 def _command(executor: Any, manifest: str, folder: str) -> str:
@@ -62,8 +62,15 @@ def _command(executor: Any, manifest: str, folder: str) -> str:
     return f"{executor.python} -u {ours} {shlex.quote(folder)}"
 
 
-def _ending(teardown: list[str], max_requeues: int) -> list[str]:
-    lines = ["huldra_status=$?", *teardown]
+def _ending(teardown: list[str], folder: str, max_requeues: int) -> list[str]:
+    job = "${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}"
+    lines = [
+        "huldra_status=$?",
+        "# a process that left without a word (os._exit) has not succeeded",
+        f'huldra_result={shlex.quote(folder)}/"{job}_0_result.pkl"',
+        'if [ "$huldra_status" -eq 0 ] && [ ! -e "$huldra_result" ]; then huldra_status=1; fi',
+        *teardown,
+    ]
     if max_requeues > 0:
         restarts = "${SLURM_RESTART_COUNT:-0}"
         lines += [

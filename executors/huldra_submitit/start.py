@@ -39,7 +39,11 @@ def _provide_call(manifest: manifests.Manifest, index: int, folder: str) -> None
     from submitit.core.utils import DelayedSubmission
 
     os.environ["SUBMITIT_FOLDER"] = folder
-    target = JobEnvironment().paths.submitted_pickle
+    paths = JobEnvironment().paths
+    paths.result_pickle.unlink(
+        missing_ok=True
+    )  # its absence at the end tells that we never got there
+    target = paths.submitted_pickle
     leftover = target.with_suffix(target.suffix + ".save_tmp")
     leftover.unlink(missing_ok=True)  # of an attempt that was killed while it wrote
     if target.exists():

@@ -19,11 +19,12 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+HERE = Path(__file__).parent
 NODES = ("n1", "n2")
 NODE_CPUS = 4
 NODE_MEMORY_MB = 8000
@@ -113,21 +114,25 @@ class Cluster:
     def stop(self) -> None:
         """End all jobs and all programs of this cluster, and remove its folder."""
         if "slurmctld" in self._running:
-            self.ask("scancel", "--full", "-u", "root")
-            self.ask("scancel", "-s", "KILL", "-u", "root")
             with contextlib.suppress(ClusterError):
-                self._await("the end of the jobs", lambda: not self._job_processes(), 10)
+                self.cancel_all()
         for name in (*NODES, "slurmctld", "slurmdbd", "mariadb", "munge"):
             _end(self._running.pop(name, None))
         shutil.rmtree(self.directory, ignore_errors=True)
+
+    def cancel_all(self) -> None:
+        """Cancel every job, and return once none runs."""
+        if self._jobs():
+            self.ask("scancel", "-u", "root")
+            self._await("the end of the jobs", lambda: not self._jobs(), 30)
 
     def ask(self, *command: str) -> str | None:
         """Run a command of Slurm's; its output, or None when it failed."""
         done = subprocess.run(command, env=self.env, capture_output=True, text=True, timeout=30)
         return done.stdout if done.returncode == 0 else None
 
-    def _job_processes(self) -> bool:
-        return bool((self.ask("squeue", "-h", "-t", "R,CG") or "").strip())
+    def _jobs(self) -> bool:
+        return bool((self.ask("squeue", "-h") or "").strip())
 
     def _idle_nodes(self) -> int:
         shown = self.ask("sinfo", "-h", "-t", "idle", "-o", "%D", "-p", "debug") or ""
@@ -322,20 +327,6 @@ def why_not() -> str | None:
     if os.geteuid() != 0:
         return "starting slurmd needs root"
     return None
-
-
-@contextlib.contextmanager
-def as_environment(cluster: Cluster) -> Iterator[None]:
-    """Make `cluster` the one that this process and its children speak to."""
-    before = os.environ.get("SLURM_CONF")
-    os.environ["SLURM_CONF"] = str(cluster.conf)
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["SLURM_CONF"]
-        else:
-            os.environ["SLURM_CONF"] = before
 
 
 def _main() -> None:

@@ -1,0 +1,232 @@
+"""Graphs on a real Slurm: what is sent, in how many calls, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import submitit
+
+import huldra
+from huldra.errors import HuldraDependencyError, HuldraRefused, HuldraSubmitError
+from huldra.testing.pipelines import Step
+from huldra_submitit import SubmititAdapter, SubmititExecutor
+from tests.executors.slurm.stage import PATIENCE_S, Stage
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+
+
+def raw_executor(folder: Path, **parameters: Any) -> submitit.AutoExecutor:
+    """What a user of submitit has."""
+    executor = submitit.AutoExecutor(folder=folder)
+    executor.update_parameters(timeout_min=60, slurm_partition="high", **parameters)
+    return executor
+
+
+def test_a_raw_submitit_executor_works_as_it_is(stage: Stage) -> None:
+    """The id stands in `state.json` before the call returns, and the executor is unchanged."""
+    executor = raw_executor(stage.folder / "logs" / "%j", name="mine")
+    before = dict(executor._executor.parameters)
+    node = stage.resumable("one")
+    job = node.load_or_create(executor=executor)
+    assert stage.attempt(node)["job_id"] == job.job_id
+    shown = stage.shown(str(job.job_id))
+    assert shown["Partition"] == "high"
+    assert shown["TimeLimit"] == "01:00:00"
+    assert shown["JobName"].startswith("mine-")
+    assert executor._executor.parameters == before
+    stage.open("one")
+    assert job.result(timeout=PATIENCE_S) == 1
+
+
+def test_the_adapter_keeps_its_earlier_name(stage: Stage) -> None:
+    """`SubmititAdapter(executor)` is what `executor=executor` means."""
+    stage.open("one")
+    job = stage.resumable("one").load_or_create(
+        executor=SubmititAdapter(raw_executor(stage.folder / "logs"))
+    )
+    assert job.result(timeout=PATIENCE_S) == 1
+
+
+def test_logs_of_submitit_stand_beside_the_artifacts_own(stage: Stage) -> None:
+    """`Job.logs()` has huldra.log, stdout and stderr."""
+    job = Step(name="loud", does="print").load_or_create(executor="slurm")
+    job.result(timeout=PATIENCE_S)
+    logs = job.logs()
+    assert "huldra.log" in logs
+    [out] = [text for path, text in logs.items() if path.endswith("_log.out")]
+    [err] = [text for path, text in logs.items() if path.endswith("_log.err")]
+    assert '{"id": 1, "ok": true}' in out
+    assert "and on the other stream" in err
+
+
+def test_a_sweep_of_two_hundred_goes_out_in_five_calls(stage: Stage) -> None:
+    """200 models over 3 datasets and a report; the scheduler has the dependencies."""
+    data = [stage.resumable(f"data{n}") for n in range(3)]
+    models = [Step(name=f"m{n}", needs=(data[n % 3],)) for n in range(200)]  # type: ignore[arg-type]  # any artifact
+    report = Step(name="report", needs=tuple(models))
+    job = report.load_or_create(executor="slurm")
+    assert stage.commands("sbatch") == 5
+    dependency = stage.shown(str(job.job_id))["Dependency"]
+    assert dependency.count("afterany:") == 3
+
+
+def test_two_thousand_nodes_take_few_calls(stage: Stage) -> None:
+    """2,000 models over 40 datasets: a barrier instead of 40 arrays."""
+    data = [stage.resumable(f"data{n}") for n in range(40)]
+    models = [Step(name=f"m{n}", needs=(data[n % 40],)) for n in range(1959)]  # type: ignore[arg-type]  # any artifact
+    Step(name="report", needs=tuple(models)).load_or_create(executor="slurm")
+    assert stage.commands("sbatch") == 3
+
+
+def test_a_sweep_is_made_after_its_driver_has_gone(stage: Stage) -> None:
+    """The driver sends and exits; one dataset fails, and the models of the others are made."""
+    code = """
+data = [Step(name=f"data{n}", does="fail" if n == 1 else "nothing") for n in range(3)]
+models = {f"m{n}": Step(name=f"m{n}", needs=(data[n % 3],)) for n in range(9)}
+report = Step(name="report", needs=tuple(models.values()))
+jobs = huldra.load_or_create({**models, "report": report}, executor="slurm")
+print(jobs["report"].job_id)
+"""
+    stage.finish(stage.drive(code))
+    data = [Step(name=f"data{n}") for n in range(3)]
+    models = [Step(name=f"m{n}", needs=(data[n % 3],)) for n in range(9)]
+    good = [model for n, model in enumerate(models) if n % 3 != 1]
+    stage.until(lambda: all(model.exists() for model in good), "the models of good datasets")
+    report = Step(name="report", needs=tuple(models))
+    stage.until(lambda: stage.attempt(report)["status"] == "failed", "the report's end")
+    assert not any(model.exists() for n, model in enumerate(models) if n % 3 == 1)
+    error = stage.attempt(report)["error"]
+    assert error["failed_key"].endswith(f"Step/{data[1].huldra_hash}")
+
+
+def test_a_dependent_says_which_node_failed(stage: Stage) -> None:
+    """And where its log is."""
+    bad = Step(name="bad", does="fail")
+    job = Step(name="child", needs=(bad,)).load_or_create(executor="slurm")
+    error = job.exception(timeout=PATIENCE_S)
+    assert isinstance(error, HuldraDependencyError)
+    assert bad.huldra_hash in error.failed_key
+    assert Path(error.log_path).exists()
+
+
+def test_jobs_of_another_driver_become_dependencies(stage: Stage) -> None:
+    """What is queued or running elsewhere is not sent again: Slurm waits for it."""
+    shared = stage.resumable("shared")
+    first = shared.load_or_create(executor="slurm")
+    driver = stage.drive(
+        "shared = Resumable(name='shared', notes=notes)\n"
+        "job = Step(name='upper', needs=(shared,)).load_or_create(executor='slurm')\n"
+        "print(job.job_id)\n"
+    )
+    upper = stage.finish(driver).split()[-1]
+    assert f"afterany:{first.job_id}(" in stage.shown(upper)["Dependency"]
+    stage.open("shared")
+    assert first.result(timeout=PATIENCE_S) == 1
+    assert stage.began("shared") == 1
+
+
+def test_the_users_own_dependency_is_kept(stage: Stage) -> None:
+    """The graph's are added to it."""
+    blocker = stage.cluster.ask("sbatch", "--parsable", "--hold", "-o", "/dev/null", "--wrap", ":")
+    assert blocker is not None
+    executor = raw_executor(stage.folder / "logs", slurm_dependency=f"afterany:{blocker.strip()}")
+    base = Step(name="base")
+    job = Step(name="upper", needs=(base,)).load_or_create(executor=executor)
+    shown = stage.shown(str(job.job_id))["Dependency"]
+    assert f"afterany:{blocker.strip()}(" in shown
+    assert shown.count("afterany:") == 2
+    stage.cluster.ask("scancel", blocker.strip())
+    assert job.result(timeout=PATIENCE_S)["name"] == "upper"
+
+
+def test_resources_become_those_of_the_job(stage: Stage) -> None:
+    """The node's own over those of its class over the executor's."""
+    executor = SubmititExecutor(
+        slurm_partition="high", timeout_min=9, by_class={"Resumable": {"slurm_comment": "hello"}}
+    )
+    node = stage.resumable("one", time_min=3.0, extra={"slurm_additional_parameters": {"nice": 7}})
+    shown = stage.shown(str(node.load_or_create(executor=executor).job_id))
+    assert (shown["Partition"], shown["TimeLimit"]) == ("high", "00:03:00")
+    assert (shown["Nice"], shown["Comment"]) == ("7", "hello")
+
+
+def test_parallelism_is_the_arrays_own_limit(stage: Stage) -> None:
+    """`%N`."""
+    nodes = [stage.resumable(f"n{n}") for n in range(6)]
+    sweep = huldra.load_or_create(nodes, executor=SubmititExecutor(array_parallelism=2))
+    first = next(iter(sweep.values())).job_id.partition("_")[0]
+    assert stage.shown(first)["ArrayTaskThrottle"] == "2"
+    stage.await_run("n1")
+    assert len([n for n in range(6) if stage.began(f"n{n}")]) == 2
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"extra": {"slurm_partition": "short"}, "time_min": 60.0}, "60 minutes.*short has 5"),
+        ({"extra": {"slurm_partition": "nope"}}, "slurm_partition: there is no partition 'nope'"),
+        ({"extra": {"slurm_partitoin": "high"}}, "slurm_partitoin.*slurm_partition"),
+    ],
+)
+def test_what_the_site_cannot_give_is_refused_before(
+    stage: Stage, more: dict[str, Any], words: str
+) -> None:
+    """Naming the node, the key and the numbers; nothing is sent."""
+    with pytest.raises(HuldraRefused, match=words):
+        stage.resumable("greedy", **more).load_or_create(executor="slurm")
+    assert stage.commands("sbatch") == 0
+
+
+def test_a_limit_on_submitted_jobs_is_refused_with_the_numbers(stage: Stage) -> None:
+    """What is in the queue counts."""
+    stage.resumable("there").load_or_create(executor="slurm")
+    nodes = [stage.resumable(f"n{n}") for n in range(10)]
+    with pytest.raises(HuldraRefused, match=r"10 jobs on top of 1 .* make 11, but at most 10"):
+        huldra.load_or_create(nodes, executor=SubmititExecutor(max_submit_jobs=10))
+
+
+def test_a_refusal_half_way_takes_back_what_was_sent(stage: Stage) -> None:
+    """Slurm refuses the second array: the first is cancelled, and the error says so."""
+    base = stage.resumable("base")
+    upper = Step(name="upper", needs=(base,), extra={"slurm_constraint": "unheard-of"})
+    with pytest.raises(HuldraSubmitError, match=r"slurm_constraint.*was cancelled: \d+") as caught:
+        upper.load_or_create(executor="slurm")
+    assert "Step/" in str(caught.value)
+    stage.until(lambda: not stage.cluster.ask("squeue", "-h"), "an empty queue")
+    assert stage.attempt(base)["status"] == "cancelled"
+    again = Step(name="upper", needs=(base,))
+    stage.open("base")
+    assert again.load_or_create(executor="slurm").result(timeout=PATIENCE_S)["name"] == "upper"
+
+
+def test_waiting_asks_for_all_jobs_at_once(stage: Stage) -> None:
+    """One query a cycle, however many jobs wait."""
+    nodes = [stage.resumable(f"n{n}") for n in range(8)]
+    sweep = huldra.load_or_create(nodes, executor="slurm")
+    before = stage.commands("squeue")
+    for _ in range(5):
+        for job in sweep.values():
+            job.status()
+    assert stage.commands("squeue") - before <= 2
+
+
+def test_without_accounting_and_with_small_arrays(small_stage: Stage) -> None:
+    """MaxArraySize 50: 60 nodes go as two arrays; sacct fails, and nothing else does."""
+    stage = small_stage
+    nodes = [stage.resumable(f"n{n}") for n in range(60)]
+    sweep = huldra.load_or_create(nodes, executor="slurm")
+    assert stage.commands("sbatch") == 2
+    ids = {str(job.job_id).partition("_")[0] for job in sweep.values()}
+    assert len(ids) == 2
+    sweep.cancel()
+    assert {str(job.status()) for job in sweep.values()} == {"cancelled"}
+
+
+def test_results_come_without_accounting(small_stage: Stage) -> None:
+    """Squeue and the artifacts are enough, for a failure too."""
+    good = Step(name="good").load_or_create(executor="slurm")
+    bad = Step(name="bad", does="fail").load_or_create(executor="slurm")
+    assert good.result(timeout=PATIENCE_S)["name"] == "good"
+    assert bad.exception(timeout=PATIENCE_S) is not None
