@@ -12,6 +12,8 @@ from huldra.executor import JobRef, JobStatus
 from huldra_local.drivers import ENGINE, driver_meta, status_from_outside, wait_from_outside
 
 _FOREIGN_POLL_S = 0.2
+_LINGER_S = 2e-5  # for each job that is waited for: about what a caller's look at it costs
+_LONGEST_LINGER_S = 0.1
 _executor_numbers = itertools.count(1)
 
 
@@ -72,22 +74,39 @@ class JobTable:
         }
 
     def wait(self, refs: Collection[JobRef], timeout_s: float) -> set[JobRef]:
-        """Return those that are over, as soon as one is; empty at the timeout."""
+        """Return those that are over, as soon as one is; empty at the timeout.
+
+        Of many jobs, those that end within the next milliseconds come along: a caller looks at all
+        that are left each time, and would otherwise take the workers' time for looking.
+        """
         ours = {ref.job_id: ref for ref in refs if ref.job_id in self._statuses}
         if not ours:
             return wait_from_outside(refs, timeout_s)
         foreign = [ref for ref in refs if ref.job_id not in ours]
         deadline = time.monotonic() + timeout_s
+        over = self._await_end(ours, foreign, deadline)
+        left_s = deadline - time.monotonic()
+        if over and len(over) < len(refs) and left_s > 0:
+            time.sleep(min(len(refs) * _LINGER_S, _LONGEST_LINGER_S, left_s))
+            over |= self._over(ours.values())
+        return over
+
+    def _await_end(
+        self, ours: Mapping[str, JobRef], foreign: Sequence[JobRef], deadline: float
+    ) -> set[JobRef]:
         with self._changed:
-            over = {ref for ref in ours.values() if self._statuses[ref.job_id].is_over}
+            over = self._over(ours.values())
             seen = len(self._ended)
             while True:
-                over.update(ref for ref in foreign if status_from_outside(ref).is_over)
+                over |= {ref for ref in foreign if status_from_outside(ref).is_over}
                 remaining = deadline - time.monotonic()
                 if over or remaining <= 0:
                     return over
                 self._changed.wait(min(remaining, _FOREIGN_POLL_S) if foreign else remaining)
-                # Only what ended meanwhile is looked at: a driver that waits for ten thousand
-                # jobs is woken often.
-                over.update(ours[job_id] for job_id in self._ended[seen:] if job_id in ours)
+                # Only what ended meanwhile is looked at: one who waits for ten thousand jobs is
+                # woken by others' often.
+                over |= {ours[job_id] for job_id in self._ended[seen:] if job_id in ours}
                 seen = len(self._ended)
+
+    def _over(self, refs: Iterable[JobRef]) -> set[JobRef]:
+        return {ref for ref in refs if self._statuses[ref.job_id].is_over}
