@@ -3,7 +3,7 @@
 A Dask worker runs tasks in threads of a daemonic process: there a `_create` has no signals, may
 start no processes, cannot be stopped, and takes all of the worker's other tasks along when it
 crashes. In a child it is alone in a main thread, and costs a tenth of a millisecond beyond the
-first. The child's program is the worker loop of the local pool: one line of JSON each way.
+first. Its program is `child_side`.
 """
 
 from __future__ import annotations
@@ -21,16 +21,19 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-RUNNER = "huldra.worker:run_node"
+from huldra.executor import JobRef
+
+RUNNER = "huldra_dask.child_side:run_node"
+LOG_PREFIX = "dask-"
 STOP_GRACE_S = 10.0
 _IDLE_S = 60.0
 _BOOT_VARIABLE = "HULDRA_DASK_CHILD"
-# Named in a text and not imported: what runs in the child is no part of this process.
+# The child gets this process's sys.path whole; PYTHONPATH would reach the user's own subprocesses.
 _BOOT = (
     "import json, os, sys; "
     f"boot = json.loads(os.environ.pop({_BOOT_VARIABLE!r})); "
     "sys.path[:] = boot['sys_path']; "
-    "from huldra_local.serve import main; "
+    "from huldra_dask.child_side import main; "
     "main(boot['runner'])"
 )
 
@@ -43,11 +46,11 @@ class ChildDied(Exception):
 class Child:
     """One child process; `ask` is for one thread, `stop` for any."""
 
+    log_directory: str
     gpus: tuple[str, ...] = ()
     runner: str = field(default_factory=lambda: RUNNER)
     idle_since: float = 0.0
     stopped_as: str = ""
-    _log: str = ""
     _number: int = 0
     _rest: bytes = b""
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -57,31 +60,36 @@ class Child:
         environ = {**os.environ, _BOOT_VARIABLE: json.dumps(boot)}
         if self.gpus:
             environ["CUDA_VISIBLE_DEVICES"] = ",".join(self.gpus)
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", _BOOT],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=environ,
-            bufsize=0,
-            start_new_session=True,  # so that its whole group can be signalled
-        )
+        with open(f"{self.log_directory}/{LOG_PREFIX}{socket.gethostname()}.log", "ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", _BOOT],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=environ,
+                bufsize=0,
+                start_new_session=True,  # so that its whole group can be signalled
+            )
         self.pid = self._process.pid
 
-    def ask(self, payload: str, log_directory: str, timeout_s: float | None) -> str | None:
-        """Run one payload; None when it went well, else what went wrong.
+    def ask(
+        self, payload: str, job: JobRef, log_directory: str, timeout_s: float | None
+    ) -> str | None:
+        """Run one payload as `job`; None when it went well, else what went wrong.
 
         Raises `ChildDied` when it ends without an answer: by itself, by `stop`, or because
         `timeout_s` seconds are over; then it is gone when this returns.
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        self._send(payload, log_directory)
+        self._send(payload, job, log_directory)
         while True:
             line = self._read_line(deadline)
             if line is None:
                 raise ChildDied(self._bury())
             answer = json.loads(line)
             if answer.get("id") == self._number:
-                return None if answer["ok"] else str(answer["error"])
+                error: str | None = answer["error"]
+                return error
 
     def stop(self, status: str) -> None:
         """End it soon: SIGTERM now, SIGKILL for its whole group after a grace."""
@@ -99,12 +107,14 @@ class Child:
         self._close()
         threading.Thread(target=self._process.wait, daemon=True).start()
 
-    def _send(self, payload: str, log_directory: str) -> None:
+    def _send(self, payload: str, job: JobRef, log_directory: str) -> None:
         self._number += 1
-        message = {"id": self._number, "payload": payload}
-        log = f"{log_directory}/dask-{socket.gethostname()}-{self.pid}.log"
-        if log != self._log:
-            message["log"] = self._log = log
+        message = {
+            "id": self._number,
+            "payload": payload,
+            "job": job.to_json(),
+            "log": f"{log_directory}/{LOG_PREFIX}{socket.gethostname()}-{self.pid}.log",
+        }
         data = json.dumps(message).encode("ascii") + b"\n"
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # its death is noticed when we read
@@ -173,11 +183,14 @@ class Children:
         self._taken_gpus: set[str] = set()
         self._reaper: threading.Thread | None = None
 
-    def take(self, name: str, gpus: int) -> Child:
+    def take(self, name: str, gpus: int, log_directory: str) -> Child:
         """A child for the node `name`; one that gets GPUs is always new and sees only those."""
         with self._lock:
             visible = self._free_gpus(gpus)
-            child = self._idle.pop() if self._idle and not visible else Child(gpus=visible)
+            fitting = [c for c in self._idle if c.runner == RUNNER and not visible]
+            child = fitting[-1] if fitting else Child(log_directory, visible)
+            if fitting:
+                self._idle.remove(child)
             self._taken_gpus.update(visible)
             self._busy[name] = child
             return child

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
 import os
 import threading
@@ -24,6 +25,7 @@ from huldra.executor import (
 )
 from huldra.owner import this_process
 from huldra_dask import cluster, resources, scheduler_side, worker_side
+from huldra_dask.children import LOG_PREFIX
 from huldra_dask.ended import status_of_error, status_of_text
 from huldra_dask.worker_side import NodeCall
 
@@ -93,7 +95,10 @@ class DaskExecutor:
         self._seen_progress_at = time.monotonic()
         self._looked_at = 0.0
         self._told_ends_with_us = False
-        self.scheduler_id = str(self._ask(scheduler_side.inspect)["id"])
+        told = self._ask(scheduler_side.inspect)
+        self.scheduler_id = str(told["id"])
+        declares_cpus = resources.Workers.of(told["workers"]).name_of("cpus")
+        self._ignores = frozenset[str]() if declares_cpus else frozenset({"cpus"})
         _live[self.scheduler_id] = self
 
     @staticmethod
@@ -144,6 +149,7 @@ class DaskExecutor:
             isolates=self._isolate,
             retries_infrastructure=True,
             honours=frozenset(honours | {"time_min"} if self._isolate else honours),
+            ignores=self._ignores,
             extra_prefix="dask_",
         )
 
@@ -159,17 +165,19 @@ class DaskExecutor:
     def submit(self, graph: TaskGraph, on_submitted: OnSubmitted) -> None:
         """Send the graph as one; on a scheduler outside of this process it outlives us."""
         self._say_what_ends_with_us()
-        names = {key: task.task_name for key, task in graph.tasks.items()}
+        names = {key: _name_of(task, graph.root) for key, task in graph.tasks.items()}
+        meta = self._meta(graph)
         try:
-            dsk = self._dask_graph(graph, names)
-            futures = self._send(graph, dsk, list(names.values()))
+            dsk = self._dask_graph(graph, names, meta)
+            futures = self._send(graph, dsk, names)
         except Exception as error:
             raise HuldraSubmitError(
                 f"the Dask scheduler at {self._address} did not take {len(names)} tasks: {error!r}"
             ) from error
+        for name in futures:
+            self._over.pop(name, None)
         self._futures.update(futures)
         self.client.loop.add_callback(self._watch, list(futures.values()))
-        meta = self._meta(graph)
         for key, name in names.items():
             on_submitted(key, JobRef(NAME, name, meta))
         if self.survives_driver:
@@ -210,7 +218,9 @@ class DaskExecutor:
         for directory in {str(ref.meta.get("logs", "")) for ref in refs}:
             with contextlib.suppress(OSError):
                 found[directory] = sorted(
-                    entry.path for entry in os.scandir(directory) if entry.name.startswith("dask-")
+                    entry.path
+                    for entry in os.scandir(directory)
+                    if entry.name.startswith(LOG_PREFIX) and entry.stat().st_size
                 )
         return {ref: found.get(str(ref.meta.get("logs", "")), []) for ref in refs}
 
@@ -231,21 +241,24 @@ class DaskExecutor:
 
     # --- sending
 
-    def _dask_graph(self, graph: TaskGraph, names: Mapping[str, str]) -> dict[str, Any]:
+    def _dask_graph(
+        self, graph: TaskGraph, names: Mapping[str, str], meta: dict[str, Any]
+    ) -> dict[str, Any]:
         directory = os.path.dirname(graph.run_path)
         in_flight = self._in_flight(graph)
         dsk: dict[str, Any] = {}
         for key, task in graph.tasks.items():
             after = [names[other] for other in task.after]
             before = [in_flight[ref.job_id] for ref in task.after_jobs if ref.job_id in in_flight]
-            call = self._call(task, directory, graph.preempt_max)
+            ref = JobRef(NAME, names[key], meta)
+            call = self._call(task, ref, directory, graph.preempt_max)
             dsk[names[key]] = (worker_side.run, call, *after, *before)
         return dsk
 
-    def _call(self, task: Task, directory: str, retries: int) -> NodeCall:
+    def _call(self, task: Task, ref: JobRef, directory: str, retries: int) -> NodeCall:
         limit_min = task.resources.time_min
         return NodeCall(
-            name=task.task_name,
+            ref=ref,
             payload=task.payload,
             log_directory=directory,
             retries=retries,
@@ -269,29 +282,28 @@ class DaskExecutor:
         held = self._ask(scheduler_side.hold, sorted(wanted), self.client.id)
         return {name: Future(name, self.client) for name in held}
 
-    def _send(self, graph: TaskGraph, dsk: dict[str, Any], names: list[str]) -> dict[str, Any]:
+    def _send(
+        self, graph: TaskGraph, dsk: dict[str, Any], names: Mapping[str, str]
+    ) -> dict[str, Any]:
         import dask.config
         from dask.base import annotate
 
-        workers = self._workers()
-        taken = {
-            t.task_name: resources.restrictions(t.resources, workers) for t in graph.tasks.values()
-        }
-        urgent = {
-            t.task_name: t.resources.extra["dask_priority"]
-            for t in graph.tasks.values()
-            if "dask_priority" in t.resources.extra
-        }
-        annotations: dict[str, Callable[[str], Any]] = {}
-        if any(taken.values()):
-            annotations["resources"] = _ResourcesOf({k: v for k, v in taken.items() if v})
-        if urgent:
-            annotations["priority"] = _PriorityOf(urgent)
         # A large graph is meant to be sent whole: it holds names and short texts only.
         quiet = {"distributed.admin.large-graph-warning-threshold": "1 GiB"}
-        with dask.config.set(quiet), annotate(**annotations):
-            futures = self.client.get(dsk, names, sync=False)
-        return dict(zip(names, futures, strict=True))
+        with dask.config.set(quiet), annotate(**self._annotations(graph, names)):
+            futures = self.client.get(dsk, list(names.values()), sync=False)
+        return dict(zip(names.values(), futures, strict=True))
+
+    def _annotations(self, graph: TaskGraph, names: Mapping[str, str]) -> dict[str, Any]:
+        workers = self._workers()
+        taken, urgent = {}, {}
+        for key, task in graph.tasks.items():
+            if counters := resources.restrictions(task.resources, workers):
+                taken[names[key]] = counters
+            if priority := task.resources.extra.get("dask_priority"):
+                urgent[names[key]] = priority
+        annotations: dict[str, Any] = {"resources": _ResourcesOf(taken)} if taken else {}
+        return annotations | ({"priority": _PriorityOf(urgent)} if urgent else {})
 
     def _let_go(self, graph: TaskGraph, names: Mapping[str, str]) -> None:
         """Have the scheduler keep the graph when we are gone; returns once it has all of it."""
@@ -464,6 +476,15 @@ class DaskExecutor:
             self._cancel_there(names)
         for name in names:
             self._note(name, JobStatus.LOST, f"given up after {since_s:.0f} s: {reason}")
+
+
+def _name_of(task: Task, root: str) -> str:
+    """The task's key: equal for drivers that ask for one node of one store, and for no others.
+
+    The scheduler groups keys by what stands before the first hexadecimal part; with anything else
+    in there, its bookkeeping costs five times as much.
+    """
+    return f"{task.task_name}-{hashlib.blake2s(root.encode(), digest_size=4).hexdigest()}"
 
 
 _of_object: weakref.WeakKeyDictionary[Any, DaskExecutor] = weakref.WeakKeyDictionary()

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from huldra.errors import NodeFailed
-from huldra_dask.children import CHILDREN, ChildDied
+from huldra.executor import JobRef
+from huldra_dask.children import CHILDREN, LOG_PREFIX, ChildDied
 from huldra_dask.ended import NodeEnded
 
 
@@ -14,13 +15,18 @@ from huldra_dask.ended import NodeEnded
 class NodeCall:
     """One node, as it travels to a worker: names and numbers, nothing of the user's."""
 
-    name: str
+    ref: JobRef
     payload: str
     log_directory: str
     retries: int
     gpus: int = 0
     time_limit_s: float | None = None
     isolate: bool = True
+
+    @property
+    def name(self) -> str:
+        """The task's key."""
+        return self.ref.job_id
 
 
 def run(call: NodeCall, *after: object) -> None:  # noqa: ARG001  `after` orders tasks, no more
@@ -41,10 +47,10 @@ def stop(names: Sequence[str], status: str) -> list[str]:
 
 def _run_in_child(call: NodeCall) -> None:
     for _ in range(call.retries + 1):
-        child = CHILDREN.take(call.name, call.gpus)
+        child = CHILDREN.take(call.name, call.gpus, call.log_directory)
         alive = False
         try:
-            problem = child.ask(call.payload, call.log_directory, call.time_limit_s)
+            problem = child.ask(call.payload, call.ref, call.log_directory, call.time_limit_s)
             alive = True
         except ChildDied as death:
             if child.stopped_as:
@@ -56,14 +62,15 @@ def _run_in_child(call: NodeCall) -> None:
             raise NodeEnded("failed", call.name, problem)
         finally:
             CHILDREN.give_back(call.name, child, alive)
-    raise NodeEnded("lost", call.name, f"its process died {call.retries + 1} times, last: {code}")
+    reason = f"its process died {call.retries + 1} times, the last time with exit code {code}"
+    raise NodeEnded("lost", call.name, f"{reason}; see {LOG_PREFIX}*.log in {call.log_directory}")
 
 
 def _run_here(call: NodeCall) -> None:
     from huldra.worker import run_node
 
     try:
-        run_node(call.payload)
+        run_node(call.payload, job=call.ref)
     except NodeFailed as error:
         raise NodeEnded("failed", call.name, str(error)) from None
     except SystemExit as error:  # Dask would take it as an order to end the worker

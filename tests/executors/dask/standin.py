@@ -14,7 +14,7 @@ from huldra.errors import NodeFailed
 from huldra.executor import Resources, Task, TaskGraph
 
 
-def run(payload: str) -> None:
+def run(payload: str, job: dict[str, Any]) -> None:
     """Note the call in a file, then end as told."""
     orders = json.loads(payload)
     with Path(orders["notes"]).open("a", encoding="utf-8") as notes:
@@ -29,6 +29,8 @@ def run(payload: str) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         case "die once" if calls == 1:
             os.kill(os.getpid(), signal.SIGKILL)
+        case "print":
+            print(f"{orders['key']} speaks")
         case "sleep":
             time.sleep(600)
 

@@ -116,7 +116,7 @@ def test_a_running_node_can_be_cancelled(executor: DaskExecutor, tmp_path: Path)
     assert executor.status([refs["a"]])[refs["a"]] is JobStatus.RUNNING
     executor.cancel([refs["a"]])
     assert ends(executor, refs) == {"a": JobStatus.CANCELLED, "b": JobStatus.UPSTREAM_FAILED}
-    until(lambda: not children.CHILDREN.stop([graph.tasks["a"].task_name], "cancelled"))
+    until(lambda: not children.CHILDREN.stop([refs["a"].job_id], "cancelled"))
 
 
 def test_a_queued_node_can_be_cancelled(executor: DaskExecutor, tmp_path: Path) -> None:
@@ -181,6 +181,7 @@ def test_what_nobody_can_run_is_given_up(
 
 def test_prints_of_a_node_are_in_the_logs(executor: DaskExecutor, tmp_path: Path) -> None:
     """`logs` names files that exist."""
-    refs = submit(executor, standin.graph(tmp_path, {"a": ("ok", [])}))
+    refs = submit(executor, standin.graph(tmp_path, {"a": ("print", [])}))
     ends(executor, refs)
-    assert [Path(p).exists() for p in executor.logs([refs["a"]])[refs["a"]]] == [True]
+    (path,) = executor.logs([refs["a"]])[refs["a"]]
+    assert Path(path).read_text() == "a speaks\n"
