@@ -126,6 +126,21 @@ def test_every_make_target_of_the_readme_exists() -> None:
         assert re.search(rf"^{target[0] or target[1]}:", makefile, flags=re.MULTILINE), target
 
 
+def test_every_command_of_the_readme_exists() -> None:
+    """`huldra X` in a shell block is a subcommand that answers `--help`."""
+    shell = "\n".join(re.findall(r"^```bash\n(.*?)^```$", README, re.MULTILINE | re.DOTALL))
+    commands = set(re.findall(r"^huldra ([a-z]+)", shell, flags=re.MULTILINE))
+    assert commands
+    for command in sorted(commands):
+        done = subprocess.run(
+            [sys.executable, "-m", "huldra", command, "--help"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+
+
 def test_every_linked_file_exists() -> None:
     """Links of the README lead somewhere."""
     targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", README)
