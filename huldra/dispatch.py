@@ -268,6 +268,8 @@ def _job_of(work: _Dispatch, obj: Any) -> Job[Any]:
         return Job(obj, work.executor, work.sent[key])
     node = work.plan.nodes[key]
     turn = work.elsewhere.get(key) or node.turn
+    if turn is not None and turn.ref is None:  # found by its hint while we planned, perhaps
+        turn = claim.read_turn(paths_of(obj), turn.number)
     if node.standing is Standing.CACHED or turn is None or turn.ref is None:
         return Job(obj, None, None)
     same = turn.ref.engine == work.executor.name and work.executor.capabilities.finds_by_id

@@ -175,8 +175,9 @@ class Job(Generic[T]):
             return AttemptStatus.RUNNING, False
         if status.is_infrastructure:
             return self._engine_word(status)
-        if liveness.of_turn(self._paths, turn, self._watch) is Life.DEAD or turn.is_queued:
-            return self._engine_word(AttemptStatus.CRASHED if turn.is_running else status)
+        is_dead = liveness.of_turn(self._paths, turn, self._watch) is Life.DEAD
+        if is_dead or turn.is_queued:
+            return self._engine_word(AttemptStatus.CRASHED if is_dead else status)
         return status, False
 
     def _engine_word(self, otherwise: AttemptStatus) -> tuple[AttemptStatus, bool]:

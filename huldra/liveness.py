@@ -84,12 +84,25 @@ def _of_queued(paths: ArtifactPaths, turn: Turn, watch: Watch) -> Life:
             return driver if driver is Life.DEAD else _by_age(paths, turn, watch)
         # Killed between the engine's answer and our record of it: the engine knows by name.
         ref = JobRef(turn.claim.owner.backend, "", {"hint": dict(hint)})
+        ref = _bind_found(paths, turn, ref) or ref
     status = of_job(ref)
     if status.is_over:
         return Life.DEAD
     if status is JobStatus.UNKNOWN:
         return _by_age(paths, turn, watch)
     return Life.ALIVE
+
+
+def _bind_found(paths: ArtifactPaths, turn: Turn, ref: JobRef) -> JobRef | None:
+    """Record the job that an engine finds by its hint, in its dead driver's place."""
+    try:
+        executor = registry.connect(ref)
+        found: JobRef | None = executor.find(ref) if hasattr(executor, "find") else None
+    except (HuldraExecutorError, ImportError):
+        return None  # an engine that cannot be asked from here has found nothing
+    if found is not None:
+        claim.bind_job(paths, turn.number, found)
+    return found
 
 
 def _by_lease(paths: ArtifactPaths, turn: Turn, watch: Watch) -> Life:

@@ -28,6 +28,7 @@ from huldra_submitit import parameters as params
 from huldra_submitit.attached import CAPABILITIES, ENGINE, Attached
 from huldra_submitit.commands import TokenBucket
 from huldra_submitit.groups import Group
+from huldra_submitit.jobs import driver_record
 from huldra_submitit.manifest import Manifest
 from huldra_submitit.sbatch import Sbatch
 from huldra_submitit.script import render
@@ -116,12 +117,12 @@ class SubmititExecutor(Attached):
 
     def job_hints(self, graph: TaskGraph) -> Mapping[str, Mapping[str, Any]]:
         """By which each node's job can be found if its id is never recorded; JSON."""
-        found = {}
+        found, since, driver = {}, _now(), driver_record()
         for sending in self._plan(graph):
             manifest = self._manifest(graph, sending)
             for index, key in enumerate(sending.group.keys):
                 place = index if sending.group.is_array else None
-                found[key] = {**manifest.meta(), "index": place, "since": _now()}
+                found[key] = {**manifest.meta(), "index": place, "since": since, "driver": driver}
         return found
 
     def submit(self, graph: TaskGraph, on_submitted: OnSubmitted) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import glob
 import os
 import time
@@ -11,6 +12,7 @@ from typing import Any
 
 from huldra.errors import HuldraExecutorError
 from huldra.executor import JobRef, JobStatus
+from huldra.owner import start_time, this_process
 from huldra.settings import HULDRA_CONFIG
 from huldra_submitit.commands import in_chunks
 from huldra_submitit.node import restarts
@@ -19,6 +21,7 @@ from huldra_submitit.site import site_of, user_name
 from huldra_submitit.words import job_ids
 
 _FIRST_PAUSE_S = 0.5
+_SUBMITTED_BY = datetime.timedelta(minutes=10)
 _ALREADY_OVER = ("invalid job id", "already completing or completed", "job/step already")
 
 
@@ -46,7 +49,10 @@ class Jobs:
     def _judge(self, ref: JobRef, job_id: str | None, known: Mapping[str, JobStatus]) -> JobStatus:
         if job_id is None or is_own_predecessor(ref):
             return JobStatus.UNKNOWN
-        status = known[job_id] if job_id else JobStatus.LOST
+        if not job_id:
+            is_lost = self._may_judge(ref) and is_given_up(hint_of(ref))
+            return JobStatus.LOST if is_lost else JobStatus.UNKNOWN
+        status = known[job_id]
         if status is JobStatus.LOST and not self._may_judge(ref):
             return JobStatus.UNKNOWN
         return status
@@ -68,7 +74,7 @@ class Jobs:
         job_id = self._id_of(ref)
         if not job_id:
             return None
-        meta = {k: v for k, v in hint_of(ref).items() if k not in ("index", "since")}
+        meta = {k: v for k, v in hint_of(ref).items() if k not in ("index", "since", "driver")}
         return JobRef(ref.engine, job_id, {**meta, **_without_hint(ref.meta)})
 
     def wait(self, refs: Collection[JobRef], timeout_s: float) -> set[JobRef]:
@@ -130,6 +136,32 @@ def _element(found: Sequence[str], hint: Mapping[str, Any]) -> str:
     if index is None:
         return found[0].partition("_")[0]
     return next((each for each in found if each.partition("_")[2] == str(index)), "")
+
+
+def is_given_up(hint: Mapping[str, Any]) -> bool:
+    """Whether nobody is going to submit the job of this hint any more.
+
+    Its driver writes the hint before it calls `sbatch`: it is given up when the driver is known to
+    be dead, or, where that cannot be known, after ten minutes.
+    """
+    driver = hint.get("driver")
+    me = driver_record()
+    here = ("boot_id", "pid_namespace")
+    if isinstance(driver, Mapping) and all(driver.get(each) == me[each] for each in here):
+        return start_time(int(driver["pid"])) != driver.get("started")
+    since = datetime.datetime.fromisoformat(str(hint.get("since")))
+    return datetime.datetime.now(datetime.UTC) - since > _SUBMITTED_BY
+
+
+def driver_record() -> dict[str, Any]:
+    """This process, as it stands in a hint."""
+    me = this_process()
+    return {
+        "pid": me.pid,
+        "started": me.started,
+        "boot_id": me.boot_id,
+        "pid_namespace": me.pid_namespace,
+    }
 
 
 def is_own_predecessor(ref: JobRef) -> bool:

@@ -86,11 +86,19 @@ class Cluster:
         if self.options.accounting:
             self._start_accounting()
         self.conf.write_text(self._slurm_conf())
-        self._spawn("slurmctld", "slurmctld", "-D", "-f", str(self.conf))
-        self._await("the controller", lambda: self.ask("scontrol", "ping") is not None)
+        self.start_controller()
         for node in NODES:
             self.start_node(node)
         self._await("the nodes", lambda: self._idle_nodes() == len(NODES))
+
+    def start_controller(self) -> None:
+        """Start the controller (again) and return once it answers."""
+        self._spawn("slurmctld", "slurmctld", "-D", "-f", str(self.conf))
+        self._await("the controller", lambda: self.ask("scontrol", "ping") is not None)
+
+    def stop_controller(self) -> None:
+        """End the controller; jobs that run go on."""
+        _end(self._running.pop("slurmctld"))
 
     def start_node(self, node: str) -> None:
         """Start (again) the daemon of one node."""
