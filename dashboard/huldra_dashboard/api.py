@@ -17,6 +17,7 @@ from datetime import datetime
 from importlib import metadata
 from typing import Any
 
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -44,6 +45,21 @@ _FILTERS = frozenset(
 _WINDOW = frozenset({"limit", "offset", "sort"})
 _ZONE_AFTER_SPACE = re.compile(r" (?=\d\d:?\d\d$)")
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+
+
+class _Anything(Convertor[str]):
+    """The rest of a path, line ends too: Starlette's own `path` would leave those to the pages."""
+
+    regex = r"[\s\S]*"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("anything", _Anything())
 
 
 class JSONAnswer(Response):
@@ -94,14 +110,14 @@ def routes(
     handlers: dict[str, Handler] = {
         "/api/health": _health,
         "/api/experiments": _experiments,
-        "/api/experiments/{namespace:path}/{digest}/relationships": _relationships,
-        "/api/experiments/{namespace:path}/{digest}/logs": _logs,
-        "/api/experiments/{namespace:path}/{digest}": _experiment,
+        "/api/experiments/{namespace:anything}/{digest}/relationships": _relationships,
+        "/api/experiments/{namespace:anything}/{digest}/logs": _logs,
+        "/api/experiments/{namespace:anything}/{digest}": _experiment,
         "/api/stats": _stats,
         "/api/dag": _dag,
         "/api/failures": _failures,
         "/api/sweeps": _sweeps,
-        "/api/{rest:path}": _unknown,
+        "/api/{rest:anything}": _unknown,
         "/api": _unknown,
     }
     return [

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import pytest
 
-from huldra.catalog import Catalog, Row, Snapshot
+from huldra.catalog import Catalog, Dependency, Query, Row, Snapshot
 from tests.dashboard.store import StoreWriter, ref
 
 
@@ -137,16 +138,25 @@ def test_a_cycle_in_the_store_is_no_endless_walk(writer: StoreWriter, catalog: C
     assert [r.key for r in snapshot.blocked_by(row)] == [other]
 
 
-def test_a_long_chain_does_not_recurse(writer: StoreWriter, catalog: Catalog) -> None:
-    """What blocks the end of a chain of 1,500 is found."""
-    before = writer.add("p/A", {"n": 0}, status="failed")
-    for n in range(1, 1500):
-        before = writer.add("p/A", {"n": n, "x": ref(before)}, status="queued")
-    snapshot = catalog.snapshot()
-    row = row_of(snapshot, before)
-    assert len(snapshot.blocked_by(row)) == 1499
-    near = snapshot.neighbourhood(row, up=2000, down=0, max_nodes=3000)
-    assert len(near.nodes) == 1500
+def test_a_long_chain_does_not_recurse() -> None:
+    """What blocks the end of a chain of 5,000 is found, and so is its neighbourhood."""
+    digests = [f"{n:032x}" for n in range(5000)]
+    rows = [
+        Row(
+            "/r",
+            "p/A",
+            digest,
+            False,
+            dependencies=tuple(
+                Dependency("x", "p/A", before) for before in digests[max(0, n - 1) : n]
+            ),
+        )
+        for n, digest in enumerate(digests)
+    ]
+    snapshot = Snapshot(tuple(rows), datetime.now(UTC), 0.0, 0, 1)
+    assert len(snapshot.blocked_by(rows[-1])) == 4999
+    near = snapshot.neighbourhood(rows[-1], up=9000, down=0, max_nodes=9000)
+    assert len(near.nodes) == 5000
 
 
 def test_what_blocks_is_the_unmade_upstream(catalog: Catalog, family: Family) -> None:
@@ -176,7 +186,5 @@ def test_failures_are_grouped_by_cause_and_place(
     assert first.first_seen is not None
     assert first.last_seen is not None
     assert first.first_seen < first.last_seen
-    from huldra.catalog import Query
-
     page = snapshot.query(Query(failure_group=first.group_id))
     assert {row.key for row in page.rows} == {row.key for row in first.rows}
