@@ -20,6 +20,7 @@ DETAIL = "h"
 COMPARE = "c"
 RUN = "run"
 _GO = "_go"
+_DRAWN = "_drawn"
 MAX_COMPARED = 8
 # name → (title, icon)
 PAGES = {
@@ -77,6 +78,7 @@ def go_to(name: str) -> None:
 
 def follow(current: Any) -> None:
     """Carry out what a callback asked for; called once a run, before anything is drawn."""
+    st.session_state[_DRAWN] = _view()
     name = st.session_state.pop(_GO, None)
     if name is not None and page(name).url_path != current.url_path:
         st.switch_page(page(name))
@@ -84,7 +86,12 @@ def follow(current: Any) -> None:
 
 def is_leaving() -> bool:
     """Whether a callback asked for another view, which only a run of the whole script shows."""
-    return _GO in st.session_state or bool({DETAIL, COMPARE} & set(st.query_params))
+    return _GO in st.session_state or st.session_state.get(_DRAWN) != _view()
+
+
+def _view() -> tuple[str | None, ...]:
+    """The view that the URL asks for."""
+    return tuple(st.query_params.get(name) for name in (DETAIL, COMPARE, RUN))
 
 
 def _leave_views() -> None:

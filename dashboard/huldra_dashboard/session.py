@@ -8,6 +8,7 @@ from huldra.catalog import Query, Snapshot
 
 _CHOSEN = "_chosen"
 _FROZEN = "_frozen"
+_RELEASED = "_released"
 
 
 def query() -> Query:
@@ -36,7 +37,13 @@ def frozen() -> Snapshot | None:
     return found if isinstance(found, Snapshot) else None
 
 
+def releases() -> int:
+    """How often all was unticked: part of the table's key, as a new table has no ticks."""
+    return int(st.session_state.get(_RELEASED, 0))
+
+
 def release() -> None:
     """Untick all; a callback."""
+    st.session_state[_RELEASED] = releases() + 1
     st.session_state.pop(_CHOSEN, None)
     st.session_state.pop(_FROZEN, None)

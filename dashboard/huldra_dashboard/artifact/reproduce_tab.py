@@ -43,14 +43,26 @@ def python_lines(detail: Detail, snapshot: Snapshot) -> str:
     row = detail.row
     if not detail.python_def:
         return f"# the definition of {plain(row.key)} is not recorded"
-    imports = sorted({_import(namespace) for namespace in _namespaces(row, snapshot)})
-    return "\n".join([*imports, "", f"artifact = {detail.python_def}", "artifact.load_or_create()"])
+    return "\n".join(
+        [
+            *_imports(_namespaces(row, snapshot)),
+            "",
+            f"artifact = {detail.python_def}",
+            "artifact.load_or_create()",
+        ]
+    )
 
 
-def _import(namespace: str) -> str:
-    """The line that brings the class (for a nested one, its outermost class) into reach."""
-    module, _, name = plain(namespace).rpartition("/")
-    return f"from {module} import {name.split('.')[0]}"
+def _imports(namespaces: set[str]) -> list[str]:
+    """The lines that bring the classes (of nested ones, the outermost) into reach."""
+    by_module: dict[str, set[str]] = {}
+    for namespace in namespaces:
+        module, _, name = plain(namespace).rpartition("/")
+        by_module.setdefault(module, set()).add(name.split(".")[0])
+    return [
+        f"from {module} import {', '.join(sorted(names))}"
+        for module, names in sorted(by_module.items())
+    ]
 
 
 def _namespaces(row: Row, snapshot: Snapshot) -> set[str]:
@@ -92,5 +104,5 @@ def checkout_lines(detail: Detail) -> str:
     if detail.git_patch_size:
         lines.append(f"git apply {shlex.quote(detail.row.directory + '/.huldra/git.patch')}")
     if metadata.get("git_untracked"):
-        lines.append(f"# {len(metadata['git_untracked'])} untracked files are not recorded")
+        lines.append("# files that git does not track are not recorded")
     return "\n".join(lines)

@@ -116,7 +116,7 @@ def _table(
     """The table: a tick selects a line, a click on a cell opens the artifact."""
     data = tables.frame(rows, snapshot, fields=fields, metrics=metrics)
     digests = [row.digest for row in rows]
-    key = tables.table_key("list", digests)
+    key = tables.table_key(f"list-{session.releases()}", digests)
 
     def selected() -> None:
         selection = st.session_state[key]["selection"]

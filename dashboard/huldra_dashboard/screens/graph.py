@@ -23,7 +23,13 @@ def show() -> None:
         badges.no_artifacts(view)
         return
     mode = st.segmented_control(
-        "Show", [_CLASSES, _AROUND], default=_CLASSES, required=True, label_visibility="collapsed"
+        "Show",
+        [_CLASSES, _AROUND],
+        default=_CLASSES,
+        required=True,
+        key="graph_mode",
+        persist_state="session",
+        label_visibility="collapsed",
     )
     if mode == _AROUND:
         _around(view.rows, view.snapshot)
