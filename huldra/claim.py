@@ -75,14 +75,14 @@ def last_turn(paths: ArtifactPaths) -> Turn | None:
 
 def read_turn(paths: ArtifactPaths, number: int) -> Turn:
     """One turn. An unreadable claim reads as one of nobody: its end decides, or its lease."""
-    # The end is read first: a turn that has ended stays ended, so the pair is never inconsistent.
-    end = files.read_object(paths.claim_end(number))
-    end_exists = end is not None or os.path.exists(paths.claim_end(number))
+    # One read decides whether the turn has ended. To read and then to look whether the file exists
+    # would take an end that appears in between for one that cannot be read.
+    end = files.read_bytes(paths.claim_end(number))
     claim = Claim.from_json(number, files.read_object(paths.claim(number)) or {})
     job = files.read_object(paths.claim_job(number)) if claim.kind == QUEUED else None
     return Turn(
         claim,
-        End.from_json(number, end or {}) if end_exists else None,
+        None if end is None else End.from_json(number, files.parse_object(end) or {}),
         JobRef.from_json(job) if job and "job_id" in job and "engine" in job else None,
     )
 

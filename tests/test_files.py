@@ -78,7 +78,7 @@ def test_file_system_without_hard_links_is_refused(
         raise OSError(errno.EOPNOTSUPP, "Operation not supported", source)
 
     monkeypatch.setattr(os, "link", refuse)
-    with pytest.raises(HuldraStoreError, match="hard links.*HULDRA_PATH"):
+    with pytest.raises(HuldraStoreError, match=r"hard links.*HULDRA_PATH"):
         files.link_new(str(tmp_path / "1"), b"{}")
     assert os.listdir(tmp_path) == []
 
@@ -94,7 +94,7 @@ def test_full_disk_is_told_and_leaves_the_old_file(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "write", full)
-    with pytest.raises(HuldraStoreError, match="No space left.*free some space"):
+    with pytest.raises(HuldraStoreError, match=r"No space left.*free some space"):
         files.write_atomic(path, b"new")
     monkeypatch.undo()
     assert files.read_bytes(path) == b"old"

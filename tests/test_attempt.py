@@ -1,0 +1,281 @@
+"""Attempts in one process: how each way out of `_create` is recorded and told."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+
+import huldra
+from huldra import claim
+from huldra.layout import ArtifactPaths
+from huldra.owner import new_owner
+from huldra.state import AttemptStatus
+from tests.support import children
+from tests.support.odd import (
+    AsksForItself,
+    Failing,
+    FailingWhile,
+    Gated,
+    NeverValid,
+    Note,
+    RunsElsewhere,
+    ValidByFile,
+    lines,
+)
+
+
+def status(obj: huldra.Huldra[str]) -> AttemptStatus:
+    attempt = huldra.StateManager.read(obj.huldra_dir).attempt
+    assert attempt is not None
+    return attempt.status
+
+
+def test_miss_gives_what_create_returned_and_hit_what_load_reads(huldra_root: Path) -> None:
+    """The first call runs `_create`, the second `_load`, and `_create` never again."""
+    ledger = str(huldra_root) + ".ledger"
+    assert Note(name="a", ledger=ledger).load_or_create() == "a"
+    assert Note(name="a", ledger=ledger).load_or_create() == "a"
+    assert len(lines(ledger, "begin")) == 1
+
+
+def test_failure_is_a_compute_error_that_pickles(huldra_root: Path) -> None:
+    """What `_create` raised is the cause and the data of the error, also after a pickle."""
+    failing = Failing(name="f")
+    with pytest.raises(huldra.HuldraComputeError) as caught:
+        failing.load_or_create()
+    error = pickle.loads(pickle.dumps(caught.value))
+    assert isinstance(caught.value.__cause__, ValueError)
+    assert isinstance(error.original_error, ValueError)
+    assert error.state_path == str(failing.huldra_dir / ".huldra" / "state.json")
+    assert str(failing.huldra_dir) in str(error)
+
+
+def test_failed_artifact_is_retried_by_the_next_call(huldra_root: Path, tmp_path: Path) -> None:
+    """A failure does not stick: the next explicit call tries again, and keeps the history."""
+    trouble = tmp_path / "trouble"
+    trouble.touch()
+    note = FailingWhile(name="a", trouble=str(trouble))
+    with pytest.raises(huldra.HuldraComputeError):
+        note.load_or_create()
+    trouble.unlink()
+    assert note.load_or_create() == "a"
+    assert [turn.status.value for turn in huldra.StateManager.history(note.huldra_dir)] == [
+        "failed",
+        "success",
+    ]
+
+
+def test_sys_exit_is_a_failure(huldra_root: Path) -> None:
+    """`sys.exit(0)` in `_create` does not end the caller, and makes nothing."""
+    with pytest.raises(huldra.HuldraComputeError) as caught:
+        Failing(name="f", how="exit").load_or_create()
+    assert isinstance(caught.value.original_error, SystemExit)
+
+
+def test_keyboard_interrupt_propagates_and_is_recorded(huldra_root: Path) -> None:
+    """Ctrl-C stays a KeyboardInterrupt, and the attempt is cancelled."""
+    failing = Failing(name="f", how="interrupt")
+    with pytest.raises(KeyboardInterrupt):
+        failing.load_or_create()
+    assert status(failing) is AttemptStatus.CANCELLED
+
+
+def test_handlers_come_back_after_an_attempt(huldra_root: Path) -> None:
+    """SIGINT and SIGTERM have the handlers afterwards that they had before."""
+
+    def mine(signum: int, frame: object) -> None:
+        """Stand for the user's own handler."""
+
+    before = signal.signal(signal.SIGTERM, mine)
+    try:
+        Note(name="a").load_or_create()
+        with pytest.raises(huldra.HuldraComputeError):
+            Failing(name="f").load_or_create()
+        assert signal.getsignal(signal.SIGTERM) is mine
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_still_invalid_after_create_is_an_error(huldra_root: Path) -> None:
+    """`_create` that does not satisfy `_validate` fails, and publishes nothing."""
+    note = NeverValid(name="a")
+    with pytest.raises(huldra.HuldraValidationError, match="_validate is still false"):
+        note.load_or_create()
+    assert not note.exists()
+
+
+def test_artifact_that_became_invalid_is_made_again(huldra_root: Path) -> None:
+    """A made artifact that `_validate` rejects is made anew, once."""
+    ledger = str(huldra_root) + ".ledger"
+    note = ValidByFile(name="a", ledger=ledger)
+    note.load_or_create()
+    (note.huldra_dir / "note.txt").unlink()
+    assert not note.exists()
+    assert note.load_or_create() == "a"
+    assert note.load_or_create() == "a"
+    assert len(lines(ledger, "begin")) == 2
+
+
+@pytest.mark.parametrize("through", ["call", "thread", "fork", "spawn"])
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_artifact_that_asks_for_itself_is_an_error_at_once(huldra_root: Path, through: str) -> None:
+    """By any path the circle is told, with the path, and nobody waits."""
+    code = f"""
+        from tests.support.odd import AsksForItself
+        AsksForItself(name="me", through={through!r}).load_or_create()
+    """
+    done = children.run(code, huldra_root)
+    assert done.returncode != 0
+    assert "an artifact asks for itself" in done.stderr
+    assert AsksForItself.__name__ in done.stderr
+
+
+def test_waiter_loads_what_another_thread_makes(huldra_root: Path, tmp_path: Path) -> None:
+    """Many threads that ask at once get one result, made by one `_create`."""
+    ledger = str(tmp_path / "ledger")
+    results: list[str] = []
+    barrier = threading.Barrier(8)
+
+    def ask() -> None:
+        barrier.wait()
+        results.append(Note(name="a", ledger=ledger, pause_s=0.05).load_or_create())
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert results == ["a"] * 8
+    assert len(lines(ledger, "begin")) == 1
+
+
+def test_waiting_ends_with_a_timeout_that_names_the_holder(
+    huldra_root: Path, tmp_path: Path
+) -> None:
+    """Past `_max_wait_time_sec` the error says who holds the artifact and since when."""
+    class_with_limit = Gated
+    note = class_with_limit(name="a", gate=str(tmp_path / "gate"))
+    owner = new_owner()
+    paths = ArtifactPaths(str(note.huldra_dir))
+    assert claim.claim_next(paths, 1, owner)
+    claim.hold(owner)
+    try:
+        object.__setattr__(note, "_max_wait_time_sec", 0.2)
+        with pytest.raises(huldra.HuldraWaitTimeout, match=f"pid {os.getpid()}") as caught:
+            note.load_or_create()
+        assert caught.value.waited_s >= 0.2
+        object.__setattr__(note, "_max_wait_time_sec", 0)
+        with pytest.raises(huldra.HuldraLockNotAcquired):
+            note.load_or_create()
+    finally:
+        claim.let_go(owner)
+
+
+def test_claim_that_was_lost_on_the_way_is_dead_in_its_own_process(huldra_root: Path) -> None:
+    """A claim of this very process that nobody holds any more is replaced, not waited for."""
+    note = Note(name="a")
+    assert claim.claim_next(ArtifactPaths(str(note.huldra_dir)), 1, new_owner())
+    assert note.load_or_create() == "a"
+
+
+def test_lost_claim_publishes_nothing(huldra_root: Path, tmp_path: Path) -> None:
+    """An owner whose turn was ended by somebody else neither publishes nor hides the new state."""
+    gate = tmp_path / "gate"
+    ledger = str(tmp_path / "ledger")
+    note = Gated(name="a", gate=str(gate), ledger=ledger)
+    results: list[str] = []
+    thread = threading.Thread(target=lambda: results.append(note.load_or_create()))
+    thread.start()
+    children.until(lambda: len(lines(ledger, "begin")) == 1)
+    paths = ArtifactPaths(str(note.huldra_dir))
+    assert claim.end_turn(paths, 1, AttemptStatus.CRASHED, new_owner())
+    successor = new_owner()
+    claim.hold(successor)
+    assert claim.claim_next(paths, 2, successor)
+    gate.touch()
+    children.until(lambda: len(lines(ledger, "end")) == 1)
+    assert not Path(paths.success).exists()
+    assert not results
+    claim.let_go(successor)  # the thread now finds turn 2 dead and makes the artifact anew
+    thread.join(30)
+    assert results == ["a"]
+    assert [t.status.value for t in huldra.StateManager.history(note.huldra_dir)] == [
+        "crashed",
+        "crashed",
+        "success",
+    ]
+
+
+@pytest.mark.parametrize("where", ["thread", "fork", "spawn"])
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_create_may_use_threads_and_pools(huldra_root: Path, tmp_path: Path, where: str) -> None:
+    """Artifacts made in threads and pools inside `_create` are made once."""
+    ledger = str(tmp_path / "ledger")
+    code = f"""
+        from tests.support.odd import Note, RunsElsewhere
+        needs = tuple(Note(name=f"n{{i}}", ledger={ledger!r}) for i in range(4))
+        if __name__ == "__main__":
+            top = RunsElsewhere(name="top", needs=needs, where={where!r}, ledger={ledger!r})
+            print(top.load_or_create())
+    """
+    done = children.run(code, huldra_root)
+    assert done.stdout == "top\n", done.stderr
+    assert len(lines(ledger, "begin")) == 5
+    assert RunsElsewhere.__name__
+
+
+def test_list_without_executor_goes_on_past_a_failure(huldra_root: Path) -> None:
+    """One failure does not stop the others; all are told at the end."""
+    members = {"a": Note(name="a"), "bad": Failing(name="f"), "z": Note(name="z")}
+    with pytest.raises(ExceptionGroup) as caught:
+        huldra.load_or_create(members)
+    assert len(caught.value.exceptions) == 1
+    assert Note(name="z").exists()
+
+
+def test_failed_dependency_is_the_error_of_the_call(huldra_root: Path, tmp_path: Path) -> None:
+    """What depends on a failure is not tried, and the error names the failure."""
+    ledger = str(tmp_path / "ledger")
+    top = Note(name="top", needs=(Failing(name="f"),), ledger=ledger)
+    with pytest.raises(huldra.HuldraComputeError, match="f was told to fail"):
+        top.load_or_create()
+    assert not lines(ledger)
+    assert huldra.StateManager.read(top.huldra_dir).result == "absent"
+
+
+def test_load_that_raises_says_where(huldra_root: Path) -> None:
+    """An error of `_load` is the user's own, with a note that names the directory."""
+    note = Note(name="a")
+    note.load_or_create()
+    (note.huldra_dir / "note.txt").unlink()
+    with pytest.raises(FileNotFoundError) as caught:
+        note.load_or_create()
+    assert str(note.huldra_dir) in caught.value.__notes__[0]
+
+
+def test_two_roots_are_two_stores(huldra_root: Path, tmp_path: Path) -> None:
+    """Changing the root changes where artifacts are, at once and back."""
+    note = Note(name="a")
+    note.load_or_create()
+    with huldra.huldra_root(tmp_path / "other"):
+        assert not note.exists()
+        note.load_or_create()
+        assert note.huldra_dir.is_relative_to(tmp_path / "other")
+    assert note.exists()
+
+
+def test_raw_dir_exists_when_it_is_handed_out(huldra_root: Path) -> None:
+    """`raw_dir` is a folder that can be written to."""
+    assert Note(name="a").raw_dir.is_dir()
+
+
+def test_root_that_huldra_makes_keeps_out_of_git(huldra_root: Path) -> None:
+    """A new root ignores its data; one that was there is left as it is."""
+    Note(name="a").load_or_create()
+    assert "/data/" in (huldra_root / ".gitignore").read_text()
