@@ -102,7 +102,16 @@ def _make_namespace(cls: type) -> str:
             f"{module}.{qualname} is defined in a function's body, so no other process can import "
             "it and it has no stable directory: move the class to the top of its module"
         )
+    if not _is_folder_name(module) or not _is_folder_name(qualname):
+        raise HuldraClassError(
+            f"{module}.{qualname} cannot name a folder: give the class a name without "
+            "slashes and empty parts"
+        )
     return f"{module}/{qualname}"
+
+
+def _is_folder_name(name: str) -> bool:
+    return all(name.split(".")) and not any(character in name for character in "/\\\0")
 
 
 # --- the bytes of a value ------------------------------------------------------------------

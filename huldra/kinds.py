@@ -585,7 +585,7 @@ _STANDARD: dict[str, Leaf] = {
     "collections:OrderedDict": _wrapped("ordereddict", "collections:OrderedDict"),
     "types:MappingProxyType": _wrapped("mappingproxy", "types:MappingProxyType"),
     "functools:partial": Leaf(
-        "partial", _partial_payload, _rebuild_partial, _partial_source, is_nested=True
+        "partial", _partial_payload, _rebuild_partial, _partial_source, _partial_payload, True
     ),
     "types:FunctionType": _FUNCTION_LEAF,
     "types:BuiltinFunctionType": _FUNCTION_LEAF,

@@ -56,23 +56,42 @@ def to_objects(objs: Iterable[Any], *, strict: bool = True) -> dict[str, dict[st
             current = stack.pop()
             digest = digest_of(current)
             if digest not in objects:
-                nested: list[Any] = []
-                objects[digest] = _object_entry(current, nested, strict)
-                stack += reversed(nested)
+                sheet = _Sheet(strict)
+                objects[digest] = _object_entry(current, sheet)
+                stack += reversed(sheet.nested)
     return objects
 
 
-def _object_entry(obj: Any, nested: list[Any], strict: bool) -> dict[str, Any]:
+class _Sheet:
+    """What one object is written on: notes the configs in it, which get sheets of their own."""
+
+    def __init__(self, strict: bool) -> None:
+        self.strict = strict
+        self.nested: list[Any] = []
+
+
+def _object_entry(obj: Any, sheet: _Sheet) -> dict[str, Any]:
     record = kinds.record_of(type(obj), "huldra")
     written = {}
     for plan in record.fields:
         try:
-            written[plan.name] = _to_json(plan.read(obj), nested, 0)
+            written[plan.name] = _json_field(plan, obj, sheet, 0)
         except Refused as refused:
-            if strict or plan.is_hashed or refused.reason == kinds.STILL_MISSING:
-                raise _refused_error(record.cls, plan, obj, refused) from None
-            written[plan.name] = {_LOST: describe(getattr(obj, plan.key))}
+            raise _refused_error(record.cls, plan, obj, refused) from None
     return {"class": record.name, "fields": written}
+
+
+def _json_field(plan: kinds.FieldPlan, record: Any, sheet: _Sheet, depth: int) -> Any:
+    if plan.is_hashed or sheet.strict:
+        return _to_json(plan.read(record), sheet, depth)
+    noted = len(sheet.nested)
+    try:
+        return _to_json(plan.read(record), sheet, depth)
+    except Refused as refused:
+        if refused.reason == kinds.STILL_MISSING:
+            raise
+        del sheet.nested[noted:]
+        return {_LOST: describe(getattr(record, plan.key))}
 
 
 def _refused_error(
@@ -102,14 +121,14 @@ def _refused_step(value: Any) -> str:
 
 def _can_write(value: Any) -> bool:
     try:
-        _to_json(value, [], 0)
+        _to_json(value, _Sheet(strict=True), 0)
     except Refused:
         return False
     return True
 
 
-def _to_json(value: Any, nested: list[Any], depth: int) -> Any:
-    """Write one value; configs in it are added to `nested`."""
+def _to_json(value: Any, sheet: _Sheet, depth: int) -> Any:
+    """Write one value; configs in it are noted on the sheet."""
     cls = type(value)
     if cls in _JSON_ATOMS:
         return value
@@ -117,26 +136,26 @@ def _to_json(value: Any, nested: list[Any], depth: int) -> Any:
         raise Refused(f"it is nested deeper than {MAX_DEPTH} levels, or contains itself")
     write = _JSON_WRITERS.get(cls)
     if write is not None:
-        return write(value, nested, depth)
+        return write(value, sheet, depth)
     kind = kinds.kind_of(value)
     if isinstance(kind, kinds.Leaf):
-        return {f"${kind.tag}": _to_json(kind.reduce(value), nested, depth + 1)}
+        return {f"${kind.tag}": _to_json(kind.reduce(value), sheet, depth + 1)}
     if kind.tag == "huldra":
-        nested.append(value)
+        sheet.nested.append(value)
         return {"$huldra": digest_of(value)}
-    written = {f.name: _to_json(f.read(value), nested, depth + 1) for f in kind.fields}
+    written = {f.name: _json_field(f, value, sheet, depth + 1) for f in kind.fields}
     return {f"${kind.tag}": {"class": kind.name, "fields": written}}
 
 
-def _json_int(value: int, _nested: list[Any], _depth: int) -> Any:
+def _json_int(value: int, _sheet: _Sheet, _depth: int) -> Any:
     return value if abs(value) <= _LARGEST_JSON_INT else {"$int": hex(value)}
 
 
-def _json_float(value: float, _nested: list[Any], _depth: int) -> Any:
+def _json_float(value: float, _sheet: _Sheet, _depth: int) -> Any:
     return value if value - value == 0 else {"$float": repr(value)}
 
 
-def _json_str(value: str, _nested: list[Any], _depth: int) -> Any:
+def _json_str(value: str, _sheet: _Sheet, _depth: int) -> Any:
     if _is_unicode(value):
         return value
     # Two lone surrogates side by side would come back from JSON as one other character.
@@ -153,15 +172,15 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def _json_list(value: Iterable[Any], nested: list[Any], depth: int) -> list[Any]:
-    return [_to_json(item, nested, depth + 1) for item in value]
+def _json_list(value: Iterable[Any], sheet: _Sheet, depth: int) -> list[Any]:
+    return [_to_json(item, sheet, depth + 1) for item in value]
 
 
-def _json_dict(value: dict[Any, Any], nested: list[Any], depth: int) -> dict[str, Any]:
+def _json_dict(value: dict[Any, Any], sheet: _Sheet, depth: int) -> dict[str, Any]:
     if all(type(key) is str and key[:1] != "$" and _is_unicode(key) for key in value):
-        return {key: _to_json(item, nested, depth + 1) for key, item in value.items()}
+        return {key: _to_json(item, sheet, depth + 1) for key, item in value.items()}
     pairs = [
-        [_to_json(key, nested, depth + 1), _to_json(item, nested, depth + 1)]
+        [_to_json(key, sheet, depth + 1), _to_json(item, sheet, depth + 1)]
         for key, item in value.items()
     ]
     return {"$dict": pairs}
@@ -172,14 +191,14 @@ def _sorted(value: Iterable[Any]) -> list[Any]:
 
 
 _JSON_ATOMS = frozenset({type(None), bool})
-_JSON_WRITERS: dict[type, Callable[[Any, list[Any], int], Any]] = {
+_JSON_WRITERS: dict[type, Callable[[Any, _Sheet, int], Any]] = {
     int: _json_int,
     float: _json_float,
     str: _json_str,
     list: _json_list,
-    tuple: lambda value, nested, depth: {"$tuple": _json_list(value, nested, depth)},
-    set: lambda value, nested, depth: {"$set": _json_list(_sorted(value), nested, depth)},
-    frozenset: lambda v, nested, depth: {"$frozenset": _json_list(_sorted(v), nested, depth)},
+    tuple: lambda value, sheet, depth: {"$tuple": _json_list(value, sheet, depth)},
+    set: lambda value, sheet, depth: {"$set": _json_list(_sorted(value), sheet, depth)},
+    frozenset: lambda v, sheet, depth: {"$frozenset": _json_list(_sorted(v), sheet, depth)},
     dict: _json_dict,
 }
 

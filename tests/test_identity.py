@@ -577,6 +577,13 @@ def test_a_class_of_a_function_is_refused_with_the_fix() -> None:
         namespace_of(Local)
 
 
+@pytest.mark.parametrize("name", ["../up", "", "a..b", "nul\0", "a\\b"])
+def test_a_class_whose_name_cannot_be_a_folder_is_refused(name: str) -> None:
+    """Classes made at run time may be called anything."""
+    with pytest.raises(HuldraClassError, match="cannot name a folder"):
+        namespace_of(type("X", (), {"__module__": "made", "__qualname__": name}))
+
+
 def test_types_that_moved_between_versions_keep_their_public_name() -> None:
     """`pathlib.Path` lives in `pathlib._local` in 3.13, and is the same type."""
     import pathlib

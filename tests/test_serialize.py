@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from huldra import kinds, serialize
 from huldra.errors import HuldraIdentityError, HuldraSerializationError
 from huldra.fields import MISSING
-from huldra.identity import digest_of
+from huldra.identity import MAX_DEPTH, digest_of
 from huldra.serialize import (
     HuldraSerializer,
     build,
@@ -288,6 +288,29 @@ def test_an_unhashed_value_that_cannot_be_written_is_an_error_or_noted() -> None
     with pytest.raises(HuldraSerializationError, match="a field that is not hashed"):
         to_python(one)
     assert plain_config(one)["workers"]["f"].startswith("<function")
+
+
+def test_an_unhashed_value_of_a_nested_plain_object_is_noted_too() -> None:
+    """What does not count and cannot be written is noted wherever it stands."""
+    one = Holder(value=[samples.Watched(callback=[Train(), lambda: 0])])
+    document = to_document(one)
+    assert len(document["objects"]) == 1
+    with pytest.raises(HuldraSerializationError, match="not written down"):
+        from_document(document)
+    with pytest.raises(HuldraIdentityError) as caught:
+        to_document(one, strict=True)
+    assert caught.value.field_path == "value[0].callback[1]"
+
+
+def test_what_hashes_at_the_deepest_comes_back() -> None:
+    """The limit on nesting is the same for the hash and for both written forms."""
+    deep: Any = ()
+    for _ in range(MAX_DEPTH - 1):
+        deep = (deep,)
+    one = Holder(value=deep)
+    assert digest_of(through_json(one)) == digest_of(one)
+    with pytest.raises(HuldraIdentityError, match="nested deeper"):
+        to_document(Holder(value=(deep,)))
 
 
 # --- Python ------------------------------------------------------------------------------------

@@ -151,6 +151,11 @@ class PlainChz:
     data: Any = None
 
 
+@chz.chz
+class Watched:
+    callback: Any = field(default=None, hashed=False)
+
+
 @dataclasses.dataclass
 class Point:
     x: float
