@@ -57,6 +57,21 @@ def test_the_wheel_ships_the_type_marker(wheel: Path) -> None:
         assert "huldra/py.typed" in archive.namelist()
 
 
+def test_the_wheel_ships_what_is_not_python(wheel: Path) -> None:
+    """The dashboard's configuration for Streamlit and its icon are installed."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    assert "huldra_dashboard/launch/.streamlit/config.toml" in names
+    assert "huldra_dashboard/assets/icon.png" in names
+
+
+def test_the_script_of_continuous_integration_is_sound() -> None:
+    """`.ci/run` is executable and parses."""
+    script = REPOSITORY / ".ci" / "run"
+    assert script.stat().st_mode & 0o111
+    subprocess.run(["bash", "-n", str(script)], check=True, timeout=10)
+
+
 def test_the_core_depends_on_chz_and_rich_alone(metadata: Message) -> None:
     """Everything else stands behind an extra."""
     required = metadata.get_all("Requires-Dist") or []
