@@ -155,6 +155,7 @@ class SubmititExecutor(Attached):
             get_logger().warning("the submission was interrupted: %s", what)
             raise
         finally:
+            self._jobs().queue.watch([job_id for job_id in ids if job_id])
             self._jobs().forget()
             self._planned = None
 

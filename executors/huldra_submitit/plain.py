@@ -7,6 +7,7 @@ huldra's own `"local"` engine is the better one.
 
 from __future__ import annotations
 
+import atexit
 import copy
 import os
 import pickle
@@ -37,6 +38,14 @@ _PAUSE_S = 0.1
 
 # Handles of processes that this one started: submitit reaps them through these.
 _handles: dict[str, Any] = {}
+
+
+@atexit.register
+def _reap() -> None:
+    for handle in _handles.values():
+        if hasattr(handle, "get_info"):
+            handle.get_info()
+    _handles.clear()  # their destructors need modules that interpreter exit takes away
 
 
 class PlainExecutor:
@@ -118,7 +127,7 @@ class PlainExecutor:
         return JobRef(ENGINE, job_id, meta)
 
     def _run_here(self, job: Any) -> None:
-        failure = job.results()[0]
+        failure = job.submission().result()  # `results()` would open a debugger on errors of ours
         status = JobStatus.SUCCEEDED if failure is None else JobStatus.FAILED
         self._debug[str(job.job_id)] = status
 
@@ -191,7 +200,7 @@ def _here() -> dict[str, str]:
 def local_status(ref: JobRef) -> JobStatus:
     """The state of a job whose id is the pid of submitit's controller on this host."""
     meta = ref.meta
-    if _here().items() - meta.items():
+    if any(meta.get(name) != value for name, value in _here().items()):
         return JobStatus.UNKNOWN
     handle = _handles.get(ref.job_id)
     if handle is not None:

@@ -71,6 +71,12 @@ class Queue:
                 self._refresh({*open_ids, *self._state.seen})
             return {job_id: self._word(job_id) for job_id in ids}
 
+    def watch(self, ids: Collection[str]) -> None:
+        """Include these ids in the next query, whoever asks for what."""
+        with self._lock:
+            for job_id in ids:
+                self._state.seen.setdefault(job_id, _Seen(JobStatus.UNKNOWN))
+
     def forget(self) -> None:
         """Make the next question ask Slurm: something was just submitted or cancelled."""
         with self._lock:
@@ -116,7 +122,8 @@ class Queue:
         booked = self._sacct(missing) if missing and state.has_accounting else {}
         self.queries += 1
         state.asked_at = self._now()
-        for job_id in ids:
+        # A query for one element answers for its whole array: the next question is answered, too.
+        for job_id in {*ids, *(shown or {}), *(booked or {})} - state.over.keys():
             self._note(job_id, shown, booked)
         after = {job_id: seen.status for job_id, seen in state.seen.items()}
         is_quiet = shown is None or before == after

@@ -89,16 +89,24 @@ def test_rendering_leaves_the_executor_alone(slurm_executor: Any) -> None:
     assert slurm_executor.parameters == before
 
 
-@pytest.mark.parametrize(("command", "status"), [("true", 0), ("false", 1), ("exit 7", 7)])
+@pytest.mark.parametrize(
+    ("command", "status"),
+    [("touch {result}", 0), ("true", 1), ("false", 1), ("touch {result}; exit 7", 7)],
+)
 def test_a_teardown_does_not_hide_a_failure(
     slurm_executor: Any, tmp_path: Path, command: str, status: int
 ) -> None:
-    """The script ends with the status of the node, not of what tidies up after it."""
+    """The script ends with the node's status; one that left no result has failed, too."""
     text = text_of(slurm_executor, teardown=["echo tidy"], use_srun=False)
+    text = text.replace("/logs/job", str(tmp_path))
     [line] = [line for line in text.splitlines() if "huldra_submitit.start" in line]
     script = tmp_path / "job.sh"
-    script.write_text(text.replace(line, f"({command})"))
-    done = subprocess.run(["bash", script], capture_output=True, text=True, timeout=20)
+    script.write_text(
+        text.replace(line, f"({command.format(result=tmp_path / '12_3_0_result.pkl')})")
+    )
+    env = {"PATH": "/usr/bin:/bin", "SLURM_JOB_ID": "15"}
+    env |= {"SLURM_ARRAY_JOB_ID": "12", "SLURM_ARRAY_TASK_ID": "3"}
+    done = subprocess.run(["bash", script], env=env, capture_output=True, text=True, timeout=20)
     assert (done.returncode, done.stdout) == (status, "tidy\n")
 
 
