@@ -352,8 +352,9 @@ def _cached(obj: Any) -> _Cached:
     cached: _Cached | None = obj.__dict__.get(_CACHE)
     if cached is not None and cached.owner == id(obj):
         return cached
+    walk = _Walk()
     try:
-        return _hash_all(obj)
+        return _hash(obj, walk) or _hash_all(obj, walk)
     except Refused as refused:
         raise _explain(obj, refused.reason) from None
     except HuldraCycleError:
@@ -362,10 +363,11 @@ def _cached(obj: Any) -> _Cached:
         raise _explain(obj, _TOO_DEEP) from None
 
 
-def _hash_all(obj: Any) -> _Cached:
-    """Hash `obj` and all configs in it without recursion beyond a fixed depth."""
-    stack, opened = [obj], set()
-    walk = _Walk()
+def _hash_all(obj: Any, walk: _Walk) -> _Cached:
+    """Hash `obj` after the configs in it that are pending, without deep recursion."""
+    stack, opened = [obj, *walk.pending], {id(obj)}
+    walk.pending.clear()
+    walk.waiting.clear()
     while True:
         current = stack[-1]
         cached: _Cached | None = current.__dict__.get(_CACHE)

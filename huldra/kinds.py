@@ -222,11 +222,7 @@ def _namedtuple_record(cls: type) -> Record:
         )
         for name in cls._fields  # type: ignore[attr-defined]  # known to be a named tuple
     )
-    return Record("namedtuple", cls, import_name(cls), plans, _fill_namedtuple)
-
-
-def _fill_namedtuple(cls: type, values: dict[str, Any]) -> Any:
-    return cls(**values)
+    return Record("namedtuple", cls, import_name(cls), plans, _call)
 
 
 _EXTRA = "__pydantic_extra__"
