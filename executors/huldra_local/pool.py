@@ -20,6 +20,7 @@ from huldra.executor import (
     refuse_by_capabilities,
 )
 from huldra_local.engine import LocalEngine
+from huldra_local.flight import jobs_in_flight
 from huldra_local.machine import available_cpus, total_memory_gb, visible_gpus
 from huldra_local.scheduler import PoolJob, PoolSettings, Scheduler
 from huldra_local.slots import Need, Totals
@@ -117,9 +118,10 @@ class LocalExecutor(LocalEngine):
         scheduler = self._started()
         log_directory = os.path.dirname(graph.run_path)
         ids: dict[str, str] = {}
+        in_flight = jobs_in_flight(graph, self._table.open_by_key)
         try:
             for key, task in graph.tasks.items():
-                ref = self._table.open()
+                ref = self._table.open(key)
                 ids[key] = ref.job_id
                 job = PoolJob(
                     number=next(self._numbers),
@@ -132,6 +134,7 @@ class LocalExecutor(LocalEngine):
                 on_submitted(key, ref)
                 # A job of another driver is not waited for here: `run_node` does that.
                 attached = [r.job_id for r in task.after_jobs if self.owns(r)]
+                attached += in_flight.get(key, [])
                 scheduler.submit(job, [ids[k] for k in task.after] + attached)
         except BaseException:
             scheduler.cancel(list(ids.values()))

@@ -31,16 +31,20 @@ class JobTable:
         self._changed = threading.Condition(threading.Lock())
         self._statuses: dict[str, JobStatus] = {}
         self._logs: dict[str, str] = {}
+        self._keys: dict[str, str] = {}
+        self.open_by_key: dict[str, str] = {}
         self._ended: list[str] = []
 
     def reset_after_fork(self) -> None:
         """Forget the parent's jobs; its lock may be held by a thread that is not here."""
         self._reset()
 
-    def open(self) -> JobRef:
-        """A new job, queued."""
+    def open(self, key: str) -> JobRef:
+        """A new job of the node `key`, queued."""
         ref = JobRef(ENGINE, f"{self._prefix}-{next(self._numbers)}", self._meta)
         self._statuses[ref.job_id] = JobStatus.QUEUED
+        self._keys[ref.job_id] = key
+        self.open_by_key[key] = ref.job_id
         return ref
 
     def set_open(self, job_id: str, status: JobStatus, log_path: str = "") -> None:
@@ -56,7 +60,13 @@ class JobTable:
                 if not self._statuses[job_id].is_over:
                     self._statuses[job_id] = status
                     self._ended.append(job_id)
+                    self._forget_key(job_id)
             self._changed.notify_all()
+
+    def _forget_key(self, job_id: str) -> None:
+        key = self._keys.pop(job_id)
+        if self.open_by_key.get(key) == job_id:
+            del self.open_by_key[key]
 
     def get(self, job_id: str) -> JobStatus | None:
         """The status of a job of this table, None for others."""

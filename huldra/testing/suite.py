@@ -421,6 +421,20 @@ class ExecutorSuite:
         assert names == ["first", "second", "shared"]
         assert scene.count("shared") == 1
 
+    def test_a_later_sweep_does_not_starve_the_one_that_it_waits_for(
+        self, executor: object, scene: Scene
+    ) -> None:
+        """Nodes that wait for what is in flight do not fill the engine so that it never comes."""
+        self.runs_beside()
+        link = scene.step("link0", "wait")
+        for number in range(1, 4):
+            link = scene.step(f"link{number}", needs=[link])
+        chain = link.load_or_create(executor=executor)
+        crowd = scene.send(executor, *[scene.step(f"crowd{n}", needs=[link]) for n in range(8)])
+        scene.open("link0")
+        assert scene.outcome(chain)["name"] == "link3"
+        assert [scene.outcome(job)["inputs"] for job in crowd] == [{"link3": "link3"}] * 8
+
     def test_two_drivers_share_what_they_both_want(
         self, executor: object, second_driver: Driver, scene: Scene
     ) -> None:

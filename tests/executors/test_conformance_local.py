@@ -5,10 +5,14 @@ from __future__ import annotations
 import concurrent.futures
 import multiprocessing
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+import huldra
+from huldra.errors import HuldraError
 from huldra.testing import Driver, ExecutorSuite
+from huldra.testing.suite import Scene
 from huldra_local import LocalExecutor
 
 
@@ -59,3 +63,29 @@ class TestProcessPool(ExecutorSuite):
         context = multiprocessing.get_context("spawn")
         with concurrent.futures.ProcessPoolExecutor(2, mp_context=context) as pool:
             yield pool
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="a queued turn counts as alive while its driver lives, also when the job is over",
+)
+def test_what_a_closed_pool_had_queued_is_free_again(tmp_path: Path) -> None:
+    """A pool that was closed holds nothing: another one makes what it left."""
+    before = huldra.HULDRA_CONFIG.snapshot()
+    scene = Scene(tmp_path, patience_s=5.0)
+    huldra.set_huldra_root(scene.root)
+    try:
+        held = scene.step("held", "wait")
+        queued = scene.step("queued", needs=[held])
+        first = LocalExecutor(1, grace_s=5.0)
+        job = queued.load_or_create(executor=first)
+        scene.await_note("held")
+        first.close()
+        assert isinstance(scene.failure(job), HuldraError)
+        scene.open("held")
+        second = LocalExecutor(1)
+        assert scene.outcome(queued.load_or_create(executor=second))["name"] == "queued"
+        second.close()
+    finally:
+        scene.close()
+        huldra.HULDRA_CONFIG.apply(before)
