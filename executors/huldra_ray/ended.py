@@ -1,0 +1,63 @@
+"""How a node's task ended, other than well: our own error, and what Ray's errors mean."""
+
+from __future__ import annotations
+
+from huldra.errors import NodeFailed
+from huldra.executor import JobStatus
+
+_LOST = frozenset(
+    {
+        "WorkerCrashedError",
+        "LocalRayletDiedError",
+        "NodeDiedError",
+        "ObjectLostError",
+        "ObjectFetchTimedOutError",
+        "OwnerDiedError",
+        "ReferenceCountingAssertionError",
+        "ObjectReconstructionFailedError",
+        "RaySystemError",
+        "RuntimeEnvSetupError",
+    }
+)
+
+
+class NodeEnded(NodeFailed):
+    """A node's task did not end well: `status` is a `JobStatus` word, `name` the task's name."""
+
+    def __init__(self, status: str, name: str, text: str) -> None:
+        super().__init__(status, name, text)
+        self.status = status
+        self.name = name
+        self.text = text
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.status}: {self.text}"
+
+
+def status_of(error: BaseException, name: str) -> tuple[JobStatus, str]:
+    """What the error of the task `name` means, and what it says.
+
+    A worker's death reaches the task itself bare, and what needs that task wrapped as a task's
+    error: that tells the two apart.
+    """
+    wrapped = {cls.__name__ for cls in type(error).__mro__} & {"RayTaskError"}
+    cause = getattr(error, "cause", None) if wrapped else None
+    if isinstance(cause, NodeEnded):
+        if cause.name != name:
+            return JobStatus.UPSTREAM_FAILED, str(cause)
+        return JobStatus(cause.status), cause.text
+    if wrapped and _is_of_ray(cause):
+        return JobStatus.UPSTREAM_FAILED, repr(cause)
+    kind = type(error).__name__
+    text = f"{kind}: {error}".strip()
+    if kind == "TaskCancelledError":
+        return JobStatus.CANCELLED, text
+    if kind == "OutOfMemoryError":
+        return JobStatus.OUT_OF_MEMORY, text
+    if kind in _LOST:
+        return JobStatus.LOST, text
+    return JobStatus.FAILED, text
+
+
+def _is_of_ray(error: BaseException | None) -> bool:
+    return error is not None and type(error).__module__.startswith("ray.")

@@ -1,0 +1,341 @@
+"""The executor: each node a Ray task, with refs as edges."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from huldra.errors import HuldraExecutorError, HuldraSubmitError
+from huldra.executor import (
+    Capabilities,
+    JobRef,
+    JobStatus,
+    OnSubmitted,
+    Refusal,
+    Task,
+    TaskGraph,
+    refuse_by_capabilities,
+)
+from huldra.owner import this_process
+from huldra_ray import far, resources, runtime
+
+log = logging.getLogger("huldra.ray")
+
+NAME = "ray"
+SUPERVISOR = "huldra-supervisor-1"
+NAMESPACE = "huldra"
+_CALL_TIMEOUT_S = 120.0
+_LISTEN_S = 2.0
+_POLL_S = 0.5
+_MANY = 200
+_live: dict[str, RayExecutor] = {}
+
+
+class RayExecutor:
+    """Runs nodes on Ray: the runtime of this process, a cluster, or one of our own.
+
+    Jobs of a cluster that runs outside of this process go on when this process ends: a detached
+    actor, `huldra-supervisor-1` in the namespace `huldra`, sends them. `runtime_env` is Ray's,
+    and is given to each node's task.
+    """
+
+    def __init__(
+        self,
+        address: str | None = None,
+        *,
+        cpus: int | None = None,
+        runtime_env: Mapping[str, Any] | None = None,
+        **init_options: Any,
+    ) -> None:
+        """`address` as in `ray.init`; without one, what is there, or a runtime of `cpus` slots."""
+        self._ray = runtime.require()
+        self._runtime = runtime.reach(address, cpus, **init_options)
+        self._runtime_env = dict(runtime_env or {})
+        self._paths = _huldra_folders()
+        self._ended = threading.Condition()
+        self._open: set[str] = set()
+        self._over: dict[str, JobStatus] = {}
+        self._reasons: dict[str, str] = {}
+        self._told_ends_with_us = False
+        self._is_closed = False
+        self._desk = self._open_desk()
+        self._cursor = self._desk.news(-1, 0.0)[0]
+        threading.Thread(target=self._listen, name="huldra-ray-news", daemon=True).start()
+        _live[self._runtime.address] = self
+
+    @staticmethod
+    def from_name(spec: str, **options: Any) -> RayExecutor:
+        """`"ray"`, `"ray:4"` (cpus), `"ray:auto"` or `"ray://host:port"`."""
+        address, cpus = runtime.address_of(spec)
+        return RayExecutor(address, cpus=cpus, **options)
+
+    @staticmethod
+    def here() -> RayExecutor:
+        """The executor of the runtime that this process has, the same one each time."""
+        ray = runtime.require()
+        found = (
+            _live.get(str(ray.get_runtime_context().gcs_address)) if ray.is_initialized() else None
+        )
+        return found or RayExecutor()
+
+    @property
+    def name(self) -> str:
+        """`ray`."""
+        return NAME
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What Ray can do on this runtime."""
+        outlives = not self._runtime.ends_with_us
+        return Capabilities(
+            native_dependencies=True,
+            survives_driver=outlives,
+            finds_by_id=outlives,
+            cancels_queued=True,
+            kills_running=True,
+            isolates=True,
+            retries_infrastructure=True,
+            honours=frozenset({"cpus", "gpus", "memory_gb", "time_min"}),
+            extra_prefix="ray_",
+        )
+
+    def check(self, graph: TaskGraph) -> list[Refusal]:
+        """Name what no node of the cluster can give."""
+        refusals = refuse_by_capabilities(graph, self.capabilities)
+        nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        return refusals + resources.refuse(graph.tasks.values(), nodes)
+
+    def submit(self, graph: TaskGraph, on_submitted: OnSubmitted) -> None:
+        """Send all tasks, with refs as edges."""
+        self._say_what_ends_with_us()
+        names = {key: _name_of(task, graph.root) for key, task in graph.tasks.items()}
+        meta = self._meta(graph)
+        batch = [self._entry(graph, key, names, meta) for key in graph.tasks]
+        with self._ended:
+            for name in names.values():
+                self._over.pop(name, None)
+            self._open.update(names.values())
+        try:
+            self._desk.submit(batch)
+        except Exception as error:
+            raise HuldraSubmitError(
+                f"Ray at {self._runtime.address} did not take it: {error!r}"
+            ) from error
+        for key, name in names.items():
+            on_submitted(key, JobRef(NAME, name, meta))
+
+    def status(self, refs: Collection[JobRef]) -> Mapping[JobRef, JobStatus]:
+        """Ask the supervisor once for all that are not known to be over.
+
+        Ray does not tell a queued task from a running one; QUEUED stands for both here, and the
+        artifact tells them apart.
+        """
+        unknown = [ref for ref in refs if ref.job_id not in self._over]
+        told = self._ask(unknown) if unknown else {}
+        return {ref: self._over.get(ref.job_id) or told[ref] for ref in refs}
+
+    def wait(self, refs: Collection[JobRef], timeout_s: float) -> set[JobRef]:
+        """Return when one has ended; those of other drivers are polled."""
+        deadline = time.monotonic() + timeout_s
+        with self._ended:
+            ours = all(ref.job_id in self._open or ref.job_id in self._over for ref in refs)
+        while True:
+            over = self._over_of(refs, ours=ours)
+            left_s = deadline - time.monotonic()
+            if over or left_s <= 0:
+                return over
+            with self._ended:
+                if ours and not any(ref.job_id in self._over for ref in refs):
+                    self._ended.wait(left_s)
+            if not ours:
+                time.sleep(min(left_s, _POLL_S))
+            elif len(refs) > _MANY:
+                # Each call looks at all refs: when they are many, let some more ends come first.
+                time.sleep(min(0.1, max(0.0, deadline - time.monotonic()), len(refs) * 2e-5))
+
+    def cancel(self, refs: Collection[JobRef]) -> None:
+        """Cancel these; what runs is interrupted, and killed after a grace."""
+        names = [ref.job_id for ref in refs if ref.job_id not in self._over]
+        if names:
+            self._desk.cancel(names)
+
+    def logs(self, refs: Collection[JobRef]) -> Mapping[JobRef, Sequence[str]]:
+        """None: what a node prints stands in Ray's own files, on the node that ran it."""
+        return {ref: [] for ref in refs}
+
+    def why(self, ref: JobRef) -> str:
+        """What Ray said when a job ended badly; empty where it said nothing."""
+        return self._reasons.get(ref.job_id, "")
+
+    def close(self) -> None:
+        """Shut down a runtime that we started; leave any other as it is."""
+        self._is_closed = True
+        if _live.get(self._runtime.address) is self:
+            del _live[self._runtime.address]
+        if self._runtime.is_ours:
+            with contextlib.suppress(Exception):
+                self._ray.shutdown()
+
+    # --- sending
+
+    def _entry(
+        self, graph: TaskGraph, key: str, names: Mapping[str, str], meta: dict[str, Any]
+    ) -> dict[str, Any]:
+        task = graph.tasks[key]
+        options = resources.options(task.resources)
+        if self._runtime_env:
+            options.setdefault("runtime_env", self._runtime_env)
+        limit_min = task.resources.time_min
+        in_flight = [ref.job_id for ref in task.after_jobs if ref.engine == NAME]
+        return {
+            "name": names[key],
+            "call": {
+                "payload": task.payload,
+                "job": JobRef(NAME, names[key], meta).to_json(),
+                "time_limit_s": limit_min * 60 if limit_min else None,
+            },
+            "options": {**options, "name": task.label},
+            "after": [names[other] for other in task.after] + in_flight,
+            "retries": graph.preempt_max,
+        }
+
+    def _meta(self, graph: TaskGraph) -> dict[str, Any]:
+        me = this_process()
+        driver = {
+            "host": me.host,
+            "boot_id": me.boot_id,
+            "pid": me.pid,
+            "started": me.started,
+            "pid_namespace": me.pid_namespace,
+        }
+        return {
+            "address": self._runtime.address,
+            "ends_with": driver if self._runtime.ends_with_us else None,
+            "logs": os.path.dirname(graph.run_path),
+        }
+
+    def _open_desk(self) -> Any:
+        if self._runtime.ends_with_us:
+            from huldra_ray.supervisor import Supervisor
+
+            return Supervisor(self._paths)
+        return _FarDesk(self._ray, self._paths)
+
+    def _say_what_ends_with_us(self) -> None:
+        if self._runtime.ends_with_us and not self._told_ends_with_us:
+            self._told_ends_with_us = True
+            log.info("these jobs end with this process: it started their Ray runtime")
+
+    # --- hearing
+
+    def _listen(self) -> None:
+        """Note each end as the supervisor tells it; ends with the runtime."""
+        while not self._is_closed:
+            try:
+                self._cursor, ends = self._desk.news(self._cursor, _LISTEN_S)
+            except Exception as error:  # noqa: BLE001  whatever Ray raises, nobody tells us more
+                self._lose_all(error)
+                return
+            with self._ended:
+                for name, status, reason in ends:
+                    self._note(name, JobStatus(status), reason)
+                if ends:
+                    self._ended.notify_all()
+
+    def _note(self, name: str, status: JobStatus, reason: str) -> None:
+        if name in self._open:
+            self._open.discard(name)
+            self._over[name] = status
+            if reason:
+                self._reasons[name] = reason
+
+    def _lose_all(self, error: BaseException) -> None:
+        with self._ended:
+            for name in list(self._open):
+                self._note(name, JobStatus.LOST, f"Ray is gone: {error!r}")
+            self._ended.notify_all()
+        _live.pop(self._runtime.address, None)
+
+    def _over_of(self, refs: Collection[JobRef], *, ours: bool) -> set[JobRef]:
+        if ours:
+            return {ref for ref in refs if ref.job_id in self._over}
+        return {ref for ref, status in self.status(refs).items() if status.is_over}
+
+    def _ask(self, refs: Sequence[JobRef]) -> dict[JobRef, JobStatus]:
+        try:
+            told = self._desk.status([ref.job_id for ref in refs])
+        except Exception as error:  # noqa: BLE001  a query that fails answers UNKNOWN
+            log.debug("Ray at %s did not answer: %r", self._runtime.address, error)
+            return dict.fromkeys(refs, JobStatus.UNKNOWN)
+        return {ref: self._read(ref, told.get(ref.job_id)) for ref in refs}
+
+    def _read(self, ref: JobRef, told: tuple[str, str] | None) -> JobStatus:
+        if told is not None:
+            return JobStatus(told[0])
+        # The supervisor never forgets: what it does not know was another one's, or never came.
+        is_here = ref.meta.get("address") == self._runtime.address
+        return JobStatus.LOST if is_here else JobStatus.UNKNOWN
+
+
+class _FarDesk:
+    """The supervisor in its actor, called as if it were here."""
+
+    def __init__(self, ray: Any, paths: list[str]) -> None:
+        from ray import cloudpickle as pickle
+
+        cloudpickle: Any = pickle
+
+        cloudpickle.register_pickle_by_value(far)
+        self._ray = ray
+        options = {
+            "name": SUPERVISOR,
+            "namespace": NAMESPACE,
+            "lifetime": "detached",
+            "get_if_exists": True,
+            "num_cpus": 0,
+            "max_concurrency": 64,
+        }
+        self._actor = ray.remote(far.FarSupervisor).options(**options).remote(paths)
+
+    def submit(self, batch: list[dict[str, Any]]) -> None:
+        self._call(self._actor.submit, batch)
+
+    def status(self, names: list[str]) -> dict[str, tuple[str, str]]:
+        told: dict[str, tuple[str, str]] = self._call(self._actor.status, names)
+        return told
+
+    def news(self, cursor: int, timeout_s: float) -> tuple[int, list[tuple[str, str, str]]]:
+        told: tuple[int, list[tuple[str, str, str]]]
+        told = self._call(self._actor.news, cursor, timeout_s)
+        return told
+
+    def cancel(self, names: list[str]) -> None:
+        self._call(self._actor.cancel, names)
+
+    def _call(self, method: Any, *args: Any) -> Any:
+        return self._ray.get(method.remote(*args), timeout=_CALL_TIMEOUT_S)
+
+
+def _name_of(task: Task, root: str) -> str:
+    """The node's name: equal for drivers that ask for one node of one store, and for no others."""
+    return f"{task.task_name}-{hashlib.blake2s(root.encode(), digest_size=4).hexdigest()}"
+
+
+def _huldra_folders() -> list[str]:
+    """Where this process has huldra, its adapters and chz; they may be one folder or three."""
+    folders = []
+    for package in ("huldra", "huldra_ray", "chz"):
+        file = getattr(sys.modules.get(package), "__file__", None)
+        if file is None:
+            raise HuldraExecutorError(f"{package} has no file here, so workers could not find it")
+        folder = os.path.dirname(os.path.dirname(os.path.abspath(file)))
+        if folder not in folders:
+            folders.append(folder)
+    return folders

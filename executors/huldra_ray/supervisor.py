@@ -1,0 +1,195 @@
+"""Sends nodes as Ray tasks, hears how they end, and sends again what a worker's death cost.
+
+Ray's own retries are off: they would repeat a process that ran out of memory for ever. Lives in
+the driver, or in a detached actor, which owns the tasks and lets the driver go.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from huldra.executor import JobStatus
+from huldra_ray import far
+from huldra_ray.ended import status_of
+
+_FORCE_AFTER_S = 10.0
+
+
+@dataclass(eq=False)
+class _Node:
+    """One node: what to send, what it needs here, and how far it is."""
+
+    number: int
+    name: str
+    call: dict[str, Any]
+    options: dict[str, Any]
+    after: tuple[_Node, ...]
+    retries: int
+    dependents: list[_Node] = field(default_factory=list)
+    ref: Any = None
+    status: JobStatus = JobStatus.QUEUED
+    reason: str = ""
+    is_cancelled: bool = False
+
+    def open_needs(self) -> list[_Node]:
+        return [node for node in self.after if not node.status.is_over]
+
+
+class Supervisor:
+    """The books of one cluster's nodes. All methods may be called from any thread."""
+
+    def __init__(self, paths: list[str]) -> None:
+        """`paths` are the folders where workers find huldra if they have none."""
+        self._paths = paths
+        self._task = _remote_task()
+        self._changed = threading.Condition()
+        self._nodes: dict[str, _Node] = {}
+        self._count = 0
+        self._log: list[tuple[str, str, str]] = []
+        self._ends: queue.SimpleQueue[tuple[_Node, Any, BaseException | None] | None]
+        self._ends = queue.SimpleQueue()
+        threading.Thread(target=self._hear, name="huldra-ray", daemon=True).start()
+
+    def submit(self, batch: list[dict[str, Any]]) -> None:
+        """Send nodes, each after those that it names in `after`; returns when Ray has them."""
+        with self._changed:
+            for entry in batch:
+                known = self._nodes.get(entry["name"])
+                if known is not None and not known.status.is_over:
+                    continue  # another driver sent the same node
+                needs = (self._nodes.get(name) for name in entry["after"])
+                after = tuple(node for node in needs if node is not None)
+                self._count += 1
+                node = _Node(
+                    self._count,
+                    entry["name"],
+                    entry["call"],
+                    entry["options"],
+                    after,
+                    entry["retries"],
+                )
+                self._nodes[node.name] = node
+                for need in after:
+                    need.dependents.append(node)
+                self._send(node)
+
+    def status(self, names: list[str]) -> dict[str, tuple[str, str]]:
+        """Status word and reason of those of `names` that are known here."""
+        with self._changed:
+            known = {name: self._nodes[name] for name in names if name in self._nodes}
+            return {name: (node.status.value, node.reason) for name, node in known.items()}
+
+    def news(self, cursor: int, timeout_s: float) -> tuple[int, list[tuple[str, str, str]]]:
+        """The ends after `cursor`, and the next cursor; waits up to `timeout_s` for one."""
+        with self._changed:
+            if cursor < 0:
+                return len(self._log), []
+            self._changed.wait_for(lambda: len(self._log) > cursor, timeout_s)
+            return len(self._log), self._log[cursor:]
+
+    def cancel(self, names: list[str]) -> None:
+        """Cancel those of `names` that are open: softly at first, then by force."""
+        with self._changed:
+            nodes = [self._nodes[name] for name in names if name in self._nodes]
+            running = []
+            for node in nodes:
+                if not node.status.is_over:
+                    node.is_cancelled = True
+                    running.append((node, node.ref))
+        for node, ref in running:
+            self._cancel_ref(node, ref, force=False)
+        timer = threading.Timer(_FORCE_AFTER_S, self._force, [running])
+        timer.daemon = True
+        timer.start()
+
+    def _force(self, cancelled: Iterable[tuple[_Node, Any]]) -> None:
+        for node, ref in cancelled:
+            if not node.status.is_over:
+                self._cancel_ref(node, ref, force=True)
+
+    @staticmethod
+    def _cancel_ref(node: _Node, ref: Any, *, force: bool) -> None:
+        import ray
+
+        if ref is not None and not node.status.is_over:
+            ray.cancel(ref, force=force, recursive=False)
+
+    def _send(self, node: _Node) -> None:
+        needs = node.open_needs()
+        if any(
+            need.status.is_over for need in node.after if need.status is not JobStatus.SUCCEEDED
+        ):
+            self._end(node, JobStatus.UPSTREAM_FAILED, "what it needs had failed before")
+            return
+        refs = [need.ref for need in needs]
+        node.ref = self._task.options(**node.options).remote(self._paths, node.call, *refs)
+        node.ref.future().add_done_callback(self._listener(node, node.ref))
+
+    def _listener(self, node: _Node, ref: Any) -> Callable[[Any], None]:
+        def tell(future: Any) -> None:
+            self._ends.put((node, ref, future.exception()))
+
+        return tell
+
+    def _hear(self) -> None:
+        while (heard := self._ends.get()) is not None:
+            with self._changed:
+                self._take(*heard)
+
+    def _take(self, node: _Node, ref: Any, error: BaseException | None) -> None:
+        """Note how a task ended; what was sent again meanwhile is not meant."""
+        if node.ref is not ref or node.status.is_over:
+            return
+        if error is None:
+            self._end(node, JobStatus.SUCCEEDED, "")
+            return
+        status, reason = status_of(error, node.name)
+        if node.is_cancelled:
+            self._end(node, JobStatus.CANCELLED, reason)
+        elif status is JobStatus.UPSTREAM_FAILED:
+            # What it needs is sent again, and this with it; or has ended, and this with it.
+            node.ref = None
+        elif status.is_infrastructure and status is not JobStatus.TIMED_OUT and node.retries > 0:
+            node.retries -= 1
+            for each in [node, *_downstream(node)]:
+                self._send(each)
+        else:
+            self._end(node, status, reason)
+
+    def _end(self, node: _Node, status: JobStatus, reason: str) -> None:
+        self._close(node, status, reason)
+        if status is not JobStatus.SUCCEEDED:
+            for dependent in _downstream(node):
+                self._close(dependent, JobStatus.UPSTREAM_FAILED, f"{node.name}: {reason}")
+        self._changed.notify_all()
+
+    def _close(self, node: _Node, status: JobStatus, reason: str) -> None:
+        node.status, node.reason, node.ref = status, reason, None
+        node.after, node.call = (), {}
+        self._log.append((node.name, status.value, reason))
+
+
+def _downstream(node: _Node) -> list[_Node]:
+    """The open nodes that need this one, straight or through others, each after what it needs."""
+    found: dict[int, _Node] = {}
+    stack = [node]
+    while stack:
+        for dependent in stack.pop().dependents:
+            if dependent.number not in found and not dependent.status.is_over:
+                found[dependent.number] = dependent
+                stack.append(dependent)
+    return [found[number] for number in sorted(found)]  # what is needed was submitted before
+
+
+def _remote_task() -> Any:
+    import ray
+    from ray import cloudpickle as pickle
+
+    cloudpickle: Any = pickle
+
+    cloudpickle.register_pickle_by_value(far)
+    return ray.remote(max_retries=0, retry_exceptions=False)(far.run)

@@ -1,0 +1,88 @@
+"""One node on a Ray worker: in its main thread, ended by SIGTERM or its time limit."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from typing import Any, NoReturn, Self
+
+from huldra.errors import NodeFailed
+from huldra.executor import JobRef, JobStatus
+from huldra_ray.ended import NodeEnded
+
+_KILL_GRACE_S = 10.0
+
+
+class _Stopped(BaseException):
+    """SIGTERM arrived, and the attempt is recorded."""
+
+
+def run_call(call: dict[str, Any]) -> None:
+    """Make the node of `call`; raises `NodeEnded` when it was not made."""
+    from huldra.worker import run_node
+
+    ref = JobRef.from_json(call["job"])
+    with _same_folder(), _TimeLimit(call["time_limit_s"]) as limit:
+        try:
+            run_node(call["payload"], job=ref, owns_process=True)
+            return
+        except NodeFailed as error:
+            status, text = JobStatus.FAILED, str(error)
+        except SystemExit as error:  # Ray would take it as the worker's end
+            status, text = JobStatus.FAILED, f"SystemExit({error.code!r})"
+        except _Stopped:
+            status, text = JobStatus.PREEMPTED, "stopped by SIGTERM"
+            if limit.is_over:
+                status, text = JobStatus.TIMED_OUT, f"took longer than {call['time_limit_s']:g} s"
+    # Outside of any `except`, so that no cause of the user's travels with it.
+    raise NodeEnded(status.value, ref.job_id, text)
+
+
+class _TimeLimit:
+    """While entered, SIGTERM raises `_Stopped`, and is sent when the time is over."""
+
+    def __init__(self, limit_s: float | None) -> None:
+        self._limit_s = limit_s
+        self._timer: threading.Timer | None = None
+        self.is_over = False
+
+    def __enter__(self) -> Self:
+        self._previous = signal.signal(signal.SIGTERM, _raise_stopped)
+        if self._limit_s is not None:
+            self._start(self._limit_s, self._stop)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        signal.signal(signal.SIGTERM, self._previous)
+
+    def _start(self, delay_s: float, then: Any) -> None:
+        self._timer = threading.Timer(delay_s, then)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _stop(self) -> None:
+        self.is_over = True
+        self._start(_KILL_GRACE_S, self._kill)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def _kill(self) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _raise_stopped(*_: object) -> NoReturn:
+    raise _Stopped
+
+
+@contextlib.contextmanager
+def _same_folder() -> Iterator[None]:
+    """Come back to the worker's folder: it runs tasks of others, too."""
+    before = os.getcwd()
+    try:
+        yield
+    finally:
+        os.chdir(before)
