@@ -15,7 +15,7 @@ from huldra.executor import JobRef, JobStatus
 from huldra.owner import start_time, this_process
 from huldra.settings import HULDRA_CONFIG
 from huldra_submitit.commands import in_chunks
-from huldra_submitit.node import restarts
+from huldra_submitit.node import own_job_id, restarts
 from huldra_submitit.queue import Queue
 from huldra_submitit.site import site_of, user_name
 from huldra_submitit.words import job_ids
@@ -134,7 +134,7 @@ def _without_hint(meta: Mapping[str, Any]) -> dict[str, Any]:
 def _element(found: Sequence[str], hint: Mapping[str, Any]) -> str:
     index = hint.get("index")
     if index is None:
-        return found[0].partition("_")[0]
+        return found[0].partition("_")[0] if found else ""
     return next((each for each in found if each.partition("_")[2] == str(index)), "")
 
 
@@ -173,6 +173,4 @@ def is_own_predecessor(ref: JobRef) -> bool:
     restart = ref.meta.get("restart")
     if not isinstance(restart, int) or restart >= restarts():
         return False
-    array, index = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
-    mine = f"{array}_{index}" if array else os.environ.get("SLURM_JOB_ID", "")
-    return bool(mine) and ref.job_id == mine
+    return bool(own_job_id()) and ref.job_id == own_job_id()

@@ -8,8 +8,8 @@ requeues the job.
 
 from __future__ import annotations
 
+import enum
 import os
-import re
 import signal
 from dataclasses import dataclass, field
 from types import FrameType
@@ -73,37 +73,68 @@ class Node:
         return DelayedSubmission(self) if restarts() < self.max_requeues else None
 
 
+class Why(enum.Enum):
+    """Why Slurm told this job to end."""
+
+    CANCELLED = "somebody cancelled it"
+    REQUEUED = "it goes back to the queue: preempted, or requeued by hand"
+    WARNED = "it is only warned: it still counts as running, and a grace time has begun"
+    OTHER = "its time is up, or Slurm did not say"
+
+
+def why_ended(shown: str, restarts_here: int) -> Why:
+    """Read the reason out of `scontrol show job`, asked while the job is being ended.
+
+    The state alone does not tell: it is COMPLETING in all cases until the last process is gone.
+    """
+    words = dict(word.partition("=")[::2] for word in shown.split() if "=" in word)
+    state, restarts_there = words.get("JobState"), words.get("Restarts", "")
+    if restarts_there.isdigit() and int(restarts_there) > restarts_here:
+        return Why.REQUEUED
+    if state == "RUNNING":
+        return Why.WARNED
+    is_time = words.get("Reason") == "TimeLimit"
+    is_preempted = words.get("PreemptTime", "None") not in ("None", "N/A")
+    if state in ("CANCELLED", "COMPLETING") and not is_time and not is_preempted:
+        return Why.CANCELLED
+    return Why.OTHER
+
+
 class Ending:
-    """Why Slurm told this job to end: SIGTERM alone does not say.
+    """What SIGTERM means to this job: by itself it does not say.
 
     Slurm sends it to a job that somebody cancelled, that is preempted, and that has used up its
-    time. The job's state, asked for once the signal came, tells them apart.
+    time. Slurm's record of the job, asked for once the signal came, tells them apart.
     """
 
     def __init__(self) -> None:
-        self._state: str | None = None
+        self._why: Why | None = None
 
-    def state(self) -> str:
-        """The state of this very job, empty when Slurm does not answer; asked for once."""
-        if self._state is None:
-            job_id = os.environ.get("SLURM_JOB_ID", "")
-            command = ("scontrol", "show", "job", job_id)
+    def why(self) -> Why:
+        """The reason; asked for once."""
+        if self._why is None:
+            command = ("scontrol", "show", "job", own_job_id())
             shown = this_slurm().run(*command, timeout_s=_ASK_TIMEOUT_S)
-            found = re.search(r"JobState=(\w+)", shown.out)
-            self._state = found[1] if found and shown.is_ok else ""
-        return self._state
+            self._why = why_ended(shown.out, restarts()) if shown.is_ok else Why.OTHER
+        return self._why
 
     def is_cancel(self) -> bool:
         """Whether it was cancelled, and cancelling does not stand for preemption here."""
-        return self.state() == "CANCELLED" and not HULDRA_CONFIG.cancelled_is_preempted
+        return self.why() is Why.CANCELLED and not HULDRA_CONFIG.cancelled_is_preempted
 
     def act(self, _signum: int, _frame: FrameType | None) -> None:
         """Handle SIGTERM after the attempt is recorded, or where there is none.
 
-        A job that still counts as running was only warned (a grace time): it goes back to the
-        queue through submitit's handler. All others are Slurm's to requeue or to end.
+        A job that was only warned goes back to the queue through submitit's handler. All others
+        are Slurm's to requeue or to end.
         """
-        if self.state() == "RUNNING":
+        if self.why() is Why.WARNED:
             signal.raise_signal(preempt_signal())
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.raise_signal(signal.SIGTERM)
+
+
+def own_job_id() -> str:
+    """The id of the job that this process runs in, empty outside of jobs."""
+    array, index = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
+    return f"{array}_{index}" if array else os.environ.get("SLURM_JOB_ID", "")

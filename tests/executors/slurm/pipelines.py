@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import huldra
 
-_PATIENCE_S = 240.0
+_PATIENCE_S = 360.0
 
 
-class Resumable(huldra.Huldra[int]):
+class Resumable(huldra.Huldra[dict[str, Any]]):
     """Counts in a file, and goes on from there when it is run again; waits at `gate`.
 
     `notes` gets a line for each time that it begins and ends: pid and time.
@@ -25,7 +26,7 @@ class Resumable(huldra.Huldra[int]):
     def _resources(self) -> huldra.Resources:
         return huldra.Resources(time_min=self.time_min, extra=dict(self.extra))
 
-    def _create(self) -> int:
+    def _create(self) -> dict[str, Any]:
         """Note each run in the artifact's own folder, then wait for the gate."""
         partial = self.huldra_dir / "partial.txt"
         runs = partial.read_text().split() if partial.exists() else []
@@ -37,7 +38,7 @@ class Resumable(huldra.Huldra[int]):
                 if time.monotonic() > deadline:
                     raise TimeoutError(f"nobody opened the gate of {self.name}")
                 time.sleep(0.02)
-            return len(runs) + 1
+            return self._load()
         finally:
             self._note("ended")
 
@@ -46,5 +47,7 @@ class Resumable(huldra.Huldra[int]):
         with path.open("a") as file:
             file.write(f"{what} {os.getpid()} {time.time()}\n")
 
-    def _load(self) -> int:
-        return len((self.huldra_dir / "partial.txt").read_text().split())
+    def _load(self) -> dict[str, Any]:
+        """Say how often `_create` ran."""
+        runs = (self.huldra_dir / "partial.txt").read_text().split()
+        return {"name": self.name, "runs": len(runs)}

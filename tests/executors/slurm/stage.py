@@ -74,7 +74,8 @@ class Stage:
             kind = json.loads((claims / str(number)).read_text())["kind"]
             end = claims / f"{number}.end"
             data = json.loads(end.read_text()) if end.exists() else {}
-            found.append((kind, data.get("status", data.get("kind", "open"))))
+            # The end of a queued turn that started is the next turn's claim, by a second name.
+            found.append((kind, data.get("status", "started" if data else "open")))
         return found
 
     def attempt(self, obj: huldra.Huldra[Any]) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def test_a_raw_submitit_executor_works_as_it_is(stage: Stage) -> None:
     assert shown["JobName"].startswith("mine-")
     assert executor._executor.parameters == before
     stage.open("one")
-    assert job.result(timeout=PATIENCE_S) == 1
+    assert job.result(timeout=PATIENCE_S)["runs"] == 1
 
 
 def test_the_adapter_keeps_its_earlier_name(stage: Stage) -> None:
@@ -46,7 +46,7 @@ def test_the_adapter_keeps_its_earlier_name(stage: Stage) -> None:
     job = stage.resumable("one").load_or_create(
         executor=SubmititAdapter(raw_executor(stage.folder / "logs"))
     )
-    assert job.result(timeout=PATIENCE_S) == 1
+    assert job.result(timeout=PATIENCE_S)["runs"] == 1
 
 
 def test_logs_of_submitit_stand_beside_the_artifacts_own(stage: Stage) -> None:
@@ -123,13 +123,15 @@ def test_jobs_of_another_driver_become_dependencies(stage: Stage) -> None:
     upper = stage.finish(driver).split()[-1]
     assert f"afterany:{first.job_id}(" in stage.shown(upper)["Dependency"]
     stage.open("shared")
-    assert first.result(timeout=PATIENCE_S) == 1
+    assert first.result(timeout=PATIENCE_S)["runs"] == 1
     assert stage.began("shared") == 1
 
 
 def test_the_users_own_dependency_is_kept(stage: Stage) -> None:
     """The graph's are added to it."""
-    blocker = stage.cluster.ask("sbatch", "--parsable", "--hold", "-o", "/dev/null", "--wrap", ":")
+    blocker = stage.cluster.ask(
+        "sbatch", "--parsable", "--hold", "-o", "/dev/null", "--wrap", "true"
+    )
     assert blocker is not None
     executor = raw_executor(stage.folder / "logs", slurm_dependency=f"afterany:{blocker.strip()}")
     base = Step(name="base")
@@ -158,8 +160,9 @@ def test_parallelism_is_the_arrays_own_limit(stage: Stage) -> None:
     sweep = huldra.load_or_create(nodes, executor=SubmititExecutor(array_parallelism=2))
     first = next(iter(sweep.values())).job_id.partition("_")[0]
     assert stage.shown(first)["ArrayTaskThrottle"] == "2"
-    stage.await_run("n1")
-    assert len([n for n in range(6) if stage.began(f"n{n}")]) == 2
+    count = lambda: sum(stage.began(f"n{n}") for n in range(6))  # noqa: E731  asked again below
+    stage.until(lambda: count() == 2, "two nodes at once")
+    assert stage.cluster.ask("squeue", "-h", "-r", "-t", "running", "-o", "%i").count("\n") == 2
 
 
 @pytest.mark.parametrize(

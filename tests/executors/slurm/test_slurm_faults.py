@@ -48,7 +48,7 @@ def test_a_preempted_job_resumes_under_its_id(stage: Stage) -> None:
     preempt(stage)
     stage.await_run("one", 2)
     stage.open("one")
-    assert jobs["one"].result(timeout=PATIENCE_S) == 2
+    assert jobs["one"].result(timeout=PATIENCE_S)["runs"] == 2
     assert jobs["child"].result(timeout=PATIENCE_S)["name"] == "child"
     assert stage.turns(node) == [
         ("queued", "started"),
@@ -80,7 +80,7 @@ def test_the_warning_before_a_time_limit_requeues(stage: Stage) -> None:
     job = node.load_or_create(executor=executor)
     stage.await_run("one", 2)
     stage.open("one")
-    assert job.result(timeout=PATIENCE_S) == 2
+    assert job.result(timeout=PATIENCE_S)["runs"] == 2
     assert stage.turns(node)[1:] == [("running", "preempted"), ("running", "success")]
     assert stage.shown(str(job.job_id))["Restarts"] == "1"
     assert never_twice_at_once(stage, "one")
@@ -95,7 +95,7 @@ def test_a_time_limit_without_requeues_ends_the_job(stage: Stage) -> None:
     assert isinstance(job.exception(timeout=PATIENCE_S), HuldraJobLost)
     assert stage.attempt(node)["status"] == "preempted"
     stage.open("one")
-    assert node.load_or_create(executor=executor).result(timeout=PATIENCE_S) == 2
+    assert node.load_or_create(executor=executor).result(timeout=PATIENCE_S)["runs"] == 2
 
 
 def test_a_hard_time_limit_is_recorded(stage: Stage) -> None:
@@ -122,7 +122,7 @@ def test_a_dead_node_costs_a_requeue(stage: Stage) -> None:
     )
     # The node lost its daemon alone: the first process lives, and the second one waits for it.
     stage.open("one")
-    assert job.result(timeout=PATIENCE_S) in (1, 2)
+    assert job.result(timeout=PATIENCE_S)["runs"] in (1, 2)
     assert never_twice_at_once(stage, "one")
 
 
@@ -138,7 +138,7 @@ def test_a_dead_node_and_its_processes(stage: Stage) -> None:
     stage.cluster.ask("scontrol", "update", f"nodename={lost}", "state=down", "reason=test")
     stage.await_run("one", 2)
     stage.open("one")
-    assert job.result(timeout=PATIENCE_S) == 2
+    assert job.result(timeout=PATIENCE_S)["runs"] == 2
     assert ("running", "crashed") in stage.turns(node)
 
 
@@ -194,7 +194,7 @@ def test_a_driver_killed_right_after_sbatch_leaves_no_orphan(stage: Stage) -> No
     assert job.job_id == (stage.cluster.ask("squeue", "-h", "-o", "%i") or "").strip()
     stage.await_run("one")
     stage.open("one")
-    assert job.result(timeout=PATIENCE_S) == 1
+    assert job.result(timeout=PATIENCE_S)["runs"] == 1
     assert stage.began("one") == 1
 
 
@@ -232,7 +232,7 @@ def test_a_driver_killed_before_sbatch_frees_what_it_queued(stage: Stage) -> Non
     stage.open("one")
     node = stage.resumable("one")
     assert stage.turns(node) == [("queued", "open")]
-    assert node.load_or_create(executor="slurm").result(timeout=PATIENCE_S) == 1
+    assert node.load_or_create(executor="slurm").result(timeout=PATIENCE_S)["runs"] == 1
     assert stage.turns(node)[0] == ("queued", "crashed")
 
 
@@ -248,4 +248,4 @@ def test_a_controller_that_is_away_kills_no_job(stage: Stage) -> None:
     finally:
         stage.cluster.start_controller()
     stage.open("one")
-    assert job.result(timeout=PATIENCE_S) == 1
+    assert job.result(timeout=PATIENCE_S)["runs"] == 1

@@ -1,0 +1,43 @@
+"""Why a job is told to end, as Slurm's record of it shows."""
+
+from __future__ import annotations
+
+import pytest
+
+from huldra.executor import JobRef
+from huldra_submitit.jobs import is_own_predecessor
+from huldra_submitit.node import Why, own_job_id, why_ended
+
+
+@pytest.mark.parametrize(
+    ("shown", "why"),
+    [
+        ("JobState=COMPLETING Reason=None Restarts=0 PreemptTime=None", Why.CANCELLED),
+        ("JobState=CANCELLED Reason=None Restarts=0", Why.CANCELLED),
+        ("JobState=COMPLETING Reason=None Restarts=1", Why.REQUEUED),
+        ("JobState=PENDING Reason=BeginTime Restarts=1", Why.REQUEUED),
+        ("JobState=RUNNING Reason=None Restarts=0", Why.WARNED),
+        ("JobState=COMPLETING Reason=TimeLimit Restarts=0", Why.OTHER),
+        ("JobState=COMPLETING Restarts=0 PreemptTime=2026-01-31T12:00:00", Why.OTHER),
+        ("", Why.OTHER),
+    ],
+)
+def test_the_record_tells_why(shown: str, why: Why) -> None:
+    """The state is COMPLETING in nearly all cases; other fields tell them apart."""
+    assert why_ended(shown, 0) is why
+
+
+def test_an_earlier_requeue_is_not_this_end() -> None:
+    """The count of restarts is compared with that at our own start."""
+    assert why_ended("JobState=COMPLETING Reason=None Restarts=2", 2) is Why.CANCELLED
+
+
+def test_the_same_job_before_a_requeue_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slurm calls the job running, which is this process and not the earlier one."""
+    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "12")
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "3")
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    assert own_job_id() == "12_3"
+    assert is_own_predecessor(JobRef("slurm", "12_3", {"restart": 0}))
+    assert not is_own_predecessor(JobRef("slurm", "12_3", {"restart": 1}))
+    assert not is_own_predecessor(JobRef("slurm", "12_4", {"restart": 0}))
