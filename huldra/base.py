@@ -218,8 +218,11 @@ class Huldra(Generic[T]):
         return inline.metadata_of(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """The config as plain JSON, lossless and flat: see `from_dict`."""
-        return serialize.to_document(self)
+        """The config as plain JSON, lossless and flat: see `from_dict`.
+
+        Raises `HuldraIdentityError`, naming the field, for a value that cannot be written down.
+        """
+        return serialize.to_document(self, strict=True)
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:

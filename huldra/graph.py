@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Protocol
 
+import chz
+
 from huldra.errors import HuldraClassError, HuldraCycleError
+from huldra.fields import is_hashed
 from huldra.identity import key_of
+from huldra.logs import get_logger
 
 
 class Config(Protocol):
@@ -79,6 +84,7 @@ def _enter(
 ) -> str:
     key = key_of(obj)
     if key in nodes:
+        _warn_of_unhashed_difference(nodes[key].obj, obj, key)
         return key
     if key in path:
         keys = list(path)
@@ -92,6 +98,30 @@ def _enter(
     else:
         path[key] = _Open(key, obj, [], iter(dependencies_of(obj)))
     return key
+
+
+def _warn_of_unhashed_difference(first: Any, second: Any, key: str) -> None:
+    """Say that of two requests for one artifact the first counts, where it makes a difference."""
+    if first is second:
+        return
+    for name in _unhashed_fields(type(first)):
+        ours, theirs = getattr(first, name), getattr(second, name)
+        if ours is not theirs and ours != theirs:
+            get_logger().warning(
+                "%s is asked for with %s=%r and with %s=%r: the field is not hashed, so it is one"
+                " artifact, and the first request counts",
+                key,
+                name,
+                ours,
+                name,
+                theirs,
+            )
+            return
+
+
+@lru_cache(maxsize=4096)
+def _unhashed_fields(cls: Any) -> tuple[str, ...]:
+    return tuple(name for name, spec in chz.chz_fields(cls).items() if not is_hashed(spec))
 
 
 def dependencies_of(obj: Any) -> list[Any]:

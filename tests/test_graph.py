@@ -117,3 +117,12 @@ def test_explain_a_hit(huldra_root: Path) -> None:
     """A hit is explained as one."""
     Note(name="a").load_or_create()
     assert Note(name="a").explain().is_hit
+
+
+def test_requests_that_differ_where_it_is_not_hashed_are_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Of two requests that differ in an unhashed field the first counts, and it is said."""
+    graph = compile_graph([Note(name="a", pause_s=1.0), Note(name="a")], nothing_is_made)
+    assert len(graph) == 1
+    assert "pause_s=1.0 and with pause_s=0.0" in caplog.text

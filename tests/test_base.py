@@ -1,0 +1,235 @@
+"""The class that users subclass: what is a field, what is refused, and what a config can tell."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from types import ModuleType
+from typing import Generic, TypeVar
+
+import pytest
+
+import huldra
+from huldra import chz
+from tests.support import children
+from tests.support.odd import Note
+
+V = TypeVar("V")
+
+
+class Abstract(huldra.Huldra[V], Generic[V]):
+    """An intermediate class with a field, for all that share it."""
+
+    seed: int = 0
+
+    def _load(self) -> V:
+        raise NotImplementedError
+
+
+class Concrete(Abstract[int]):
+    """Adds a field without `chz.field`."""
+
+    factor: float = 2.0
+
+    def _create(self) -> int:
+        return int(self.seed * self.factor)
+
+    def _load(self) -> int:
+        return int(self.seed * self.factor)
+
+
+class Mixin:
+    """Behaviour from beside the tree."""
+
+    def doubled(self) -> int:
+        return 2 * self.seed  # type: ignore[attr-defined, no-any-return]  # the class it is mixed into has it
+
+
+class Mixed(Mixin, Concrete):
+    """Multiple inheritance."""
+
+
+class Configured(Concrete, version_controlled=True, cache_version="2"):
+    """Has class keywords, an option with an annotation and one without."""
+
+    _max_wait_time_sec: float = 5.0
+    _resources = huldra.Resources(cpus=2)
+
+
+class Plain(Configured):
+    """Inherits where it is stored, not the version of another class's code."""
+
+
+def module_of(tmp_path: Path, name: str, code: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Import a module written for one test."""
+    (tmp_path / f"{name}.py").write_text(textwrap.dedent(code))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return importlib.import_module(name)
+
+
+def test_inherited_fields_and_generics_work(huldra_root: Path) -> None:
+    """Abstract generic classes, plain annotated fields and mixins make one config."""
+    assert Mixed(seed=3, factor=2).load_or_create() == 6
+    assert Mixed(seed=3).doubled() == 6
+    assert isinstance(Mixed(seed=3), Abstract)
+
+
+def test_options_are_no_fields() -> None:
+    """`_max_wait_time_sec: float = …` sets the option; it is neither a field nor hashed."""
+    assert set(chz.chz_fields(Configured)) == {"seed", "factor"}
+    assert Configured()._max_wait_time_sec == 5.0
+
+
+def test_class_keywords_reach_place_and_hash(huldra_root: Path) -> None:
+    """`version_controlled` chooses the folder; `cache_version` is part of the hash."""
+    assert Configured().huldra_dir.is_relative_to(huldra_root / "git")
+    assert Plain().huldra_dir.is_relative_to(huldra_root / "git")
+    assert Plain.__huldra_cache_version__ is None
+
+
+def test_version_controlled_folder_says_what_to_commit(huldra_root: Path) -> None:
+    """The folder `git/` ignores what speaks of processes of one machine."""
+    Configured().load_or_create()
+    assert "claims/" in (huldra_root / "git" / ".gitignore").read_text()
+
+
+def test_config_is_frozen() -> None:
+    """A config cannot be changed after it was made."""
+    with pytest.raises(AttributeError):
+        Note(name="a").name = "b"  # type: ignore[misc]  # that it is refused is what is tested
+
+
+@pytest.mark.parametrize("name", ["load_or_create", "huldra_dir", "log", "plan", "exists"])
+def test_field_named_like_a_method_is_refused(name: str) -> None:
+    """The error names the field and the method."""
+    with pytest.raises(huldra.HuldraClassError, match=rf"field '{name}'.*Huldra\.{name}"):
+        type("Bad", (huldra.Huldra,), {"__annotations__": {name: int}, "__module__": __name__})
+
+
+def test_local_class_has_no_directory() -> None:
+    """A class of a function's body is refused, with the fix."""
+
+    class Local(huldra.Huldra[int]):
+        """Cannot be imported by another process."""
+
+    with pytest.raises(huldra.HuldraClassError, match="module"):
+        _ = Local().huldra_hash
+
+
+def test_main_class_is_refused_with_the_fix(tmp_path: Path) -> None:
+    """A class of a script is refused, and the message says to move it into a module."""
+    code = """
+        import huldra
+        class Mine(huldra.Huldra[int]):
+            pass
+        Mine().load_or_create()
+    """
+    done = children.run(code, tmp_path)
+    assert "HuldraClassError" in done.stderr
+    assert "__main__" in done.stderr
+    assert "module" in done.stderr
+
+
+def test_missing_create_is_told(huldra_root: Path) -> None:
+    """A class without `_create` fails by name."""
+    with pytest.raises(huldra.HuldraComputeError, match="Abstract has no _create"):
+        Abstract().load_or_create()
+
+
+def test_missing_value_is_told_when_the_hash_is_asked_for() -> None:
+    """A config with MISSING can be made and shown; its hash is an error that names the field."""
+    note = Note(name=huldra.MISSING)
+    assert "MISSING" in repr(note)
+    with pytest.raises(huldra.HuldraIdentityError, match="name"):
+        _ = note.huldra_hash
+
+
+def test_unidentifiable_value_is_refused_with_its_path(huldra_root: Path) -> None:
+    """A lambda in a config is an error that names where it stands; nothing is written."""
+    note = Note(name=[lambda: 1])  # type: ignore[arg-type]  # a wrong type is what is tested
+    with pytest.raises(huldra.HuldraIdentityError, match=r"name\[0\]"):
+        note.load_or_create()
+    assert not huldra_root.exists()
+
+
+def test_equal_configs_are_equal_and_hash_equal() -> None:
+    """Comparison follows the hash, and the fields that it leaves out."""
+    assert Note(name="a") == Note(name="a")
+    assert hash(Note(name="a")) == hash(Note(name="a"))
+    assert Note(name="a") != Note(name="b")
+    assert Note(name="a", pause_s=1.0) != Note(name="a")
+    assert Note(name="a") != "a"
+
+
+def test_repr_of_a_deep_config_is_short() -> None:
+    """Showing a tower of diamonds takes no time and no page."""
+    tip = Note(name="0")
+    for number in range(1, 60):
+        tip = Note(name=str(number), needs=(tip, tip))
+    assert len(repr(tip)) < 2000
+
+
+def test_from_dict_gives_an_equal_object_of_the_right_class() -> None:
+    """A document is read back by its class or a base; another class refuses it."""
+    note = Note(name="a", needs=(Note(name="b"),))
+    assert Note.from_dict(note.to_dict()) == note
+    assert huldra.Huldra.from_dict(note.to_dict()) == note
+    with pytest.raises(huldra.HuldraSerializationError, match="Concrete"):
+        Concrete.from_dict(note.to_dict())
+
+
+def test_class_that_moved_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A document of a class that is gone names the module and the class."""
+    moved = module_of(
+        tmp_path,
+        "moved_away",
+        "import huldra\nclass Gone(huldra.Huldra[int]):\n    x: int = 1\n",
+        monkeypatch,
+    )
+    document = moved.Gone().to_dict()
+    del moved.Gone
+    with pytest.raises(huldra.HuldraSerializationError, match="Gone"):
+        huldra.Huldra.from_dict(document)
+
+
+def test_chz_command_line_builds_and_runs(tmp_path: Path) -> None:
+    """`chz.entrypoint` makes a config from argv."""
+    code = """
+        import sys
+        from huldra import chz
+        from tests.support.odd import Note
+        sys.argv = ["note", "name=fromargv", "pause_s=0"]
+        print(chz.entrypoint(Note).load_or_create())
+    """
+    done = children.run(code, tmp_path)
+    assert done.stdout == "fromargv\n", done.stderr
+
+
+def test_unhashed_field_does_not_move_the_artifact(huldra_root: Path) -> None:
+    """Two configs that differ in a `hashed=False` field share a directory."""
+    assert Note(name="a", pause_s=3.0).huldra_dir == Note(name="a").huldra_dir
+
+
+def test_import_makes_nothing(tmp_path: Path) -> None:
+    """Importing huldra reads no settings, adds no handlers and makes no folder."""
+    code = (
+        "import logging, sys; hook = sys.excepthook; import huldra;"
+        "assert not logging.getLogger().handlers; assert not logging.getLogger('huldra').handlers;"
+        "assert sys.excepthook is hook"
+    )
+    env = children.environment(tmp_path / "store", HULDRA_LEASE_SECS="nonsense")
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=env, cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "store").exists()
+
+
+def test_bad_setting_is_told_at_first_use(tmp_path: Path) -> None:
+    """A value that is not allowed names the variable, the value and what is allowed."""
+    code = "from tests.support.odd import Note; Note(name='a').load_or_create()"
+    done = children.run(code, tmp_path, HULDRA_LEASE_SECS="soon")
+    assert "HULDRA_LEASE_SECS is 'soon'; allowed: a number of seconds" in done.stderr
