@@ -30,6 +30,7 @@ TELLING = {
     r"(.*\n)*FINE",
     "planning": r"lines: 3 → 4",
     "resources": r"1\.25\n(.*\n)*refused, nothing was sent: (.*\n)*.*memory_gb",
+    "templates": r"not yet: .*name.*\n(.*\n)*5\n",
     "command_line": r"TrainModel\(lr=0\.1, steps=10\)",
     "evolving": r"(.*artifact: +True\n){3}hello",
 }
