@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from sys import intern
 from typing import Any, NamedTuple
 
 from huldra.catalog import reading
@@ -29,6 +30,20 @@ _FRAME = re.compile(r'^ *File "([^"\n]*)", line \d+, in (.*)$', re.MULTILINE)
 _MAX_ERROR = 2000
 
 
+class Described(NamedTuple):
+    """What `metadata.json` adds to a row."""
+
+    config: Mapping[str, Any] | None = None
+    dependencies: tuple[Dependency, ...] = ()
+    hostname: str = ""
+    user: str = ""
+    timestamp: datetime | None = None
+    problem: str = ""
+
+
+_NOTHING = Described()
+
+
 @dataclass(slots=True)
 class Known:
     """What is remembered of an artifact from one look to the next."""
@@ -37,6 +52,7 @@ class Known:
     paths: ArtifactPaths
     state_path: str
     recorded: Row
+    described: Described = _NOTHING
     owner: Mapping[str, Any] | None = None
     state_mark: Mark | None = None
     metadata_mark: Mark | None = None
@@ -77,8 +93,7 @@ def first_sight(root: str, version_controlled: bool, namespace: str, digest: str
 
 def look(known: Known, now: Now) -> bool:
     """Bring `known.row` up to date; True when files had to be read anew."""
-    mark = reading.mark_of(known.state_path)
-    stale = not known.looked or mark != known.state_mark
+    stale = not known.looked or reading.mark_of(known.state_path) != known.state_mark
     if stale or (known.metadata_mark is None and os.path.exists(known.paths.metadata)):
         _read(known)
         stale = True
@@ -88,71 +103,68 @@ def look(known: Known, now: Now) -> bool:
 
 
 def _read(known: Known) -> None:
+    # A metadata.json is written before the state that goes with it, so it is asked about here only.
+    metadata_path = known.paths.metadata
+    if not known.looked or reading.mark_of(metadata_path) != known.metadata_mark:
+        metadata = reading.read_document(metadata_path)
+        known.metadata_mark = metadata.mark
+        known.described = _described(metadata.value or {}, metadata.problem)
     state = reading.read_document(known.state_path)
     known.state_mark, known.looked = state.mark, True
     attempt = as_mapping(as_mapping(state.value).get("attempt"))
     owner = attempt.get("owner")
     known.owner = owner if isinstance(owner, dict) else None
-    base = known.recorded
-    recorded = _with_state(base, state.value or {}, attempt)
-    problem = state.problem
-    mark = reading.mark_of(known.paths.metadata)
-    if mark is None or mark != known.metadata_mark:
-        metadata = reading.read_document(known.paths.metadata)
-        known.metadata_mark = metadata.mark
-        recorded = _with_metadata(recorded, metadata.value or {})
-        problem = "; ".join(filter(None, (problem, metadata.problem)))
-    elif base.problem:
-        problem = "; ".join(filter(None, (problem, *_of_metadata(base.problem))))
-    known.recorded = replace(recorded, problem=problem)
+    problem = "; ".join(filter(None, (state.problem, known.described.problem)))
+    known.recorded = _recorded(known.row, known.described, state.value or {}, attempt, problem)
 
 
-def _of_metadata(problem: str) -> list[str]:
-    return [part for part in problem.split("; ") if part.startswith("metadata.json")]
+def _described(metadata: Mapping[str, Any], problem: str) -> Described:
+    config = metadata.get("config")
+    return Described(
+        compact(config) if isinstance(config, dict) else None,
+        _dependencies(metadata.get("dependencies")),
+        intern(as_text(metadata.get("hostname"))),
+        intern(as_text(metadata.get("user"))),
+        as_time(metadata.get("timestamp")),
+        problem,
+    )
 
 
-def _with_state(base: Row, state: Mapping[str, Any], attempt: Mapping[str, Any]) -> Row:
-    result, status = state.get("result"), attempt.get("status")
+def _recorded(
+    place: Row,
+    described: Described,
+    state: Mapping[str, Any],
+    attempt: Mapping[str, Any],
+    problem: str,
+) -> Row:
+    result, status = as_text(state.get("result")), as_text(attempt.get("status"))
     error = as_mapping(attempt.get("error"))
     return Row(
-        base.root,
-        base.namespace,
-        base.digest,
-        base.version_controlled,
-        result_status=result if result in _RESULTS else "absent",
-        attempt_status=status if status in _ATTEMPTS else "",
+        place.root,
+        place.namespace,
+        place.digest,
+        place.version_controlled,
+        result_status=intern(result) if result in _RESULTS else "absent",
+        attempt_status=intern(status) if status in _ATTEMPTS else "",
         attempt_number=as_count(attempt.get("number")),
         backend=intern(as_text(attempt.get("backend"))),
-        hostname=intern(as_text(attempt.get("host"))),
-        user=intern(as_text(attempt.get("user"))),
+        hostname=intern(as_text(attempt.get("host"))) or described.hostname,
+        user=intern(as_text(attempt.get("user"))) or described.user,
         pid=as_count(attempt.get("pid")),
         job_id=as_text(attempt.get("job_id")),
         run_id=intern(as_text(attempt.get("run_id"))),
         queued_at=as_time(attempt.get("queued_at")),
         started_at=as_time(attempt.get("started_at")),
         ended_at=as_time(attempt.get("ended_at")),
-        updated_at=as_time(state.get("updated_at")),
+        updated_at=as_time(state.get("updated_at")) or described.timestamp,
         duration_s=as_seconds(attempt.get("duration_s")),
         error_type=intern(as_text(error.get("type"))),
         error_message=as_text(error.get("message"), _MAX_ERROR),
         error_place=intern(last_frame(error.get("traceback"))),
         failed_key=as_text(error.get("failed_key")),
-        config=base.config,
-        dependencies=base.dependencies,
-    )
-
-
-def _with_metadata(row: Row, metadata: Mapping[str, Any]) -> Row:
-    if not metadata:
-        return row
-    config = metadata.get("config")
-    return replace(
-        row,
-        config=compact(config) if isinstance(config, dict) else None,
-        dependencies=_dependencies(metadata.get("dependencies")),
-        hostname=row.hostname or intern(as_text(metadata.get("hostname"))),
-        user=row.user or intern(as_text(metadata.get("user"))),
-        updated_at=row.updated_at or as_time(metadata.get("timestamp")),
+        config=described.config,
+        dependencies=described.dependencies,
+        problem=problem,
     )
 
 
@@ -181,25 +193,13 @@ def last_frame(traceback: Any) -> str:
     return f"{'/'.join(path.replace(os.sep, '/').split('/')[-2:])}:{function}"[:300]
 
 
-_texts: dict[str, str] = {}
-
-
-def intern(text: str) -> str:
-    """The one copy of a text that many artifacts share (bounded, so that no store fills it)."""
-    if len(_texts) > 100_000:
-        _texts.clear()
-    return _texts.setdefault(text, text)
-
-
 def compact(value: Any) -> Any:
     """The same JSON value with its keys and short texts shared with other configs."""
     if isinstance(value, dict):
         return {intern(key): compact(item) for key, item in value.items()}
     if isinstance(value, list):
         return [compact(item) for item in value]
-    if isinstance(value, str) and len(value) < 64:
-        return intern(value)
-    return value
+    return intern(value) if isinstance(value, str) and len(value) < 64 else value
 
 
 # ------------------------------------------------------------------ what is true now
@@ -207,25 +207,22 @@ def compact(value: Any) -> Any:
 
 def _judge(known: Known, now: Now) -> None:
     row, owner = known.recorded, known.owner
-    if _has_moved_on(known, row):
+    if os.path.exists(known.paths.claim(row.attempt_number + 1)) or (
+        row.attempt_status in _OPEN and os.path.exists(known.paths.claim_end(row.attempt_number))
+    ):
+        # The next turn's claim, or this turn's end, tells of more than state.json knows.
         row, owner = _from_claims(known, row)
-    made = _is_made(known)
-    row = _with_result(row, made)
+    elif row.result_status == row.attempt_status == "success" and row.attempt_number:
+        # No later turn could void it, so its SUCCESS.json need not be read, only be there.
+        known.settled = os.path.exists(known.paths.success)
+        known.row = row if known.settled else replace(row, result_status="incomplete")
+        return
+    known.settled = False
+    row = _with_result(row, _is_made(known))
     if row.attempt_status in _OPEN:
         row = _with_life(known, row, owner, now)
-    known.settled = made and row.attempt_status in ("success", "") and row.attempt_number > 0
     if row != known.row:
         known.row = row
-
-
-def _has_moved_on(known: Known, row: Row) -> bool:
-    # The next turn's claim, or this turn's end, tells of more than state.json knows.
-    if row.result_status == "success" and row.attempt_status == "success":
-        return False
-    number = row.attempt_number
-    if os.path.exists(known.paths.claim(number + 1)):
-        return True
-    return row.attempt_status in _OPEN and os.path.exists(known.paths.claim_end(number))
 
 
 def _is_made(known: Known) -> bool:
@@ -305,9 +302,9 @@ def _from_claims(known: Known, row: Row) -> tuple[Row, Mapping[str, Any] | None]
 def _status_of(claim: Mapping[str, Any], end: Mapping[str, Any], has_end: bool) -> str:
     if not has_end:
         return "queued" if claim.get("kind") == "queued" else "running"
-    status = end.get("status")
+    status = as_text(end.get("status"))
     # A queued turn that started, with no turn after it: the job died in between.
-    return str(status) if status in _ATTEMPTS else "crashed"
+    return status if status in _ATTEMPTS else "crashed"
 
 
 def _with_life(known: Known, row: Row, owner: Mapping[str, Any] | None, now: Now) -> Row:

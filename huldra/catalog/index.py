@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import contextlib
 import os
 import threading
 import time
@@ -25,12 +27,12 @@ Progress = Callable[[int, int], None]  # artifacts looked at, artifacts there ar
 
 _LOG = f"{PRIVATE}/huldra.log"
 _PATCH = f"{PRIVATE}/git.patch"
-_CHUNK = 500
-_FIRST_CHUNK = 32  # enough to tell a cold disk by
-_COLD_S = 0.001  # an artifact that takes longer to read comes from a disk or a network
+_CHUNK = 250
+_COLD_S = 0.001  # an artifact that is waited for longer comes from a disk or a network
 _COLD_THREADS = 16
 _MAX_METRICS = 2000
 _MIN_DIGITS = 4
+_utf8 = codecs.getincrementaldecoder("utf-8")
 
 
 class Catalog:
@@ -167,10 +169,12 @@ class Catalog:
                 data = file.read(min(max_bytes, size - start))
         except (OSError, OutsideError):
             return "", 0
-        after = start + len(data)
-        if offset < 0 < start:
-            data = data[data.find(b"\n") + 1 :]
-        return data.decode("utf-8", "replace"), after
+        decoder = _utf8("replace")
+        text = decoder.decode(data[data.find(b"\n") + 1 :] if offset < 0 < start else data)
+        unfinished = len(
+            decoder.getstate()[0]
+        )  # a character whose rest is not read, or written, yet
+        return text, start + len(data) - unfinished
 
     def git_patch(self, row: Row, *, max_bytes: int = 1 << 20) -> str:
         """The stored patch, cut at `max_bytes`; "" if none."""
@@ -274,26 +278,29 @@ def _is(one: Row, other: Row) -> bool:
 def _look_at_all(known: list[Known], now: Now, on_progress: Progress | None) -> int:
     """Look at each; return how many were read. A cold disk is read by many threads at once."""
     read = done = 0
-    while done < len(known):
-        began = time.perf_counter()
-        chunk = known[done : done + (_CHUNK if done else _FIRST_CHUNK)]
-        read_here = sum(look(one, now) for one in chunk)
-        read += read_here
-        done += len(chunk)
-        if on_progress is not None:
-            on_progress(done, len(known))
-        if read_here and (time.perf_counter() - began) / read_here > _COLD_S:
-            return read + _look_cold(known[done:], now, done, on_progress)
+    threaded = False
+    with contextlib.ExitStack() as stack:
+        pool: ThreadPoolExecutor | None = None
+        while done < len(known):
+            chunk = known[done : done + _CHUNK]
+            began, worked = time.perf_counter(), time.process_time()
+            if threaded:
+                pool = pool or stack.enter_context(ThreadPoolExecutor(_COLD_THREADS))
+                read_here = _look_threaded(pool, chunk, now)
+            else:
+                read_here = sum(look(one, now) for one in chunk)
+            worked, took = time.process_time() - worked, time.perf_counter() - began
+            # Waiting for a disk or a file server needs no interpreter: threads help there, and
+            # only there. Where they are kept busy by the interpreter they cost more than they give.
+            waited = took - worked
+            threaded = waited > worked if threaded else waited > _COLD_S * max(read_here, 10)
+            read += read_here
+            done += len(chunk)
+            if on_progress is not None:
+                on_progress(done, len(known))
     return read
 
 
-def _look_cold(known: list[Known], now: Now, done: int, on_progress: Progress | None) -> int:
-    # Waiting for a disk or a file server needs no interpreter: threads help there, and only there.
-    total, read = done + len(known), 0
-    with ThreadPoolExecutor(_COLD_THREADS, thread_name_prefix="huldra-catalog") as pool:
-        for result in pool.map(lambda one: look(one, now), known, chunksize=1):
-            read += result
-            done += 1
-            if on_progress is not None and (done % _CHUNK == 0 or done == total):
-                on_progress(done, total)
-    return read
+def _look_threaded(pool: ThreadPoolExecutor, known: list[Known], now: Now) -> int:
+    parts = [known[start::_COLD_THREADS] for start in range(_COLD_THREADS)]
+    return sum(pool.map(lambda part: sum(look(one, now) for one in part), parts))
