@@ -12,15 +12,19 @@ from pathlib import Path
 import examples
 
 
+def _source(name: str) -> str:
+    return Path(examples.__path__[0], f"{name}.py").read_text(encoding="utf-8")
+
+
 def names() -> list[str]:
-    """Name every example of this package."""
-    return [m.name for m in pkgutil.iter_modules(examples.__path__) if not m.name.startswith("_")]
+    """Name every example of this package: the modules that have a `main`."""
+    modules = [m.name for m in pkgutil.iter_modules(examples.__path__) if m.name[0] != "_"]
+    return [name for name in modules if "\ndef main(" in _source(name)]
 
 
 def summary(name: str) -> str:
     """Read the first line of an example's docstring, without importing what it needs."""
-    source = Path(examples.__path__[0], f"{name}.py").read_text(encoding="utf-8")
-    return (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
+    return (ast.get_docstring(ast.parse(_source(name))) or "").partition("\n")[0]
 
 
 def main(argv: Sequence[str]) -> int:

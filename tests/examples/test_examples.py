@@ -34,7 +34,7 @@ TELLING = {
     "command_line": r"TrainModel\(lr=0\.1, steps=10\)",
     "evolving": r"(.*artifact: +True\n){3}hello",
 }
-WITHOUT_A_PATTERN = {"digits", "demo"}
+WITHOUT_A_PATTERN = {"demo"}
 
 
 def test_every_example_is_tested() -> None:
