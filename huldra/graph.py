@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any, Protocol
 
 import chz
@@ -119,7 +118,6 @@ def _warn_of_unhashed_difference(first: Any, second: Any, key: str) -> None:
             return
 
 
-@lru_cache(maxsize=4096)
 def _unhashed_fields(cls: Any) -> tuple[str, ...]:
     return tuple(name for name, spec in chz.chz_fields(cls).items() if not is_hashed(spec))
 
