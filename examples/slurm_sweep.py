@@ -66,9 +66,3 @@ def main() -> None:
     job = Report(models=models()).load_or_create(executor=executor)
     print(f"job {job.job_id}: {job.status().value}")
     print(f"best: {job.result(timeout=600)}")
-
-
-if __name__ == "__main__":
-    from examples import slurm_sweep
-
-    slurm_sweep.main()

@@ -50,7 +50,7 @@ class Options:
 class Cluster:
     """A running Slurm: partition `debug` (default), and `high`, whose jobs preempt those of it.
 
-    `short` allows five minutes at most. A preempted job is requeued seconds later.
+    `short` allows five minutes at most, `gpu` is `debug` by another name. A preempted job is requeued seconds later.
     """
 
     def __init__(self, options: Options = Options()) -> None:
@@ -82,6 +82,8 @@ class Cluster:
         self.directory.chmod(0o755)  # munged refuses a socket that others could not reach
         for folder in ("state", "log", "mysql", *(f"spool/{node}" for node in NODES)):
             (self.directory / folder).mkdir(parents=True)
+        # Counted and not there: enough to ask for a GPU and to be given one.
+        (self.directory / "gres.conf").write_text("Name=gpu Count=2\n")
         self._start_munge()
         if self.options.accounting:
             self._start_accounting()
@@ -280,6 +282,7 @@ StorageLoc=slurm_acct
             "ReturnToService": "2",
             "SlurmdTimeout": "10",
             "MpiDefault": "none",
+            "GresTypes": "gpu",
         }
         if self.options.accounting:
             lines |= {
@@ -295,12 +298,13 @@ StorageLoc=slurm_acct
         text = [f"{key}={value}" for key, value in lines.items()]
         text += [
             f"NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 Port={self.ports[node]}"
-            f" CPUs={NODE_CPUS} RealMemory={NODE_MEMORY_MB} State=UNKNOWN"
+            f" CPUs={NODE_CPUS} RealMemory={NODE_MEMORY_MB} Gres=gpu:2 State=UNKNOWN"
             for node in NODES
         ]
         for partition, settings in {
             "debug": "Default=YES MaxTime=INFINITE PriorityTier=1 PreemptMode=REQUEUE",
             "short": "MaxTime=5 PriorityTier=1 PreemptMode=REQUEUE",
+            "gpu": "MaxTime=INFINITE PriorityTier=1 PreemptMode=REQUEUE",
             "high": "MaxTime=INFINITE PriorityTier=10 PreemptMode=OFF",
         }.items():
             text.append(f"PartitionName={partition} Nodes={','.join(NODES)} State=UP {settings}")
