@@ -19,7 +19,7 @@ from typing import (
 import chz
 from chz.data_model import __eq__ as _chz_eq  # the comparison that every chz class has
 
-from huldra import artifact, context, dispatch, explanation, inline, registry, serialize
+from huldra import artifact, context, dispatch, explanation, inline, serialize
 from huldra.attempt import is_valid
 from huldra.errors import HuldraClassError, HuldraDependencyError, HuldraIdentityError
 from huldra.executor import Resources
@@ -169,7 +169,7 @@ class Huldra(Generic[T]):
             # engine may wait for itself.
             self.load_or_create()
             return Job(self, None, None)
-        return dispatch.dispatch({"": self}, registry.resolve(executor))[""]
+        return dispatch.dispatch({"": self}, executor)[""]
 
     def _is_there(self, paths: ArtifactPaths) -> bool:
         if not artifact.is_made(paths):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Generic, TypeVar, cast, overload
 
-from huldra import context, dispatch, registry
+from huldra import context, dispatch
 from huldra.base import Huldra, plan_of
 from huldra.errors import HuldraClassError, HuldraError
 from huldra.job import Job
@@ -164,7 +164,7 @@ def load_many(
     if context.worker.get() is not None:
         _make_all(members)
         return Sweep({key: Job(obj, None, None) for key, obj in members.items()}, name)
-    jobs = dispatch.dispatch(members, registry.resolve(executor), name=name, module=module)
+    jobs = dispatch.dispatch(members, executor, name=name, module=module)
     return Sweep(jobs, name)
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from huldra import artifact, claim, context, files, inline, serialize
+from huldra import artifact, claim, context, files, inline, registry, serialize
 from huldra.errors import HuldraClassError, HuldraRefused, HuldraSubmitError
 from huldra.executor import Executor, JobRef, Refusal, Resources, Task, TaskGraph
 from huldra.graph import Graph
@@ -48,17 +48,19 @@ class _Dispatch:
 
 
 def dispatch(
-    members: Mapping[str, Any], executor: Executor, *, name: str = "", module: str = ""
+    members: Mapping[str, Any], wanted: object, *, name: str = "", module: str = ""
 ) -> dict[str, Job[Any]]:
-    """Send what `members` lack to the engine, as one graph; a job for each member.
+    """Send what `members` lack to the `wanted` engine, as one graph; a job for each member.
 
     Never waits for a `_create`. Members that are made give jobs that are done; what is in flight
     elsewhere is attached to. Raises `HuldraRefused` before anything is sent, `HuldraSubmitError`
     when the engine failed half-way: then what was not sent is free again.
     """
     graph = inline.graph_of(list(members.values()))
-    if not graph.missing():
+    if not graph.missing():  # then no engine is started for it, though its name is looked at
+        registry.refuse_unknown(wanted)
         return {name: Job(obj, None, None) for name, obj in members.items()}
+    executor = registry.resolve(wanted)
     for key in graph.nodes:
         context.refuse_cycle(key)
     plan = make_plan(graph, lambda node: paths_of(node.obj))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import atexit
 import importlib
-import importlib.metadata
 import threading
 from functools import lru_cache
 from typing import Any, cast
@@ -35,6 +34,8 @@ _lock = threading.Lock()
 
 @lru_cache(maxsize=1)
 def _packages() -> dict[str, str]:
+    import importlib.metadata  # half of the time that importing huldra would take
+
     found = {p.name: p.value for p in importlib.metadata.entry_points(group=ENTRY_POINTS)}
     return {**found, **_PACKAGES}
 
@@ -48,6 +49,12 @@ def _adapter(engine: str) -> Any:
             f" and what packages add through the entry-point group {ENTRY_POINTS!r}"
         )
     return importlib.import_module(package)
+
+
+def refuse_unknown(wanted: object) -> None:
+    """Raise `HuldraExecutorError` for a name that no adapter has; starts and connects nothing."""
+    if isinstance(wanted, str):
+        _adapter(wanted.partition(":")[0])
 
 
 def resolve(wanted: object) -> Executor:
