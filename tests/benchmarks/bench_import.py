@@ -1,0 +1,70 @@
+"""`import huldra` against `import chz`, each in a fresh interpreter."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+
+from tests.benchmarks.table import Row
+
+_ROUNDS = 15
+# What only some need, or what takes long: none of it may come with the library's name.
+_HEAVY = (
+    "rich pydantic submitit dask distributed ray streamlit pandas numpy yaml cloudpickle"
+    " huldra_local huldra_submitit huldra_dask huldra_ray"
+).split()
+_PROGRAM = """
+import resource, sys, time
+def cpu():
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+import os
+before, wall = cpu(), time.perf_counter()
+import {module}
+print(cpu() - before, time.perf_counter() - wall)
+"""
+
+
+def rows() -> Iterator[Row]:
+    """The time of the import, and what it drags along."""
+    seen: dict[str, list[tuple[float, float]]] = {"chz": [], "huldra": [], "joblib": []}
+    for number in range(_ROUNDS + 1):
+        for module, times in seen.items():
+            if number:  # the first round writes the byte code
+                times.append(_time(module))
+            else:
+                _time(module)
+    cpu = {m: statistics.median(t[0] for t in times) * 1e3 for m, times in seen.items()}
+    wall = {m: statistics.median(t[1] for t in times) * 1e3 for m, times in seen.items()}
+    yield Row(
+        "import huldra (floor: import chz)",
+        cpu["huldra"],
+        "ms CPU",
+        cpu["chz"],
+        1.25,
+        f"wall {wall['huldra']:.0f} ms, chz {wall['chz']:.0f}, joblib {wall['joblib']:.0f}",
+    )
+    heavy = _loaded_by("huldra")
+    yield Row(
+        "import huldra: engines, rich, pydantic loaded", len(heavy), "", None, 0, " ".join(heavy)
+    )
+
+
+def _time(module: str) -> tuple[float, float]:
+    cpu, wall = _run(_PROGRAM.format(module=module)).split()
+    return float(cpu), float(wall)
+
+
+def _loaded_by(module: str) -> list[str]:
+    program = f"import {module}, sys, json; print(json.dumps(sorted(sys.modules)))"
+    return sorted(set(_HEAVY).intersection(json.loads(_run(program))))
+
+
+def _run(program: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    return done.stdout

@@ -1,0 +1,80 @@
+"""The floor: the same file work as huldra's, in plain standard library, and nothing else.
+
+`bench_counts` compares the calls of both, so that the floor stays the floor when huldra changes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+
+
+def hit(directory: str) -> bool:
+    """Read the record that an artifact is made, and look that no later turn voids it."""
+    handle = os.open(f"{directory}/.huldra/SUCCESS.json", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        data = os.read(handle, 65536)
+    finally:
+        os.close(handle)
+    record = json.loads(data)
+    return not os.path.exists(f"{directory}/.huldra/claims/{record['claim'] + 1}")
+
+
+@dataclass(frozen=True)
+class Miss:
+    """What one miss writes: the bytes of an artifact that huldra has made."""
+
+    claim: bytes
+    state: bytes
+    metadata: bytes
+    end: bytes
+    success: bytes
+
+    @staticmethod
+    def of(directory: str) -> Miss:
+        """Take the bytes of the artifact in `directory`."""
+        names = ("claims/1", "state.json", "metadata.json", "claims/1.end", "SUCCESS.json")
+        found = []
+        for name in names:
+            with open(f"{directory}/.huldra/{name}", "rb") as file:
+                found.append(file.read())
+        return Miss(*found)
+
+    def make(self, directory: str) -> None:
+        """Make such an artifact in `directory`, whose parent exists."""
+        private = f"{directory}/.huldra"
+        claims = f"{private}/claims"
+        for folder in (directory, private, claims):
+            os.mkdir(folder)
+        _link(f"{claims}/1", self.claim)
+        _replace(f"{private}/state.json", self.state)
+        _replace(f"{private}/metadata.json", self.metadata)
+        _link(f"{claims}/1.end", self.end)
+        _replace(f"{private}/SUCCESS.json", self.success, sync=True)
+        _replace(f"{private}/state.json", self.state)
+
+
+def _write(path: str, data: bytes, sync: bool) -> None:
+    handle = os.open(path, _NEW, 0o666)
+    try:
+        os.write(handle, data)
+        if sync:
+            os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _link(path: str, data: bytes) -> None:
+    temporary = f"{path}.tmp"
+    _write(temporary, data, sync=True)
+    os.link(temporary, path)
+    os.unlink(temporary)
+
+
+def _replace(path: str, data: bytes, sync: bool = False) -> None:
+    temporary = f"{path}.tmp"
+    _write(temporary, data, sync)
+    os.replace(temporary, path)
