@@ -265,6 +265,7 @@ def test_connect_finds_the_pool_of_this_process(pool: LocalExecutor, orders: Ord
     assert finish(pool, refs) == {"one": "succeeded"}
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")  # the point of it
 def test_a_forked_child_has_a_pool_of_its_own(pool: LocalExecutor, orders: Orders) -> None:
     """The child leaves the parent's workers alone, and sees the parent's jobs from outside."""
     gate = str(orders.folder / "gate")
