@@ -65,7 +65,7 @@ def close_view() -> None:
 
 def show_filtered(**values: Any) -> None:
     """Go to the list with only these filters set; a callback."""
-    filters.set_only(**values)
+    filters.leave_with(**values)
     _leave_views()
     st.session_state[_GO] = "experiments"
 

@@ -22,6 +22,7 @@ def main() -> None:
     st.set_page_config(page_title="huldra", page_icon=str(_ICON), layout="wide")
     _refuse_old_streamlit()
     current = st.navigation([navigate.page(name) for name in navigate.PAGES])
+    filters.carry_over(current.url_path)
     navigate.follow(current)
     options = source.options()
     snapshot = _first_snapshot(options.roots)

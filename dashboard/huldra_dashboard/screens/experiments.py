@@ -54,9 +54,8 @@ def _body() -> None:
         shown = _columns(view.rows, view.snapshot)
         rows = _one_page(view.rows)
     fields = list(shown.fields) or tables.telling_fields(rows, view.snapshot)
-    st.caption("Click a cell to open its artifact; tick two to eight lines to compare them.")
-    _table(rows, view.snapshot, fields, _metrics(rows) if shown.metrics else {})
     _ticked()
+    _table(rows, view.snapshot, fields, _metrics(rows) if shown.metrics else {})
 
 
 def _sort() -> str:
@@ -139,21 +138,22 @@ def _table(
 
 
 def _ticked() -> None:
-    """What can be done with the ticked lines."""
+    """What can be done with the table, or with its ticked lines."""
     digests = session.chosen()
-    if not digests:
-        return
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(
-            f"**{len(digests)}** ticked; the list is held still meanwhile.", width="content"
-        )
+    with st.container(horizontal=True, vertical_alignment="center", height=42, border=False):
+        if not digests:
+            st.caption(
+                "Click a cell to open its artifact; tick two to eight lines to compare them."
+            )
+            return
+        st.markdown(f"**{len(digests)} ticked**; the list is held still meanwhile", width="content")
         fits = 2 <= len(digests) <= navigate.MAX_COMPARED
         st.button(
             "Compare",
             type="primary",
             icon=":material/compare_arrows:",
             disabled=not fits,
-            help="Two to eight artifacts." if not fits else None,
+            help=None if fits else "Two to eight artifacts",
             on_click=navigate.open_compare,
             args=(digests,),
         )
