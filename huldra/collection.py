@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar, cast, overload
 
 from huldra import context, dispatch
 from huldra.base import Huldra, plan_of
-from huldra.errors import HuldraClassError, HuldraError
+from huldra.errors import HuldraClassError
 from huldra.job import Job
 from huldra.logs import configure_logging
 from huldra.plan import Plan
@@ -132,9 +132,9 @@ def _members(cls: type, attribute: str, value: Any) -> Iterator[tuple[str, Any]]
         return
     if isinstance(value, Huldra):
         pairs = [(attribute, value)]
-    elif isinstance(value, Mapping) and value and _are_experiments(value.values()):
+    elif isinstance(value, Mapping) and _are_experiments(cls, attribute, value.values()):
         pairs = [(str(name), member) for name, member in value.items()]
-    elif isinstance(value, list | tuple) and value and _are_experiments(value):
+    elif isinstance(value, list | tuple) and _are_experiments(cls, attribute, value):
         pairs = [(f"{attribute}_{i}", member) for i, member in enumerate(value)]
     else:
         return
@@ -146,8 +146,16 @@ def _members(cls: type, attribute: str, value: Any) -> Iterator[tuple[str, Any]]
     yield from pairs
 
 
-def _are_experiments(values: Iterable[Any]) -> bool:
-    return all(isinstance(value, Huldra) for value in values)
+def _are_experiments(cls: type, attribute: str, values: Iterable[Any]) -> bool:
+    """Whether a container holds experiments: all of its values, or none."""
+    others = [value for value in values if not isinstance(value, Huldra)]
+    count = len(list(values))
+    if others and len(others) < count:
+        raise HuldraClassError(
+            f"{cls.__qualname__}.{attribute} holds {count - len(others)} experiments and"
+            f" {others[0]!r}, which is none; keep other things out of it"
+        )
+    return count > 0 and not others
 
 
 def load_many(
@@ -174,7 +182,7 @@ def _make_all(members: Mapping[str, Huldra[Any]]) -> dict[str, Any]:
     for name, obj in members.items():
         try:
             results[name] = obj.load_or_create()
-        except HuldraError as error:
+        except Exception as error:  # noqa: BLE001  told at the end, all together
             error.add_note(f"experiment: {name}")
             errors.append(error)
     if errors:

@@ -7,14 +7,16 @@ from typing import Any
 from huldra import artifact, metadata, serialize
 from huldra.attempt import Made, Request, is_valid, obtain
 from huldra.errors import HuldraArtifactMissing, HuldraSerializationError
+from huldra.executor import Resources
 from huldra.graph import Graph, compile_graph, dependencies_of
 from huldra.identity import children_of, digest_of, key_of, namespace_of
 from huldra.layout import ArtifactPaths
-from huldra.logs import log_status
+from huldra.logs import get_logger, log_status
 from huldra.place import paths_of, prepare_artifact
 from huldra.state import Claim, Result
 
-_NEVER = 600.0  # seconds that an in-process call waits for others, unless its class says otherwise
+_NO_RESOURCES = Resources()
+_WAIT_S = 600.0  # that an in-process call waits for others, unless its class says otherwise
 
 
 def request_for(
@@ -69,6 +71,8 @@ def make_node(obj: Any, key: str) -> Made | None:
     """Make one artifact whose dependencies are there."""
     request = request_for(obj, wait_limit_s=wait_limit_of(obj), key=key)
     log_status(request.label, request.digest, f"{_transition(request)}->create")
+    if obj._resources != _NO_RESOURCES:  # noqa: SLF001  part of the protocol of a Huldra class
+        get_logger().debug("%s: _resources have no effect on what is made in-process", key)
     prepare_artifact(obj, request.paths)
     return obtain(request)
 
@@ -82,7 +86,7 @@ def _transition(request: Request) -> str:
 
 def wait_limit_of(obj: Any) -> float | None:
     """For how many seconds an in-process call waits for another owner of `obj`."""
-    limit = getattr(obj, "_max_wait_time_sec", _NEVER)
+    limit = getattr(obj, "_max_wait_time_sec", _WAIT_S)
     return None if limit is None else float(limit)
 
 

@@ -148,3 +148,9 @@ def test_unknown_executor_is_told(huldra_root: Path) -> None:
         Note(name="a").load_or_create(executor="lokal")
     with pytest.raises(huldra.HuldraExecutorError, match="is no executor"):
         Note(name="a").load_or_create(executor=3.5)
+
+
+def test_container_that_holds_other_things_is_refused() -> None:
+    """A dict of experiments with something else in it is an error, not a shorter list."""
+    with pytest.raises(huldra.HuldraClassError, match="holds 1 experiments and 3"):
+        type("Bad", (huldra.HuldraList,), {"more": {"a": Note(name="a"), "b": 3}})
