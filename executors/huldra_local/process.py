@@ -128,6 +128,9 @@ def _start(runner: str, gpus: Sequence[str], log_directory: str) -> subprocess.P
         )
     boot = {"runner": runner, "sys_path": [entry or os.getcwd() for entry in sys.path]}
     environ = {**os.environ, _BOOT_VARIABLE: json.dumps(boot)}
+    # Started from inside a `_create`, a worker would for all its life take that artifact for one
+    # that its own nodes are in the middle of making.
+    environ.pop("HULDRA_MAKING", None)
     if gpus:
         environ["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
     with open(f"{log_directory}/local-workers.log", "ab") as log:

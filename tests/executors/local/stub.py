@@ -83,6 +83,12 @@ def do_read_stdin(order: Mapping[str, Any]) -> None:
         raise NodeFailed("read something that was not for it")
 
 
+def do_look_for_variable(order: Mapping[str, Any]) -> None:
+    """Fail if the variable that the order names is in the environment."""
+    if order["variable"] in os.environ:
+        raise NodeFailed("it is there")
+
+
 def do_start_child(order: Mapping[str, Any]) -> None:
     """Leave a child behind that keeps this worker's pipes open, and die."""
     pid = os.fork()

@@ -187,6 +187,16 @@ def test_a_task_finds_nothing_on_stdin(pool: LocalExecutor, orders: Orders) -> N
     assert set(finish(pool, refs).values()) == {"succeeded"}
 
 
+@pytest.mark.parametrize("variable", ["HULDRA_MAKING", "HULDRA_LOCAL_WORKER"])
+def test_what_a_worker_does_not_inherit(
+    variable: str, pool: LocalExecutor, orders: Orders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the driver is in the middle of making is not what the worker makes."""
+    monkeypatch.setenv(variable, "1 some/key")
+    refs = send(pool, orders.graph(orders.task("one", "look_for_variable", variable=variable)))
+    assert finish(pool, refs) == {"one": "succeeded"}
+
+
 def test_a_later_graph_waits_for_a_job_of_an_earlier_one(
     make_pool: MakePool, orders: Orders
 ) -> None:
