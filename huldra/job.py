@@ -35,6 +35,7 @@ _WORD = {
     JobStatus.PREEMPTED: AttemptStatus.PREEMPTED,
 }
 _SLICE_S = 0.5
+_GLANCE_S = 0.02
 
 
 class Job(Generic[T]):
@@ -247,18 +248,18 @@ def as_done(jobs: Iterable[Job[Any]], deadline: float | None = None) -> Iterator
     when they are many: one may be made by somebody whom our engine knows nothing of.
     """
     pending = {id(job): job for job in jobs}
-    looked_at, look_again_s = -1.0, 0.0
+    looked_at, cost_s = float("-inf"), 0.0
     while pending:
-        candidates = []
-        if time.monotonic() - looked_at >= look_again_s:
-            candidates = list(pending.values())
-        else:
-            candidates = _over_soon(list(pending.values()), _slice_s(deadline))
         started = time.monotonic()
+        looks_at_all = started - looked_at >= max(_SLICE_S, 20 * cost_s)
+        candidates = list(pending.values())
+        if not looks_at_all:
+            candidates = _over_soon(candidates, _slice_s(deadline), 10 * cost_s)
+            started = time.monotonic()
         done = [job for job in candidates if job.done()]
-        if len(candidates) == len(pending):
+        if looks_at_all:
             looked_at = time.monotonic()
-            look_again_s = max(_SLICE_S, 20 * (looked_at - started))
+            cost_s = looked_at - started
         for job in done:
             del pending[id(job)]
             yield job
@@ -271,18 +272,22 @@ def _slice_s(deadline: float | None) -> float:
     return slice_s if deadline is None else max(0.0, min(slice_s, deadline - time.monotonic()))
 
 
-def _over_soon(jobs: list[Job[Any]], slice_s: float) -> list[Job[Any]]:
-    """The jobs that the engine says are over, as soon as one is, or those without an engine."""
-    by_executor: dict[int, tuple[Executor, dict[JobRef, Job[Any]]]] = {}
-    others: list[Job[Any]] = []
+def _over_soon(jobs: list[Job[Any]], slice_s: float, pause_s: float) -> list[Job[Any]]:
+    """The jobs that may be over: by their engine's word as soon as one is, else by a look."""
+    engines: dict[int, tuple[Executor, dict[JobRef, list[Job[Any]]]]] = {}
+    unheard: list[Job[Any]] = []
     for job in jobs:
-        if job.ref is not None and job._executor is not None:  # noqa: SLF001  same module
-            entry = by_executor.setdefault(id(job._executor), (job._executor, {}))  # noqa: SLF001  same module
-            entry[1][job.ref] = job
+        executor, ref = job._executor, job._ref  # noqa: SLF001  same module
+        if executor is None or ref is None:
+            unheard.append(job)
         else:
-            others.append(job)
-    if len(by_executor) != 1 or others:
-        time.sleep(min(slice_s, 0.02))
-        return jobs
-    executor, refs = next(iter(by_executor.values()))
-    return [refs[ref] for ref in executor.wait(list(refs), slice_s)]
+            engines.setdefault(id(executor), (executor, {}))[1].setdefault(ref, []).append(job)
+    if unheard or len(engines) > 1:  # nobody wakes us for all of them
+        slice_s = min(slice_s, max(_GLANCE_S, pause_s))
+    if not engines:
+        time.sleep(slice_s)
+    over = []
+    for number, (executor, by_ref) in enumerate(engines.values()):
+        ended = executor.wait(list(by_ref), 0.0 if number else slice_s)
+        over += [job for ref in ended for job in by_ref.get(ref, ())]
+    return over + unheard
