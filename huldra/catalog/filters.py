@@ -91,9 +91,13 @@ def value_at(config: Config, steps: tuple[Step, ...], lookup: Lookup) -> Any:
     """The value at the end of `steps`, or `MISSING_FIELD`; enters nested artifacts."""
     value: Any = config
     for step in steps:
-        if isinstance(value, dict) and "$ref" in value and step != "$ref":
-            value = lookup(value["$ref"]) if isinstance(value["$ref"], str) else None
-        value = _step_into(value, step)
+        if isinstance(value, dict):
+            key = value.get("$ref")
+            if key is not None and step != "$ref":
+                value = (lookup(key) if isinstance(key, str) else None) or {}
+            value = value.get(step if isinstance(step, str) else str(step), MISSING_FIELD)
+        else:
+            value = _step_into(value, step)
         if value is MISSING_FIELD:
             return value
     return value
