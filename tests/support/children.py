@@ -16,9 +16,8 @@ TIMEOUT_S = 60.0
 
 def environment(root: Path | str, **settings: str) -> dict[str, str]:
     """The environment of a child that uses this root."""
+    # Where the wheel is tested only `tests` is there, and huldra comes from the environment.
     paths = [str(REPOSITORY), str(REPOSITORY / "executors"), str(REPOSITORY / "dashboard")]
-    if os.environ.get("HULDRA_TEST_INSTALLED"):  # then the wheel is what is tested
-        paths = [str(REPOSITORY)]
     return {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(paths),
