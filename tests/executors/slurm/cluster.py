@@ -29,6 +29,8 @@ NODES = ("n1", "n2")
 NODE_CPUS = 4
 NODE_MEMORY_MB = 8000
 _SYSTEM_PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
+# A killed test run must not leave a cluster behind.
+_WITH_PARENT = ("setpriv", "--pdeathsig", "TERM") if shutil.which("setpriv") else ()
 
 
 class ClusterError(RuntimeError):
@@ -50,7 +52,8 @@ class Options:
 class Cluster:
     """A running Slurm: partition `debug` (default), and `high`, whose jobs preempt those of it.
 
-    `short` allows five minutes at most, `gpu` is `debug` by another name. A preempted job is requeued seconds later.
+    `short` allows five minutes at most, `gpu` is `debug` by another name. What is preempted
+    is requeued seconds later.
     """
 
     def __init__(self, options: Options = Options()) -> None:
@@ -82,8 +85,8 @@ class Cluster:
         self.directory.chmod(0o755)  # munged refuses a socket that others could not reach
         for folder in ("state", "log", "mysql", *(f"spool/{node}" for node in NODES)):
             (self.directory / folder).mkdir(parents=True)
-        # Counted and not there: enough to ask for a GPU and to be given one.
-        (self.directory / "gres.conf").write_text("Name=gpu Count=2\n")
+        # One GPU a node that is none: enough to ask for and to be given.
+        (self.directory / "gres.conf").write_text("Name=gpu File=/dev/null\n")
         self._start_munge()
         if self.options.accounting:
             self._start_accounting()
@@ -158,7 +161,7 @@ class Cluster:
     def _spawn(self, name: str, *command: str) -> None:
         with (self.directory / "log" / f"{name}.out").open("ab") as log:
             self._running[name] = subprocess.Popen(
-                command,
+                [*_WITH_PARENT, *command],
                 env=self.env,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -298,7 +301,7 @@ StorageLoc=slurm_acct
         text = [f"{key}={value}" for key, value in lines.items()]
         text += [
             f"NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 Port={self.ports[node]}"
-            f" CPUs={NODE_CPUS} RealMemory={NODE_MEMORY_MB} Gres=gpu:2 State=UNKNOWN"
+            f" CPUs={NODE_CPUS} RealMemory={NODE_MEMORY_MB} Gres=gpu:1 State=UNKNOWN"
             for node in NODES
         ]
         for partition, settings in {
