@@ -54,6 +54,11 @@ class LocalEngine(abc.ABC):
         """Whether this executor made that job, in this process."""
         return self._table.get(ref.job_id) is not None
 
+    def leave(self) -> None:
+        """Close, the process being about to end."""
+        self._table.is_leaving = True
+        self.close()
+
     def after_fork(self) -> None:
         """Start anew in a forked child: the parent's jobs and workers are not its own."""
         self._table.reset_after_fork()
@@ -74,7 +79,7 @@ def living() -> list[LocalEngine]:
 
 def _close_all() -> None:
     for engine in list(_living):
-        engine.close()
+        engine.leave()
 
 
 def _start_anew() -> None:

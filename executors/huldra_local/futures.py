@@ -88,7 +88,7 @@ class FuturesExecutor(LocalEngine):
         in_flight = jobs_in_flight(graph, self._table.open_by_key)
         try:
             for key, task in graph.tasks.items():
-                entry = _Entry(self._table.open(key), task)
+                entry = _Entry(self._table.open(graph.run_path, key), task)
                 ids[key] = entry.ref.job_id
                 on_submitted(key, entry.ref)
                 after = [ids[k] for k in task.after]

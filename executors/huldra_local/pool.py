@@ -121,7 +121,7 @@ class LocalExecutor(LocalEngine):
         in_flight = jobs_in_flight(graph, self._table.open_by_key)
         try:
             for key, task in graph.tasks.items():
-                ref = self._table.open(key)
+                ref = self._table.open(graph.run_path, key)
                 ids[key] = ref.job_id
                 job = PoolJob(
                     number=next(self._numbers),

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from huldra.executor import JobRef, JobStatus
 from huldra_local.drivers import ENGINE, driver_meta, status_from_outside, wait_from_outside
+from huldra_local.turns import free_turns, is_to_be_freed
 
 _FOREIGN_POLL_S = 0.2
 _LINGER_S = 2e-5  # for each job that is waited for: about what a caller's look at it costs
@@ -31,19 +32,21 @@ class JobTable:
         self._changed = threading.Condition(threading.Lock())
         self._statuses: dict[str, JobStatus] = {}
         self._logs: dict[str, str] = {}
-        self._keys: dict[str, str] = {}
+        self._nodes: dict[str, tuple[str, str]] = {}
         self.open_by_key: dict[str, str] = {}
         self._ended: list[str] = []
+        # Set when this process ends, and with it all that its queued turns stand for.
+        self.is_leaving = False
 
     def reset_after_fork(self) -> None:
         """Forget the parent's jobs; its lock may be held by a thread that is not here."""
         self._reset()
 
-    def open(self, key: str) -> JobRef:
-        """A new job of the node `key`, queued."""
+    def open(self, run_path: str, key: str) -> JobRef:
+        """A new job of a node of this run, queued."""
         ref = JobRef(ENGINE, f"{self._prefix}-{next(self._numbers)}", self._meta)
         self._statuses[ref.job_id] = JobStatus.QUEUED
-        self._keys[ref.job_id] = key
+        self._nodes[ref.job_id] = (run_path, key)
         self.open_by_key[key] = ref.job_id
         return ref
 
@@ -55,16 +58,20 @@ class JobTable:
 
     def end(self, ends: Iterable[tuple[str, JobStatus]]) -> None:
         """Say how jobs ended, and wake those who wait. A job that is over stays as it is."""
+        ends = [(job_id, status) for job_id, status in ends if job_id in self._nodes]
+        if not self.is_leaving:
+            # Before the end is told, so that who asks again at once does not find the node queued.
+            free_turns((*self._nodes[job_id], s) for job_id, s in ends if is_to_be_freed(s))
         with self._changed:
             for job_id, status in ends:
-                if not self._statuses[job_id].is_over:
+                if job_id in self._nodes:
                     self._statuses[job_id] = status
                     self._ended.append(job_id)
                     self._forget_key(job_id)
             self._changed.notify_all()
 
     def _forget_key(self, job_id: str) -> None:
-        key = self._keys.pop(job_id)
+        _, key = self._nodes.pop(job_id)
         if self.open_by_key.get(key) == job_id:
             del self.open_by_key[key]
 

@@ -169,3 +169,20 @@ def test_a_stopped_worker_is_waited_for(scene: Scene, pool: LocalExecutor) -> No
     os.kill(pid, signal.SIGCONT)
     assert scene.outcome(job)["name"] == "paused"
     assert scene.count("paused") == 1
+
+
+def test_a_worker_that_never_comes_up_leaves_nothing_queued(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The node and what depends on it fail, and are made by a call with a pool that works."""
+    huldra.HULDRA_CONFIG.preempt_max = 0
+    first = scene.step("first")
+    last = scene.step("last", needs=[first])
+    broken = LocalExecutor(1, runner="no_such_module_anywhere:run")
+    jobs = scene.send(broken, first, last)
+    assert all(isinstance(scene.failure(job), HuldraError) for job in jobs)
+    assert {recorded_status(step) for step in (first, last)} <= {"crashed", "failed"}
+    sound = LocalExecutor(1)
+    assert scene.outcome(last.load_or_create(executor=sound))["name"] == "last"
+    broken.close()
+    sound.close()
