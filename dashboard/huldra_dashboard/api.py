@@ -1,7 +1,8 @@
 """The JSON API: the catalog over HTTP, read-only, beside the pages or alone.
 
 Every answer below `/api` is JSON: 404 for what is not there, 422 for a question that is not
-understood, 405 for another method than GET, 403 for a Host that this server is not known by.
+understood, 405 for another method than GET, 403 for a Host that this server is not known by, 500
+for a store or a setting that cannot be read.
 Times are ISO 8601 in UTC. NaN and infinities, which JSON has no numbers for, are the texts `"NaN"`,
 `"Infinity"` and `"-Infinity"`.
 """
@@ -24,7 +25,7 @@ from starlette.routing import BaseRoute, Route
 
 from huldra.catalog import Catalog, Query, Relation, Row, Snapshot
 from huldra.catalog.filters import parse_filter
-from huldra.errors import HuldraQueryError
+from huldra.errors import HuldraError, HuldraQueryError
 
 MAX_LIMIT = 1000
 MAX_LINES = 10_000
@@ -157,6 +158,8 @@ def _answering(
             return _problem(422, str(error), field=getattr(error, "field", None))
         except LookupError as error:
             return _problem(404, str(error.args[0]) if error.args else "not found")
+        except (HuldraError, OSError) as error:  # a bad setting, a disk that is gone
+            return _problem(500, str(error))
 
     return endpoint
 
