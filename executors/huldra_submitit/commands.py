@@ -18,6 +18,7 @@ from huldra.logs import get_logger
 
 QUERY_TIMEOUT_S = 30.0
 SUBMIT_TIMEOUT_S = 120.0
+BURST = 20
 _KEPT = frozenset({"SLURM_CONF", "SLURM_CLUSTERS", "SLURM_TIME_FORMAT"})
 
 
@@ -117,6 +118,14 @@ class TokenBucket:
         if wait_s:
             time.sleep(wait_s)
         return wait_s
+
+
+_buckets: dict[tuple[str | None, float], TokenBucket] = {}
+
+
+def bucket_of(slurm: Slurm, rate_per_s: float) -> TokenBucket:
+    """The one bucket of this process for a cluster: all of its executors share it."""
+    return _buckets.setdefault((slurm.conf, rate_per_s), TokenBucket(rate_per_s, BURST))
 
 
 def in_chunks(ids: Sequence[str], size: int = 500) -> list[list[str]]:

@@ -26,7 +26,7 @@ from huldra_submitit import groups as arrays
 from huldra_submitit import manifest as manifests
 from huldra_submitit import parameters as params
 from huldra_submitit.attached import CAPABILITIES, ENGINE, Attached
-from huldra_submitit.commands import TokenBucket
+from huldra_submitit.commands import bucket_of
 from huldra_submitit.groups import Group
 from huldra_submitit.jobs import driver_record
 from huldra_submitit.manifest import Manifest
@@ -93,7 +93,7 @@ class SubmititExecutor(Attached):
         self._parameters = params.named_parameters(parameters)
         self._by_class = dict(by_class or {})
         self._max_submit_jobs = max_submit_jobs
-        self._bucket = TokenBucket(submissions_per_s, 20)
+        self._submissions_per_s = submissions_per_s
         super().__init__()
         self._planned: tuple[str, list[_Sending]] | None = None
         self._refuse_unknown_parameters()
@@ -139,7 +139,7 @@ class SubmititExecutor(Attached):
                 continue
             os.makedirs(sending.folder, exist_ok=True)
             manifests.write(sending.manifest_path, self._manifest(graph, sending))
-        sbatch = Sbatch(self._slurm, self._bucket)
+        sbatch = Sbatch(self._slurm, bucket_of(self._slurm, self._submissions_per_s))
         ids: list[str] = []
         try:
             for sending in sendings:

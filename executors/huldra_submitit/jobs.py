@@ -47,8 +47,10 @@ class Jobs:
         return found if found is None else _element(found, hint)
 
     def _judge(self, ref: JobRef, job_id: str | None, known: Mapping[str, JobStatus]) -> JobStatus:
-        if job_id is None or is_own_predecessor(ref):
+        if job_id is None:
             return JobStatus.UNKNOWN
+        if is_own_predecessor(ref):
+            return JobStatus.LOST if is_marked_over(ref) else JobStatus.UNKNOWN
         if not job_id:
             is_lost = self._may_judge(ref) and is_given_up(hint_of(ref))
             return JobStatus.LOST if is_lost else JobStatus.UNKNOWN
@@ -168,9 +170,14 @@ def is_own_predecessor(ref: JobRef) -> bool:
     """Whether a ref is the job that we run in, before Slurm requeued it.
 
     Slurm calls the job running, which is us. Whether the earlier process still runs (its node may
-    only have lost its network) Slurm does not know: the heartbeat does.
+    only have lost its network) Slurm does not know: the script's mark does, or the heartbeat.
     """
     restart = ref.meta.get("restart")
     if not isinstance(restart, int) or restart >= restarts():
         return False
     return bool(own_job_id()) and ref.job_id == own_job_id()
+
+
+def is_marked_over(ref: JobRef) -> bool:
+    """Whether the script of an earlier start saw its process end."""
+    return os.path.exists(f"{ref.meta.get('folder')}/{ref.job_id}_{ref.meta.get('restart')}.over")

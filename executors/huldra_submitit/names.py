@@ -30,26 +30,34 @@ _NUMBERS = {
 }
 
 
+def _flag(text: str) -> bool:
+    return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
+
+
+_FLAGS = dict.fromkeys(("USE_SRUN", "STDERR_TO_STDOUT", "EXCLUSIVE"), _flag)
+
+
 def options_from(environ: Mapping[str, str]) -> dict[str, Any]:
     """Read `HULDRA_SLURM_PARTITION`, `HULDRA_SLURM_TIME_MIN` and so on.
 
     Raises:
-        HuldraSettingsError: one that is a number holds none.
+        HuldraSettingsError: one that is a number, or a flag, holds none.
     """
     found: dict[str, Any] = {}
     for variable, text in environ.items():
         name = variable.removeprefix(PREFIX)
         if name == variable or not text.strip():
             continue
-        convert = _OPTIONS.get(name) or _NUMBERS.get(name) or str
+        convert = _OPTIONS.get(name) or _NUMBERS.get(name) or _FLAGS.get(name) or str
+        allowed = "true or false" if name in _FLAGS else "a number"
         try:
             value = convert(text.strip())
-        except ValueError as error:
+        except (ValueError, KeyError) as error:
             raise HuldraSettingsError(
-                f"{variable} is {text!r}; allowed: a number",
+                f"{variable} is {text!r}; allowed: {allowed}",
                 variable=variable,
                 value=text,
-                allowed="a number",
+                allowed=allowed,
             ) from error
         found[name.lower() if name in _OPTIONS else f"slurm_{name.lower()}"] = value
     return found

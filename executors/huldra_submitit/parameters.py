@@ -37,7 +37,7 @@ def resource_parameters(resources: Resources) -> Parameters:
         found["cpus_per_task"] = max(1, math.ceil(resources.cpus))
     if resources.gpus is not None:
         found["gpus_per_node"] = int(resources.gpus)
-    if resources.memory_gb is not None:
+    if resources.memory_gb:  # `--mem=0` is Slurm's word for all of a node's memory
         found["mem"] = memory_text(resources.memory_gb)
     if resources.time_min is not None:
         found["time"] = max(1, math.ceil(resources.time_min))

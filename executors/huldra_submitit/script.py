@@ -15,6 +15,7 @@ from typing import Any
 from huldra_submitit.groups import index_text
 
 KILLED = 137  # 128 + SIGKILL: the kernel, for lack of memory, or a person
+_RESTARTS = "${SLURM_RESTART_COUNT:-0}"
 _SUBMITIT_MAIN = "-m submitit.core._submit"
 
 
@@ -43,6 +44,9 @@ def render(
     additional.setdefault("requeue", True)
     if "no_requeue" in additional or "no-requeue" in additional:
         del additional["requeue"]
+    if _tasks(copied.parameters) > 1:
+        # The first task makes the node, the others end at once; srun must not end it for that.
+        copied.parameters["srun_args"] = [*(copied.parameters.get("srun_args") or ()), "--wait=0"]
     if size > 1:
         copied.parameters["map_count"] = len(elements)
         if len(elements) < size:
@@ -62,6 +66,10 @@ def _command(executor: Any, manifest: str, folder: str) -> str:
     return f"{executor.python} -u {ours} {shlex.quote(folder)}"
 
 
+def _tasks(parameters: Mapping[str, Any]) -> int:
+    return int(parameters.get("nodes") or 1) * int(parameters.get("ntasks_per_node") or 1)
+
+
 def _ending(teardown: list[str], folder: str, max_requeues: int) -> list[str]:
     job = "${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}"
     lines = [
@@ -69,13 +77,14 @@ def _ending(teardown: list[str], folder: str, max_requeues: int) -> list[str]:
         "# a process that left without a word (os._exit) has not succeeded",
         f'huldra_result={shlex.quote(folder)}/"{job}_0_result.pkl"',
         'if [ "$huldra_status" -eq 0 ] && [ ! -e "$huldra_result" ]; then huldra_status=1; fi',
+        "# the next start, if there is one, need not wait for this process's lease to end",
+        f'touch {shlex.quote(folder)}/"{job}_{_RESTARTS}.over"',
         *teardown,
     ]
     if max_requeues > 0:
-        restarts = "${SLURM_RESTART_COUNT:-0}"
         lines += [
             "# the process was killed from outside: try again, under the same job id",
-            f'if [ "$huldra_status" -eq {KILLED} ] && [ "{restarts}" -lt {max_requeues} ]; then',
+            f'if [ "$huldra_status" -eq {KILLED} ] && [ "{_RESTARTS}" -lt {max_requeues} ]; then',
             '  scontrol requeue "$SLURM_JOB_ID" && sleep 60',
             "fi",
         ]

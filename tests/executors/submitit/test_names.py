@@ -35,6 +35,13 @@ def test_a_number_that_is_none_is_told_at_once() -> None:
         options_from({"HULDRA_SLURM_CPUS": "many"})
 
 
+def test_flags_are_flags() -> None:
+    """A text that is true is not what submitit wants."""
+    assert options_from({"HULDRA_SLURM_USE_SRUN": "false"}) == {"slurm_use_srun": False}
+    with pytest.raises(HuldraSettingsError, match="true or false"):
+        options_from({"HULDRA_SLURM_USE_SRUN": "perhaps"})
+
+
 def test_a_name_may_carry_the_partition() -> None:
     """`slurm:gpu`."""
     assert parse("slurm:gpu") == {"slurm_partition": "gpu"}

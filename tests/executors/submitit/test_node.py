@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from huldra.executor import JobRef
-from huldra_submitit.jobs import is_own_predecessor
+from huldra.executor import JobRef, JobStatus
+from huldra_submitit.jobs import Jobs, is_own_predecessor
 from huldra_submitit.node import Why, own_job_id, why_ended
+from huldra_submitit.queue import Queue
+from tests.executors.submitit.fakes import ScriptedSlurm, says
 
 
 @pytest.mark.parametrize(
@@ -41,3 +45,17 @@ def test_the_same_job_before_a_requeue_is_known(monkeypatch: pytest.MonkeyPatch)
     assert is_own_predecessor(JobRef("slurm", "12_3", {"restart": 0}))
     assert not is_own_predecessor(JobRef("slurm", "12_3", {"restart": 1}))
     assert not is_own_predecessor(JobRef("slurm", "12_4", {"restart": 0}))
+
+
+def test_an_earlier_start_is_dead_once_its_script_says_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Until then only its heartbeat can tell: its node may have lost its network alone."""
+    monkeypatch.setenv("SLURM_JOB_ID", "12")
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    monkeypatch.delenv("SLURM_ARRAY_JOB_ID", raising=False)
+    ref = JobRef("slurm", "12", {"restart": 0, "folder": str(tmp_path)})
+    jobs = Jobs(Queue(ScriptedSlurm(answers={"squeue": says("12|RUNNING|None\n")})))
+    assert jobs.status([ref]) == {ref: JobStatus.UNKNOWN}
+    (tmp_path / "12_0.over").touch()
+    assert jobs.status([ref]) == {ref: JobStatus.LOST}

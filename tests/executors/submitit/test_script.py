@@ -81,6 +81,12 @@ def test_no_time_limit_is_the_partitions_own(slurm_executor: Any) -> None:
     assert "--time" not in text_of(slurm_executor, time=None)
 
 
+def test_a_job_of_several_tasks_is_not_ended_by_the_first_that_ends(slurm_executor: Any) -> None:
+    """One task makes the node, the others leave at once."""
+    assert "--wait=0" in text_of(slurm_executor, ntasks_per_node=4)
+    assert "--wait=0" not in text_of(slurm_executor)
+
+
 def test_rendering_leaves_the_executor_alone(slurm_executor: Any) -> None:
     """Submitit's setters leak; ours must not."""
     slurm_executor.update_parameters(time=7)
