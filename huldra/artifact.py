@@ -10,7 +10,7 @@ from huldra import claim, files
 from huldra.claim import last_turn, read_turn
 from huldra.errors import HuldraArtifactMissing
 from huldra.layout import ArtifactPaths
-from huldra.state import FORMAT, State, Turn, derive, now_text
+from huldra.state import FORMAT, AttemptStatus, State, Turn, derive, now_text
 
 
 def read_success(paths: ArtifactPaths) -> dict[str, Any] | None:
@@ -38,19 +38,35 @@ def is_made(paths: ArtifactPaths) -> bool:
 
 
 def publish(paths: ArtifactPaths, number: int) -> None:
-    """Write the truth; to be called only by the one whose `N.end` says success."""
-    record = {
-        "huldra": FORMAT,
-        "claim": number,
-        "hash": paths.directory.rpartition("/")[2],
-        "made_at": now_text(),
-    }
-    files.write_atomic(paths.success, files.object_bytes(record), sync=True)
+    """Write the truth, which is that `N.end` says success.
+
+    Whoever read that in `N.end` may write it: the owner, or anybody who finds that the owner did
+    not come to it. All of them write the same.
+    """
+    while True:
+        record = {
+            "huldra": FORMAT,
+            "claim": number,
+            "hash": paths.directory.rpartition("/")[2],
+            "made_at": now_text(),
+        }
+        files.write_atomic(paths.success, files.object_bytes(record), sync=True)
+        # We may have been asleep since `N.end`, and our record may just have replaced a newer
+        # turn's. So whoever writes looks again, until what stands is the last turn's.
+        newer = claim.last_turn(paths) if os.path.exists(paths.claim(number + 1)) else None
+        if newer is None or newer.number <= number or newer.status is not AttemptStatus.SUCCESS:
+            return
+        number = newer.number
 
 
-def withdraw(paths: ArtifactPaths) -> None:
-    """Take a record away that a newer turn, which the caller holds, has voided already."""
+def withdraw(paths: ArtifactPaths, number: int) -> None:
+    """Take away a record that turn `number`, which the caller holds, has voided already."""
     files.remove(paths.success)
+    if claim.has_ended(paths, number):
+        # We were asleep, and what we removed may have been our successor's.
+        turn = last_turn(paths)
+        if turn is not None and turn.status is AttemptStatus.SUCCESS:
+            publish(paths, turn.number)
 
 
 def read_state(paths: ArtifactPaths) -> State:

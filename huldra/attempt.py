@@ -28,15 +28,13 @@ from huldra.errors import (
     HuldraStoreError,
     HuldraValidationError,
 )
-from huldra.heartbeat import Beat, uptime_s
+from huldra.heartbeat import Beat
 from huldra.layout import ArtifactPaths
 from huldra.logs import capture, get_logger, log_status
 from huldra.owner import Owner, new_owner
 from huldra.settings import HULDRA_CONFIG
-from huldra.state import AttemptStatus, Claim, End, ErrorRecord, Turn, now_text
+from huldra.state import QUEUED, AttemptStatus, Claim, End, ErrorRecord, Turn, now_text
 from huldra.waiting import Waiting
-
-PUBLISH_PATIENCE_S = 2.0
 
 
 class Makeable(Protocol):
@@ -99,10 +97,9 @@ def obtain(request: Request) -> Made | None:
     """
     context.refuse_cycle(request.key)
     waiting = Waiting(request.key, request.paths, request.wait_limit_s)
-    publish_deadline = 0.0
+    settled = 0
     while True:
-        is_made = artifact.is_made(request.paths)
-        if is_made and is_valid(request):
+        if artifact.is_made(request.paths) and is_valid(request):
             return None
         turn = claim.last_turn(request.paths)
         if turn is not None and turn.end is None:
@@ -114,12 +111,13 @@ def obtain(request: Request) -> Made | None:
             continue
         if turn is not None:
             waiting.refuse_failure(turn)
-            if not is_made and turn.status is AttemptStatus.SUCCESS:
-                # Made, and its owner is about to say so; if it does not, the next turn will.
-                publish_deadline = publish_deadline or uptime_s() + PUBLISH_PATIENCE_S
-                if uptime_s() < publish_deadline and waiting.waited_for == turn.number:
-                    waiting.nap(turn)
-                    continue
+            if turn.status is AttemptStatus.SUCCESS and turn.number != settled:
+                # Made since we looked, or its owner did not come to saying so. Opening a turn would
+                # void what is good; what is missing is written down instead.
+                settled = turn.number
+                if not artifact.is_made(request.paths):
+                    artifact.publish(request.paths, turn.number)
+                continue
         if made := _take(request, turn):
             return made[0]
         waiting.lose_to(turn.number + 1 if turn else 1)
@@ -178,11 +176,12 @@ class _Attempt:
         beat = self._beat()
         heartbeat.start(beat)
         try:
-            if previous and previous.status is AttemptStatus.SUCCESS and is_valid(self.request):
-                self._publish()
-                return (None,)
             if previous:
-                artifact.withdraw(self.paths)
+                if self._was_made(previous) and is_valid(self.request):
+                    self._publish()
+                    return (None,)
+                artifact.withdraw(self.paths, self.claim.number)
+            self._refuse_if_lost()
             return (self._make(),)
         except HuldraClaimLost as lost:
             get_logger().warning("%s", lost)
@@ -191,6 +190,30 @@ class _Attempt:
             heartbeat.stop(beat)
             if not self.is_ended and os.getpid() == self.pid:
                 claim.abandon(self.paths, self.claim.number)
+
+    def _was_made(self, previous: Turn) -> bool:
+        """Whether the last turn that began anything before ours ended with success.
+
+        Queued turns before ours began nothing: that they were opened, by a driver that looked just
+        before the artifact was made, discards no result.
+        """
+        turn = previous
+        while turn.claim.kind == QUEUED and turn.number > 1:
+            turn = claim.read_turn(self.paths, turn.number - 1)
+        return turn.status is AttemptStatus.SUCCESS
+
+    def _refuse_if_lost(self) -> None:
+        """Begin nothing in a turn that somebody ended while this process was asleep."""
+        if claim.has_ended(self.paths, self.claim.number):
+            self.is_ended = True
+            raise self._lost()
+
+    def _lost(self) -> HuldraClaimLost:
+        return HuldraClaimLost(
+            f"{self.request.key}: turn {self.claim.number} was ended by somebody else while"
+            f" this process was away; nothing of it was published in {self.paths.directory}",
+            directory=self.paths.directory,
+        )
 
     def _beat(self) -> Beat:
         lease_s = HULDRA_CONFIG.lease
@@ -309,11 +332,7 @@ class _Attempt:
             raise
         self.is_ended = True
         if end is None:
-            raise HuldraClaimLost(
-                f"{self.request.key}: turn {self.claim.number} was ended by somebody else while"
-                f" this process was away; nothing of it was published in {self.paths.directory}",
-                directory=self.paths.directory,
-            )
+            raise self._lost()
         return end
 
     def _write_state(self, end: End | None = None) -> None:

@@ -7,8 +7,10 @@
   for that single name, and only the winner goes on. A check followed by a write would not do: a
   process can be paused in between, for days;
 * turn N+1 is linked only by someone who has seen `N.end`;
-* a queued turn starts by linking the new turn's file to `N.end` first and to `N+1` second. If the
-  process dies between the two, N has ended, N+1 is free, and nothing is lost.
+* a queued turn starts by linking the new turn's file to `N.end` first and to `N+1` second. The first
+  link decides: who sees it alone takes turn N+1 for claimed, by the owner whom the file names. So
+  nobody claims N+1 while the starter is between its two links, and if it died there, turn N+1 is
+  ended like that of any dead owner.
 
 Nothing that decides is ever unlinked or replaced, so nothing live can be removed by mistake.
 """
@@ -58,19 +60,41 @@ def is_held(owner: Owner) -> bool:
 
 def last_number(paths: ArtifactPaths) -> int:
     """The number of the last turn, 0 when there was none."""
+    return max(numbers(paths), default=0)
+
+
+def numbers(paths: ArtifactPaths) -> list[int]:
+    """The numbers of the turns that left a file, the oldest first."""
     try:
         names = os.listdir(paths.claims)
     except (FileNotFoundError, NotADirectoryError):
-        return 0
+        return []
     except OSError as error:
         raise files.store_error(error, "read", paths.claims) from error
-    return max((int(name) for name in names if name.isdecimal() and name.isascii()), default=0)
+    return sorted({number for name in names if (number := _number_of(name))})
+
+
+def _number_of(name: str) -> int:
+    # An end counts without its claim, too: the claim may be lost, and a turn that has ended must
+    # never be claimed again. `007` or `٣` are not ours: such a turn could not be found by its name.
+    stem = name.removesuffix(".end")
+    return int(stem) if stem.isdecimal() and stem.isascii() and stem[0] != "0" else 0
 
 
 def last_turn(paths: ArtifactPaths) -> Turn | None:
     """The last turn, as the disk knows it."""
     number = last_number(paths)
-    return read_turn(paths, number) if number else None
+    if not number:
+        return None
+    turn = read_turn(paths, number)
+    end = turn.end
+    if end is None or end.status != STARTED:
+        return turn
+    # Its job is between the two links of its start, or the second came after we listed.
+    started = Claim(
+        number + 1, RUNNING, end.by, end.ended_at, turn.claim.run_id, from_queued=number
+    )
+    return Turn(started)
 
 
 def read_turn(paths: ArtifactPaths, number: int) -> Turn:
@@ -89,7 +113,7 @@ def read_turn(paths: ArtifactPaths, number: int) -> Turn:
 
 def read_history(paths: ArtifactPaths) -> list[Turn]:
     """Every turn that there was, the oldest first."""
-    return [read_turn(paths, n) for n in range(1, last_number(paths) + 1)]
+    return [read_turn(paths, number) for number in numbers(paths)]
 
 
 def has_ended(paths: ArtifactPaths, number: int) -> bool:
@@ -116,7 +140,10 @@ def claim_next(
 
 
 def start_queued(paths: ArtifactPaths, queued: Claim, owner: Owner) -> Claim | None:
-    """Turn a queued claim into the next, running one; None when it was ended before."""
+    """Turn a queued claim into the next, running one; None when it was ended before.
+
+    Also None when turn N+1 was there already: whoever does not get both names has not got the turn.
+    """
     number = queued.number + 1
     claim = Claim(number, RUNNING, owner, now_text(), queued.run_id, queued.number)
     data = files.object_bytes(claim.to_json())

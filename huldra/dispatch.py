@@ -195,6 +195,8 @@ def _queue(
 ) -> Claim | None:
     if node.turn is not None and node.turn.end is None:  # planned to run because its owner is dead
         claim.end_turn(paths, node.turn.number, AttemptStatus.CRASHED, new_owner())
+    if node.turn is not None and inline.is_there(node.node.obj, node.key):
+        return None  # made since the plan looked: another turn would void what is good
     return claim.claim_next(
         paths,
         _next_number(node),

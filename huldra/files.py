@@ -122,15 +122,13 @@ def link_new(path: str, data: bytes, *, sync: bool = False, also: str | None = N
     """Give `path` this content if nobody has that name yet; False when somebody was first.
 
     The file is complete when its name appears. With `also`, the winner's file gets that second
-    name too, so that both names are one file. Raises `HuldraStoreError` when the file system
+    name too, so that both names are one file; False when somebody else has that one. Raises `HuldraStoreError` when the file system
     refuses, also when it has no hard links: a fallback would not be exact, so there is none.
     """
     try:
         temporary = _write_temporary(path, data, sync)
         try:
-            won = _link(temporary, path)
-            if won and also is not None:
-                _link(temporary, also)
+            won = _link(temporary, path) and (also is None or _link(temporary, also))
         finally:
             remove(temporary)
     except OSError as error:

@@ -172,8 +172,12 @@ class Job(Generic[T]):
         status = turn.status
         if status in (AttemptStatus.FAILED, AttemptStatus.CANCELLED):
             return status, True
-        if status is AttemptStatus.SUCCESS:  # `SUCCESS.json` follows in a moment
-            return AttemptStatus.RUNNING, False
+        if status is AttemptStatus.SUCCESS:
+            # `SUCCESS.json` follows in a moment, or its writer died just before: so it is written
+            # here, too. Waiting for it could be for ever.
+            artifact.publish(self._paths, turn.number)
+            self._is_made = True
+            return status, True
         if status.is_infrastructure:
             return self._engine_word(status)
         is_dead = liveness.of_turn(self._paths, turn, self._watch) is Life.DEAD

@@ -17,10 +17,9 @@ from functools import lru_cache
 from typing import Any
 
 from huldra import artifact, claim, context, files, inline, serialize
-from huldra.attempt import PUBLISH_PATIENCE_S, error_record, obtain
+from huldra.attempt import error_record, obtain
 from huldra.errors import HuldraCancelled, HuldraError, NodeFailed
 from huldra.executor import JobRef
-from huldra.heartbeat import uptime_s
 from huldra.identity import key_of
 from huldra.layout import ArtifactPaths
 from huldra.logs import get_logger
@@ -229,8 +228,8 @@ class _Node:
         if artifact.is_made(self.paths):
             return None
         first = self.record["claim"]
-        last = claim.last_number(self.paths)
-        turns = [claim.read_turn(self.paths, n) for n in range(first, last + 1)]
+        since = [number for number in claim.numbers(self.paths) if number >= first]
+        turns = [claim.read_turn(self.paths, number) for number in since]
         ends = [turn for turn in turns if turn.end is not None and turn.end.status != STARTED]
         for turn in ends:
             if turn.status in (AttemptStatus.FAILED, AttemptStatus.CANCELLED):
@@ -292,14 +291,12 @@ class _Node:
 def _await_made(key: str, paths: ArtifactPaths) -> bool:
     """Whether a dependency is made, once nobody is on the way to making it."""
     waiting = Waiting(key, paths, None)
-    patience = uptime_s() + PUBLISH_PATIENCE_S
     while not artifact.is_made(paths):
         turn = claim.last_turn(paths)
         if turn is not None and turn.end is None:
             waiting.step(turn)
-            patience = uptime_s() + PUBLISH_PATIENCE_S
-        elif turn is not None and turn.status is AttemptStatus.SUCCESS and uptime_s() < patience:
-            waiting.nap(turn)  # made, and its owner is about to say so
+        elif turn is not None and turn.status is AttemptStatus.SUCCESS:
+            artifact.publish(paths, turn.number)  # its owner is about to say so, or died before
         else:
             return False
     return True
