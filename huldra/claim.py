@@ -7,10 +7,10 @@
   for that single name, and only the winner goes on. A check followed by a write would not do: a
   process can be paused in between, for days;
 * turn N+1 is linked only by someone who has seen `N.end`;
-* a queued turn starts by linking the new turn's file to `N.end` first and to `N+1` second. The first
-  link decides: who sees it alone takes turn N+1 for claimed, by the owner whom the file names. So
-  nobody claims N+1 while the starter is between its two links, and if it died there, turn N+1 is
-  ended like that of any dead owner.
+* a queued turn starts by linking the new turn's file to `N.end` first and to `N+1` second. The
+  first link decides: who sees it alone takes turn N+1 for claimed, by the owner whom the file
+  names. So nobody claims N+1 while the starter is between its two links, and if it died there, turn
+  N+1 is ended like that of any dead owner.
 
 Nothing that decides is ever unlinked or replaced, so nothing live can be removed by mistake.
 """

@@ -122,8 +122,9 @@ def link_new(path: str, data: bytes, *, sync: bool = False, also: str | None = N
     """Give `path` this content if nobody has that name yet; False when somebody was first.
 
     The file is complete when its name appears. With `also`, the winner's file gets that second
-    name too, so that both names are one file; False when somebody else has that one. Raises `HuldraStoreError` when the file system
-    refuses, also when it has no hard links: a fallback would not be exact, so there is none.
+    name too, so that both names are one file; False when somebody else has that one. Raises
+    `HuldraStoreError` when the file system refuses, also when it has no hard links: a fallback
+    would not be exact, so there is none.
     """
     try:
         temporary = _write_temporary(path, data, sync)

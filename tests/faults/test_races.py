@@ -138,7 +138,7 @@ def test_job_wait_ends_when_its_worker_died_between_end_and_success(
     Stopped(tmp_path / "stop", call(ledger), huldra_root, point).kill()
     from huldra.job import Job
 
-    job = Job(Note(name="a"), None, None)
+    job: Job[str] = Job(Note(name="a"), None, None)
     assert job.result(10) == "a"
 
 
