@@ -51,10 +51,11 @@ def test_the_wheel_holds_our_packages_and_nothing_else(wheel: Path) -> None:
     assert top_level(wheel) == TOP_LEVEL
 
 
-def test_the_wheel_ships_the_type_marker(wheel: Path) -> None:
-    """Type checkers find `py.typed`."""
+@pytest.mark.parametrize("package", sorted(TOP_LEVEL))
+def test_the_wheel_ships_the_type_marker(wheel: Path, package: str) -> None:
+    """Type checkers find `py.typed` in each package."""
     with zipfile.ZipFile(wheel) as archive:
-        assert "huldra/py.typed" in archive.namelist()
+        assert f"{package}/py.typed" in archive.namelist()
 
 
 def test_the_wheel_ships_what_is_not_python(wheel: Path) -> None:
