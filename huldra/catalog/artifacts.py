@@ -322,13 +322,27 @@ def _with_life(known: Known, row: Row, owner: Mapping[str, Any] | None, now: Now
 
 
 def _with_queued_life(known: Known, row: Row, owner: Mapping[str, Any], now: Now) -> Row:
-    # A bound job is the engine's to judge, and the catalog asks no engine.
-    if is_dead_here(owner, now) and not os.path.exists(known.paths.claim_job(row.attempt_number)):
-        claim = reading.read_document(known.paths.claim(row.attempt_number)).value
-        if not as_mapping(claim).get("job_hint"):
-            reason = "its driver is gone, and no job was bound to it"
-            return replace(row, attempt_status="stale", stale_reason=reason)
-    return row
+    reason = ""
+    if is_dead_here(owner, now):
+        reason = _why_nothing_comes(known, row.attempt_number, now)
+    return replace(row, attempt_status="stale", stale_reason=reason) if reason else row
+
+
+def _why_nothing_comes(known: Known, number: int, now: Now) -> str:
+    """Why a queued turn whose driver is dead will never start, "" if it may."""
+    if os.path.exists(known.paths.claim_job(number)):
+        # A bound job is the engine's to judge, and the catalog asks no engine. But an engine that
+        # lived in the driver says so in its job, and it went with it.
+        job = as_mapping(reading.read_document(known.paths.claim_job(number)).value)
+        engine_process = as_mapping(as_mapping(job.get("meta")).get("driver"))
+        return (
+            "its driver is gone, and its engine with it"
+            if is_dead_here(engine_process, now)
+            else ""
+        )
+    claim = as_mapping(reading.read_document(known.paths.claim(number)).value)
+    # With a hint the engine may know the job by name.
+    return "" if claim.get("job_hint") else "its driver is gone, and no job was bound to it"
 
 
 def _why_stale(owner: Mapping[str, Any], beat: Mark | None, now: Now) -> str:

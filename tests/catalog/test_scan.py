@@ -110,17 +110,21 @@ def test_a_dead_owner_here_is_stale_at_once(writer: StoreWriter, look: Look) -> 
 def test_a_queued_turn_of_a_dead_driver_is_stale_unless_a_job_is_bound(
     writer: StoreWriter, look: Look
 ) -> None:
-    """The engine speaks for a bound job; nobody does for an unbound one of a dead driver."""
+    """The engine speaks for a bound job, unless it lived in the driver; nobody for an unbound one."""
     unbound = writer.add(MODEL, {"n": 1}, status="queued")
     bound = writer.add(MODEL, {"n": 2}, status="queued", backend="slurm", job_id="7")
-    for key in (unbound, bound):
+    pooled = writer.add(MODEL, {"n": 3}, status="queued", backend="local", job_id="8")
+    for key in (unbound, bound, pooled):
         path = private(writer, key) / "state.json"
         state = json.loads(path.read_text())
         state["attempt"]["owner"] |= {"pid": 4194305, "started": "1"}
         path.write_text(json.dumps(state))
+    job = {"engine": "local", "job_id": "8", "meta": {"driver": writer.owner(dead=True)}}
+    (private(writer, pooled) / "claims" / "1.job").write_text(json.dumps(job))
     rows = look()
     assert rows[unbound].attempt_status == "stale"
     assert rows[bound].attempt_status == "queued"
+    assert rows[pooled].attempt_status == "stale"
 
 
 def test_an_end_that_state_does_not_know_is_seen(writer: StoreWriter, look: Look) -> None:
