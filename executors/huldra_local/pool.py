@@ -7,6 +7,7 @@ import logging
 import os
 import threading
 from collections.abc import Collection, Sequence
+from typing import Self
 
 from huldra.errors import HuldraSubmitError
 from huldra.executor import (
@@ -47,6 +48,7 @@ class LocalExecutor(LocalEngine):
         grace_s: seconds that a cancelled or timed-out node has between SIGTERM and SIGKILL.
         runner: what workers call with a payload and the job's ref, as `module:function`.
 
+    Close it, or leave that to the end of the process; it is a context manager for that.
     `time_min` is enforced. A worker that dies costs its own node one of `HULDRA_PREEMPT_MAX` new
     tries and no other node anything. Jobs end with this process: what runs is sent SIGTERM and
     recorded as preempted. What nodes print goes to a file beside the run record, named by `logs`.
@@ -146,6 +148,12 @@ class LocalExecutor(LocalEngine):
         if scheduler is not None:
             scheduler.cancel([ref.job_id for ref in refs if self.owns(ref)])
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """End all jobs and workers; returns when they are gone. Nothing can be sent any more."""
         with self._lock:
@@ -169,7 +177,7 @@ class LocalExecutor(LocalEngine):
                 )
             if self._scheduler is None or not self._scheduler.is_alive:
                 logger.info("%r: its jobs end with this process", self)
-                self._scheduler = Scheduler(self._settings, self._table)
+                self._scheduler = Scheduler(self._settings, self._table, self)
             return self._scheduler
 
 

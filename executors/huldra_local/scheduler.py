@@ -70,9 +70,14 @@ class PoolSettings:
 
 
 class Scheduler:
-    """Runs jobs on worker processes. `submit`, `cancel` and `close` are for any thread."""
+    """Runs jobs on worker processes. `submit`, `cancel` and `close` are for any thread.
 
-    def __init__(self, settings: PoolSettings, table: JobTable) -> None:
+    `owner` is kept alive as long as the thread is: refs must find the executor of jobs that run,
+    also when the caller has let it go.
+    """
+
+    def __init__(self, settings: PoolSettings, table: JobTable, owner: object) -> None:
+        self._owner = owner
         self._settings = settings
         self._table = table
         self._commands: deque[Callable[[], None]] = deque()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -349,3 +350,18 @@ def test_workers_end_with_a_driver_that_is_killed(orders: Orders) -> None:
     process.wait()
     until(lambda: not any(map(is_alive, workers_of(orders))))
     assert connect(ref).wait([ref], 10) == {ref}
+
+
+def test_a_pool_that_was_let_go_is_found_by_its_jobs(orders: Orders) -> None:
+    """Dropping the executor does not lose what it runs; leaving its `with` block closes it."""
+    gate = str(orders.folder / "gate")
+    graph = orders.graph(orders.task("held", "wait", until=gate))
+    refs = send(LocalExecutor(1, runner=RUNNER), graph)
+    gc.collect()
+    found = connect(refs["held"])
+    assert isinstance(found, LocalExecutor)
+    Path(gate).touch()
+    with found:
+        assert finish(found, refs) == {"held": "succeeded"}
+    with pytest.raises(HuldraSubmitError, match="closed"):
+        send(found, orders.graph(orders.task("late")))
