@@ -28,6 +28,7 @@ _OPEN = ("queued", "running")
 _ENDED_AS = {"success": "success", "failed": "failed"}
 _FRAME = re.compile(r'^ *File "([^"\n]*)", line \d+, in (.*)$', re.MULTILINE)
 _MAX_ERROR = 2000
+_SHARED_TEXT = 200  # a longer text is hardly in two configs
 
 
 class Described(NamedTuple):
@@ -113,7 +114,8 @@ def _read(known: Known) -> None:
     known.state_mark, known.looked = state.mark, True
     attempt = as_mapping(as_mapping(state.value).get("attempt"))
     owner = attempt.get("owner")
-    known.owner = owner if isinstance(owner, dict) else None
+    is_open = attempt.get("status") in ("queued", "running")
+    known.owner = owner if is_open and isinstance(owner, dict) else None
     problem = "; ".join(filter(None, (state.problem, known.described.problem)))
     known.recorded = _recorded(known.row, known.described, state.value or {}, attempt, problem)
 
@@ -173,7 +175,9 @@ def _dependencies(value: Any) -> tuple[Dependency, ...]:
         return ()
     return tuple(
         Dependency(
-            intern(as_text(item.get("field"))), intern(as_text(item["namespace"])), item["hash"]
+            intern(as_text(item.get("field"))),
+            intern(as_text(item["namespace"])),
+            intern(as_text(item["hash"])),
         )
         for item in value
         if isinstance(item, dict)
@@ -199,7 +203,7 @@ def compact(value: Any) -> Any:
         return {intern(key): compact(item) for key, item in value.items()}
     if isinstance(value, list):
         return [compact(item) for item in value]
-    return intern(value) if isinstance(value, str) and len(value) < 64 else value
+    return intern(value) if isinstance(value, str) and len(value) < _SHARED_TEXT else value
 
 
 # ------------------------------------------------------------------ what is true now

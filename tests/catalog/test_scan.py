@@ -110,7 +110,7 @@ def test_a_dead_owner_here_is_stale_at_once(writer: StoreWriter, look: Look) -> 
 def test_a_queued_turn_of_a_dead_driver_is_stale_unless_a_job_is_bound(
     writer: StoreWriter, look: Look
 ) -> None:
-    """The engine speaks for a bound job, unless it lived in the driver; nobody for an unbound one."""
+    """The engine speaks for a bound job, unless it lived in the driver; nobody for another."""
     unbound = writer.add(MODEL, {"n": 1}, status="queued")
     bound = writer.add(MODEL, {"n": 2}, status="queued", backend="slurm", job_id="7")
     pooled = writer.add(MODEL, {"n": 3}, status="queued", backend="local", job_id="8")
