@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -12,16 +13,18 @@ from tests.benchmarks.table import Row
 
 _ROUNDS = 15
 # What only some need, or what takes long: none of it may come with the library's name.
-_HEAVY = (
-    "rich pydantic submitit dask distributed ray streamlit pandas numpy yaml cloudpickle"
-    " huldra_local huldra_submitit huldra_dask huldra_ray"
-).split()
+_HEAVY = frozenset(
+    (
+        *("rich", "pydantic", "submitit", "dask", "distributed", "ray", "streamlit", "pandas"),
+        *("numpy", "yaml", "cloudpickle"),
+        *("huldra_local", "huldra_submitit", "huldra_dask", "huldra_ray"),
+    )
+)
 _PROGRAM = """
 import resource, sys, time
 def cpu():
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
-import os
 before, wall = cpu(), time.perf_counter()
 import {module}
 print(cpu() - before, time.perf_counter() - wall)
@@ -60,11 +63,19 @@ def _time(module: str) -> tuple[float, float]:
 
 def _loaded_by(module: str) -> list[str]:
     program = f"import {module}, sys, json; print(json.dumps(sorted(sys.modules)))"
-    return sorted(set(_HEAVY).intersection(json.loads(_run(program))))
+    return sorted(_HEAVY.intersection(json.loads(_run(program))))
 
 
 def _run(program: str) -> str:
+    # Byte code of our own: what lies beside the sources may be old, or be forbidden to be written.
+    environ = {**os.environ, "PYTHONPYCACHEPREFIX": os.path.abspath("byte-code")}
+    environ.pop("PYTHONDONTWRITEBYTECODE", None)
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+        env=environ,
     )
     return done.stdout
