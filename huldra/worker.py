@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from huldra import artifact, claim, context, files, inline, serialize
+from huldra import artifact, claim, context, files, inline, liveness, serialize
 from huldra.attempt import error_record, obtain
 from huldra.errors import HuldraCancelled, HuldraError, NodeFailed
-from huldra.executor import JobRef
+from huldra.executor import JobRef, JobStatus
 from huldra.identity import key_of
 from huldra.layout import ArtifactPaths
 from huldra.logs import get_logger
@@ -297,9 +297,18 @@ def _await_made(key: str, paths: ArtifactPaths) -> bool:
             waiting.step(turn)
         elif turn is not None and turn.status is AttemptStatus.SUCCESS:
             artifact.publish(paths, turn.number)  # its owner is about to say so, or died before
+        elif turn is not None and turn.status.is_infrastructure and _comes_again(turn):
+            waiting.nap(turn)
         else:
             return False
     return True
+
+
+def _comes_again(turn: Turn) -> bool:
+    """Whether the engine of a turn that was preempted, or whose worker died, runs its job again."""
+    if turn.ref is None:
+        return False
+    return liveness.of_job(turn.ref) in (JobStatus.QUEUED, JobStatus.RUNNING)
 
 
 def main(argv: list[str] | None = None) -> int:
