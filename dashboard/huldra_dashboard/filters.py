@@ -15,7 +15,7 @@ _CHOICES = ("attempt", "result", "ns", "backend", "host", "user", "root")
 _TEXTS = ("text", "where", "failure")
 _TIMES = ("started_after", "started_before", "updated_after", "updated_before")
 KEYS = _CHOICES + _TEXTS + _TIMES
-_PAGE, _LEFT = "_page", "_left"
+_PAGE, _BROUGHT = "_page", "_brought"
 _MORE = ("result", "backend", "host", "user", "root", "failure", *_TIMES)
 
 
@@ -127,21 +127,25 @@ def carry_over(page: str) -> None:
     """Keep the filters when the page changes; called once a run, before the widgets are drawn.
 
     A click in the navigation keeps the widgets' values and empties the URL. Setting a value,
-    be it the same, writes it there again. Coming back to a page that `set_only` was called on
-    restores the filters of then: the browser's Back leads to a URL without them.
+    be it the same, writes it there again.
     """
     before = st.session_state.get(_PAGE)
     st.session_state[_PAGE] = page
-    if before in (None, page) or any(key in st.query_params for key in KEYS):
-        return
-    left = st.session_state.get(_LEFT)
-    if left is not None and left[0] == page:
-        del st.session_state[_LEFT]
-        set_only(**left[1])
-        return
-    for key in KEYS:
-        if st.session_state.get(key):
-            st.session_state[key] = st.session_state[key]
+    brought = st.session_state.pop(_BROUGHT, None)
+    if brought is not None:
+        set_only(**brought)
+    elif before not in (None, page) and not any(key in st.query_params for key in KEYS):
+        set_only(**present())
+
+
+def bring(values: Mapping[str, Any]) -> None:
+    """Set only these filters in the next run, on whatever page that is."""
+    st.session_state[_BROUGHT] = dict(values)
+
+
+def present() -> dict[str, Any]:
+    """The filters that are set, by key."""
+    return {key: st.session_state[key] for key in KEYS if st.session_state.get(key)}
 
 
 def clear() -> None:
@@ -151,14 +155,7 @@ def clear() -> None:
 
 
 def set_only(**values: Any) -> None:
-    """Clear all filters but these."""
+    """Clear all filters but these; a callback."""
     clear()
     for key, value in values.items():
         st.session_state[key] = value
-
-
-def leave_with(**values: Any) -> None:
-    """Clear all filters but these, before the page changes; a callback."""
-    present = {key: st.session_state[key] for key in KEYS if st.session_state.get(key)}
-    st.session_state[_LEFT] = (st.session_state.get(_PAGE), present)
-    set_only(**values)

@@ -10,7 +10,7 @@ from huldra_dashboard.graph_chart import Arrow, Box
 
 
 def classes(graph: ClassGraph, name: str = "classes") -> None:
-    """All classes with their counts; a click lists the artifacts of one."""
+    """All classes with their counts; a click opens one."""
     boxes = [
         Box(
             node.namespace,
@@ -28,7 +28,7 @@ def classes(graph: ClassGraph, name: str = "classes") -> None:
     charts.draw(
         _chart(boxes, arrows),
         name,
-        on_click=lambda namespace: navigate.show_filtered(ns=[namespace]),
+        on_click=navigate.open_class,
         alt=f"Graph of {words.count(len(boxes), 'class', 'classes')} and what needs what",
     )
 

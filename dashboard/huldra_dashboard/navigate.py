@@ -19,6 +19,7 @@ SCREENS = Path(__file__).parent / "screens"
 DETAIL = "h"
 COMPARE = "c"
 RUN = "run"
+CLASS = "class"
 _GO = "_go"
 _DRAWN = "_drawn"
 MAX_COMPARED = 8
@@ -58,6 +59,11 @@ def open_compare(digests: Iterable[str]) -> None:
     st.query_params[COMPARE] = ",".join(list(dict.fromkeys(digests))[:MAX_COMPARED])
 
 
+def open_class(namespace: str) -> None:
+    """Show the artifacts of a class below the class graph; a callback."""
+    st.query_params[CLASS] = namespace
+
+
 def close_view() -> None:
     """Back to the page below the view; a callback."""
     _leave_views()
@@ -65,33 +71,54 @@ def close_view() -> None:
 
 def show_filtered(**values: Any) -> None:
     """Go to the list with only these filters set; a callback."""
-    filters.leave_with(**values)
     _leave_views()
-    st.session_state[_GO] = "experiments"
+    filters.clear()
+    st.session_state[_GO] = ("experiments", values)
 
 
 def go_to(name: str) -> None:
-    """Go to a page; a callback."""
+    """Go to a page with the filters as they are; a callback."""
     _leave_views()
-    st.session_state[_GO] = name
+    present = filters.present()
+    filters.clear()
+    st.session_state[_GO] = (name, present)
+
+
+def begin() -> None:
+    """Note what this run draws; called before any part that refreshes by itself."""
+    st.session_state[_DRAWN] = _target()
 
 
 def follow(current: Any) -> None:
-    """Carry out what a callback asked for; called once a run, before anything is drawn."""
-    st.session_state[_DRAWN] = _view()
-    name = st.session_state.pop(_GO, None)
-    if name is not None and page(name).url_path != current.url_path:
-        st.switch_page(page(name))
+    """Go where a callback asked for; called when the (then empty) filters are drawn.
+
+    Streamlit refuses to change the page while the URL has a parameter that is bound to a widget:
+    so the filters are emptied, drawn, and set anew by `filters.carry_over` on the new page. The
+    price: a jump that sets filters is two steps for the browser's Back.
+    """
+    go = st.session_state.pop(_GO, None)
+    if go is None:
+        return
+    name, values = go
+    filters.bring(values)
+    if page(name).url_path == current.url_path:
+        st.rerun()
+    st.switch_page(page(name))
 
 
 def is_leaving() -> bool:
     """Whether a callback asked for another view, which only a run of the whole script shows."""
-    return _GO in st.session_state or st.session_state.get(_DRAWN) != _view()
+    return st.session_state.get(_DRAWN) != _target()
+
+
+def _target() -> tuple[object, ...]:
+    """Where a callback wants to go, and the view that the URL asks for."""
+    return (str(st.session_state.get(_GO)), *_view())
 
 
 def _view() -> tuple[str | None, ...]:
     """The view that the URL asks for."""
-    return tuple(st.query_params.get(name) for name in (DETAIL, COMPARE, RUN))
+    return tuple(st.query_params.get(name) for name in (DETAIL, COMPARE, RUN, CLASS))
 
 
 def _leave_views() -> None:

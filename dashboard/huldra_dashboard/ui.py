@@ -23,7 +23,7 @@ def main() -> None:
     _refuse_old_streamlit()
     current = st.navigation([navigate.page(name) for name in navigate.PAGES])
     filters.carry_over(current.url_path)
-    navigate.follow(current)
+    navigate.begin()
     options = source.options()
     snapshot = _first_snapshot(options.roots)
     with st.sidebar:
@@ -32,6 +32,7 @@ def main() -> None:
         refresh.control()
         refresh.live(_store_line)
     st.session_state["query"] = query
+    navigate.follow(current)
     digest = st.query_params.get(navigate.DETAIL)
     compared = st.query_params.get(navigate.COMPARE)
     if digest:

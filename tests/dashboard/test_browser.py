@@ -108,17 +108,26 @@ def test_filters_stay_from_page_to_page(screen: Screen) -> None:
 
 
 def test_click_on_a_class_of_the_graph_lists_its_artifacts(screen: Screen) -> None:
-    """A click on a box of the class graph leads to the list of that class, Back to the graph."""
+    """A click on a box of the class graph shows what is in it, one step in the history."""
     screen.open("/graph")
     label = screen.page.locator("svg text", has_text="TrainModel").first
     label.wait_for(timeout=WAIT_MS)
     label.click(force=True)
-    screen.title("Experiments")
-    screen.see("match the filters")
-    assert "ns=my_project.models" in screen.page.url.replace("%2F", "/")
+    screen.wait_for_url("class=")
+    screen.see("in the list")
     screen.page.go_back()
+    screen.page.get_by_text("in the list").wait_for(state="detached", timeout=WAIT_MS)
     screen.title("Graph")
-    screen.page.locator("svg text", has_text="Dataset").first.wait_for(timeout=WAIT_MS)
+
+
+def test_filters_survive_a_jump_that_sets_others(screen: Screen) -> None:
+    """A button that leads to a filtered list replaces the filters that were set before."""
+    screen.open("/?ns=my_project.models")
+    screen.see("match the filters")
+    screen.page.locator(".st-key-counter-failed button").click()
+    screen.title("Experiments")
+    screen.wait_for_url("attempt=failed")
+    assert "ns=" not in screen.page.url
 
 
 def test_click_in_the_neighbourhood_opens_the_other_artifact(

@@ -311,11 +311,13 @@ def test_graph_holds_every_class(example: Path, open_page: Open) -> None:
     assert {row.namespace for row in rows_of(example)} <= set(names)
 
 
-def test_graph_class_leads_to_the_filtered_list(example: Path, open_page: Open) -> None:
-    """The button of a class (and its box) lists its artifacts."""
+def test_graph_class_leads_to_its_artifacts(example: Path, open_page: Open) -> None:
+    """The button of a class (and its box) shows its artifacts, and leads to the list of all."""
     app = open_page(example, "graph")
     app.button(key="class-my_project.models/TrainModel").click().run()
     assert_sound(app)
+    assert all(label.startswith("TrainModel") for label in table(app, "status")["artifact"])
+    click(app, next(label for label in labels(app) if label.endswith("in the list")))
     assert app.title[0].value == "Experiments"
     assert all(label.startswith("TrainModel") for label in table(app, "status")["artifact"])
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import streamlit as st
 
 from huldra.catalog import Row, Snapshot
-from huldra_dashboard import badges, graphs, navigate, session, source, tables
+from huldra_dashboard import badges, graphs, navigate, session, source, statuses, tables
 from huldra_dashboard.markup import escape, plain
 
 _CLASSES = "Classes"
 _AROUND = "Around one artifact"
 _MOST_CLASSES = 60
 _OFFERED = 2000
+_LISTED = 10
 
 
 def show() -> None:
@@ -54,9 +57,28 @@ def _classes(rows: tuple[Row, ...], snapshot: Snapshot) -> None:
                 key=f"class-{node.namespace}",
                 type="tertiary",
                 disabled=not node.total,
-                on_click=navigate.show_filtered,
-                kwargs={"ns": [node.namespace]},
+                on_click=navigate.open_class,
+                args=(node.namespace,),
             )
+    chosen = st.query_params.get(navigate.CLASS)
+    if chosen:
+        _one_class(chosen, rows, snapshot)
+
+
+def _one_class(namespace: str, rows: tuple[Row, ...], snapshot: Snapshot) -> None:
+    """The artifacts of the class that was clicked, those that need a look first."""
+    of_class = [row for row in rows if row.namespace == namespace]
+    st.subheader(escape(namespace, 120), anchor=False)
+    st.markdown(badges.count_line(Counter(row.status for row in of_class)))
+    order = {name: place for place, name in enumerate(statuses.NAMES)}
+    of_class.sort(key=lambda row: order.get(row.status, len(order)))
+    tables.artifact_table(of_class[:_LISTED], snapshot, "class")
+    st.button(
+        f"All {len(of_class):,} in the list",
+        icon=":material/arrow_forward:",
+        on_click=navigate.show_filtered,
+        kwargs={"ns": [namespace]},
+    )
 
 
 def _around(rows: tuple[Row, ...], snapshot: Snapshot) -> None:
