@@ -11,12 +11,14 @@ from __future__ import annotations
 import enum
 import os
 import signal
+import subprocess
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
 from huldra import context
 from huldra.executor import JobRef
+from huldra.logs import get_logger
 from huldra.settings import HULDRA_CONFIG
 from huldra_submitit.commands import this_slurm
 
@@ -79,6 +81,7 @@ class Why(enum.Enum):
     CANCELLED = "somebody cancelled it"
     REQUEUED = "it goes back to the queue: preempted, or requeued by hand"
     WARNED = "it is only warned: it still counts as running, and a grace time has begun"
+    PREEMPTED = "it is preempted, and Slurm does not bring it back by itself"
     OTHER = "its time is up, or Slurm did not say"
 
 
@@ -94,10 +97,9 @@ def why_ended(shown: str, restarts_here: int) -> Why:
     if state == "RUNNING":
         return Why.WARNED
     is_time = words.get("Reason") == "TimeLimit"
-    is_preempted = words.get("PreemptTime", "None") not in ("None", "N/A")
-    if state in ("CANCELLED", "COMPLETING") and not is_time and not is_preempted:
-        return Why.CANCELLED
-    return Why.OTHER
+    if words.get("PreemptTime", "None") not in ("None", "N/A"):
+        return Why.PREEMPTED
+    return Why.CANCELLED if state in ("CANCELLED", "COMPLETING") and not is_time else Why.OTHER
 
 
 class Ending:
@@ -122,14 +124,23 @@ class Ending:
         """Whether it was cancelled, and cancelling does not stand for preemption here."""
         return self.why() is Why.CANCELLED and not HULDRA_CONFIG.cancelled_is_preempted
 
+    def wants_requeue(self) -> bool:
+        """Whether it is for us to bring the job back."""
+        if self.why() is Why.CANCELLED:
+            return HULDRA_CONFIG.cancelled_is_preempted
+        return self.why() in (Why.WARNED, Why.PREEMPTED)
+
     def act(self, _signum: int, _frame: FrameType | None) -> None:
         """Handle SIGTERM after the attempt is recorded, or where there is none.
 
-        A job that was only warned goes back to the queue through submitit's handler. All others
-        are Slurm's to requeue or to end.
+        What Slurm does not bring back by itself goes back to the queue through submitit's handler,
+        which ends this process. All others are Slurm's to requeue or to end.
         """
-        if self.why() is Why.WARNED:
-            signal.raise_signal(preempt_signal())
+        if self.wants_requeue():
+            try:
+                signal.raise_signal(preempt_signal())
+            except (subprocess.SubprocessError, OSError, RuntimeError) as error:
+                get_logger().warning("this job is not requeued: %s", error)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.raise_signal(signal.SIGTERM)
 

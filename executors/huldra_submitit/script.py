@@ -2,7 +2,7 @@
 
 Pure but for submitit's rendering. The last lines of the script keep the job's exit status
 through the user's `teardown` (otherwise a failed job would look like a good one) and put a job
-whose process was killed from outside (exit status 137) back into the queue.
+whose process was killed from outside back into the queue.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 from huldra_submitit.groups import index_text
 
 KILLED = 137  # 128 + SIGKILL: the kernel, for lack of memory, or a person
+WARNED = 140  # 128 + SIGUSR2: the warning came before submitit could listen for it
 _RESTARTS = "${SLURM_RESTART_COUNT:-0}"
 _SUBMITIT_MAIN = "-m submitit.core._submit"
 
@@ -84,8 +85,10 @@ def _ending(teardown: list[str], folder: str, max_requeues: int) -> list[str]:
     if max_requeues > 0:
         lines += [
             "# the process was killed from outside: try again, under the same job id",
-            f'if [ "$huldra_status" -eq {KILLED} ] && [ "{_RESTARTS}" -lt {max_requeues} ]; then',
-            '  scontrol requeue "$SLURM_JOB_ID" && sleep 60',
+            f'if [ "{_RESTARTS}" -lt {max_requeues} ]; then',
+            '  case "$huldra_status" in',
+            f'    {KILLED}|{WARNED}) scontrol requeue "$SLURM_JOB_ID" && sleep 60 ;;',
+            "  esac",
             "fi",
         ]
     return [*lines, 'exit "$huldra_status"', ""]

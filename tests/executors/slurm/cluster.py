@@ -290,6 +290,7 @@ StorageLoc=slurm_acct
         if self.options.accounting:
             lines |= {
                 "AccountingStorageType": "accounting_storage/slurmdbd",
+                "AccountingStorageEnforce": "associations,limits",
                 "AccountingStorageHost": "127.0.0.1",
                 "AccountingStoragePort": str(self.ports["dbd"]),
                 # For a munge socket that is not the default one, this is where it goes.

@@ -190,6 +190,23 @@ def test_a_limit_on_submitted_jobs_is_refused_with_the_numbers(stage: Stage) -> 
         huldra.load_or_create(nodes, executor=SubmititExecutor(max_submit_jobs=10))
 
 
+def test_the_limit_of_the_users_association_is_known(stage: Stage) -> None:
+    """Where a site enforces limits, they are asked for, and nothing is sent above them."""
+    limit = ("sacctmgr", "-i", "modify", "user", "root", "set")
+    assert stage.cluster.ask(*limit, "MaxSubmitJobs=5") is not None
+    try:
+        driver = stage.drive(
+            "try:\n"
+            "    huldra.load_or_create([Step(name=f'n{n}') for n in range(6)], executor='slurm')\n"
+            "except huldra.HuldraRefused as refused:\n"
+            "    print(refused)\n"
+        )
+        assert "6 jobs on top of 0 in the queue make 6, but at most 5" in stage.finish(driver)
+    finally:
+        stage.cluster.ask(*limit, "MaxSubmitJobs=-1")
+    assert stage.commands("sbatch") == 0
+
+
 def test_a_refusal_half_way_takes_back_what_was_sent(stage: Stage) -> None:
     """Slurm refuses the second array: the first is cancelled, and the error says so."""
     base = stage.resumable("base")

@@ -22,7 +22,7 @@ from tests.executors.submitit.fakes import ScriptedSlurm, says
         ("JobState=PENDING Reason=BeginTime Restarts=1", Why.REQUEUED),
         ("JobState=RUNNING Reason=None Restarts=0", Why.WARNED),
         ("JobState=COMPLETING Reason=TimeLimit Restarts=0", Why.OTHER),
-        ("JobState=COMPLETING Restarts=0 PreemptTime=2026-01-31T12:00:00", Why.OTHER),
+        ("JobState=COMPLETING Restarts=0 PreemptTime=2026-01-31T12:00:00", Why.PREEMPTED),
         ("", Why.OTHER),
     ],
 )
