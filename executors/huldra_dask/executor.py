@@ -27,6 +27,7 @@ from huldra.owner import this_process
 from huldra_dask import cluster, resources, scheduler_side, worker_side
 from huldra_dask.children import LOG_PREFIX
 from huldra_dask.ended import status_of_error, status_of_text
+from huldra_dask.flight import Node, needs_in_flight
 from huldra_dask.worker_side import NodeCall
 
 log = logging.getLogger("huldra.dask")
@@ -90,6 +91,7 @@ class DaskExecutor:
         self._stalled_after_s = stalled_after_s
         self._ended = threading.Condition()
         self._futures: dict[str, Any] = {}
+        self._nodes: dict[str, Node] = {}
         self._over: dict[str, JobStatus] = {}
         self._reasons: dict[str, str] = {}
         self._seen_progress_at = time.monotonic()
@@ -177,6 +179,7 @@ class DaskExecutor:
         for name in futures:
             self._over.pop(name, None)
         self._futures.update(futures)
+        self._nodes.update({name: (graph.root, key) for key, name in names.items()})
         self.client.loop.add_callback(self._watch, list(futures.values()))
         for key, name in names.items():
             on_submitted(key, JobRef(NAME, name, meta))
@@ -246,10 +249,12 @@ class DaskExecutor:
     ) -> dict[str, Any]:
         directory = os.path.dirname(graph.run_path)
         in_flight = self._in_flight(graph)
+        ours = self._ours_in_flight(graph)
         dsk: dict[str, Any] = {}
         for key, task in graph.tasks.items():
             after = [names[other] for other in task.after]
             before = [in_flight[ref.job_id] for ref in task.after_jobs if ref.job_id in in_flight]
+            before += ours.get(key, [])
             ref = JobRef(NAME, names[key], meta)
             call = self._call(task, ref, directory, graph.preempt_max)
             dsk[names[key]] = (worker_side.run, call, *after, *before)
@@ -266,6 +271,16 @@ class DaskExecutor:
             time_limit_s=limit_min * 60 if limit_min else None,
             isolate=self._isolate,
         )
+
+    def _ours_in_flight(self, graph: TaskGraph) -> dict[str, list[Any]]:
+        """Futures of what earlier graphs of this executor make for this one, by its keys."""
+        with self._ended:
+            open_names = {node: name for name, node in self._nodes.items()}
+        needed = needs_in_flight(graph, open_names)
+        return {
+            key: [self._futures[name] for name in names if name in self._futures]
+            for key, names in needed.items()
+        }
 
     def _in_flight(self, graph: TaskGraph) -> dict[str, Any]:
         """Futures of jobs that other drivers sent to this scheduler, held so that they stay."""
@@ -378,6 +393,7 @@ class DaskExecutor:
                 self._reasons[name] = reason
             # Letting go of the future lets the scheduler forget the task.
             self._futures.pop(name, None)
+            self._nodes.pop(name, None)
             self._seen_progress_at = time.monotonic()
             self._ended.notify_all()
 

@@ -25,6 +25,7 @@ from huldra.executor import (
 )
 from huldra.owner import this_process
 from huldra_ray import far, resources, runtime
+from huldra_ray.flight import Node, needs_in_flight
 
 log = logging.getLogger("huldra.ray")
 
@@ -60,7 +61,7 @@ class RayExecutor:
         self._runtime_env = dict(runtime_env or {})
         self._paths = _huldra_folders()
         self._ended = threading.Condition()
-        self._open: set[str] = set()
+        self._open: dict[str, Node] = {}
         self._over: dict[str, JobStatus] = {}
         self._reasons: dict[str, str] = {}
         self._told_ends_with_us = False
@@ -117,11 +118,16 @@ class RayExecutor:
         self._say_what_ends_with_us()
         names = {key: _name_of(task, graph.root) for key, task in graph.tasks.items()}
         meta = self._meta(graph)
-        batch = [self._entry(graph, key, names, meta) for key in graph.tasks]
         with self._ended:
-            for name in names.values():
+            before = {node: name for name, node in self._open.items()}
+        in_flight = needs_in_flight(graph, before)
+        batch = [self._entry(graph, key, names, meta) for key in graph.tasks]
+        for entry, key in zip(batch, graph.tasks, strict=True):
+            entry["after"] += in_flight.get(key, ())
+        with self._ended:
+            for key, name in names.items():
                 self._over.pop(name, None)
-            self._open.update(names.values())
+                self._open[name] = (graph.root, key)
         try:
             self._desk.submit(batch)
         except Exception as error:
@@ -251,7 +257,7 @@ class RayExecutor:
 
     def _note(self, name: str, status: JobStatus, reason: str) -> None:
         if name in self._open:
-            self._open.discard(name)
+            del self._open[name]
             self._over[name] = status
             if reason:
                 self._reasons[name] = reason

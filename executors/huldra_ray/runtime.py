@@ -47,7 +47,7 @@ def reach(address: str | None, cpus: int | None = None, **options: Any) -> Runti
         quiet |= {"address": address}
     try:
         ray.init(**{**quiet, **options})
-    except (ConnectionError, OSError, RuntimeError, ValueError) as error:
+    except Exception as error:  # a node that did not come up is a bare Exception in Ray
         where = f"at {address}" if address else "of our own"
         raise HuldraExecutorError(f"wanted a Ray runtime {where}, found none: {error}") from error
     return _present(ray, is_ours=True)

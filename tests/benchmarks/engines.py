@@ -1,0 +1,190 @@
+"""A sweep, a chain and a fan on an engine: huldra's, and the engine's own doing the same file work.
+
+What the engine does alone is `floor.Miss.make`: the files of a miss, in plain standard library.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import resource
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import huldra
+from huldra.executor import Executor, JobRef, Task, TaskGraph
+from tests.benchmarks import floor
+from tests.benchmarks.configs import Item, Step
+from tests.benchmarks.measure import Subject, interleave
+from tests.benchmarks.table import Row
+
+SWEEP = 1000
+CHAIN = 200
+FAN = 100
+GRAPH = 10_000
+GOAL = 1.3
+_ROUNDS = 3
+_numbers = itertools.count(1)
+_miss: list[floor.Miss] = []
+
+
+class Alone(Protocol):
+    """An engine's own API; each call returns when all is done."""
+
+    def sweep(self, work: Callable[..., None], arguments: list[Any]) -> None:
+        """Run independent calls."""
+
+    def chain(self, work: Callable[..., None], arguments: list[Any]) -> None:
+        """Run each call after the one before."""
+
+    def fan(self, work: Callable[..., None], arguments: list[Any]) -> None:
+        """Run the first, then all but the last, then the last."""
+
+    def send(self, work: Callable[..., None], arguments: list[Any]) -> Any:
+        """Send independent calls and return without waiting."""
+
+    def drop(self, sent: Any) -> None:
+        """Cancel what `send` sent, and wait until it is gone."""
+
+
+def make_floor(order: tuple[floor.Miss, str], *_: object) -> None:
+    """One miss of the floor, on the engine."""
+    miss, directory = order
+    miss.make(directory)
+
+
+def read_floor(directory: str, *_: object) -> None:
+    """One hit of the floor, on the engine."""
+    floor.hit(directory)
+
+
+def rows(name: str, executor: Executor, alone: Alone) -> Iterator[Row]:
+    """The engine's rows of the table."""
+    _prepare(executor, alone)
+    shapes: dict[str, tuple[int, Callable[[], list[Any]], Any]] = {
+        f"{SWEEP} misses": (SWEEP, lambda: _items(SWEEP), alone.sweep),
+        f"chain of {CHAIN}": (CHAIN, lambda: [_chain(CHAIN)], alone.chain),
+        f"1 → {FAN} → 1": (FAN + 2, lambda: [_fan(FAN)], alone.fan),
+    }
+    for what, (count, objects, run_alone) in shapes.items():
+        yield _ratio(f"{name}, {what}", count, executor, objects, run_alone)
+    yield _hits(name, executor, alone)
+    yield from _dispatch(name, executor, alone)
+
+
+def _ratio(
+    what: str, count: int, executor: Executor, objects: Callable[[], list[Any]], run_alone: Any
+) -> Row:
+    def alone(_: int) -> Callable[[], object]:
+        orders = _orders(count)
+        return lambda: run_alone(make_floor, orders)
+
+    subjects: dict[str, Subject] = {"huldra": lambda _: _run(objects(), executor), "alone": alone}
+    timings = interleave(subjects, rounds=_ROUNDS)
+    ours, theirs = timings["huldra"].wall_ms, timings["alone"].wall_ms
+    beside = f"{ours / count:.2f} and {theirs / count:.2f} ms a node"
+    return Row(what, ours, "ms", theirs, GOAL, beside)
+
+
+def _hits(name: str, executor: Executor, alone: Alone) -> Row:
+    objects = _items(SWEEP)
+    _run(objects, executor)()
+    directories = [str(obj.huldra_dir) for obj in objects]
+    subjects: dict[str, Subject] = {
+        "huldra": lambda _: _run([Item(number=obj.number) for obj in objects], executor),
+        "alone": lambda _: lambda: alone.sweep(read_floor, directories),
+    }
+    timings = interleave(subjects, rounds=_ROUNDS)
+    ours, theirs = timings["huldra"].wall_ms, timings["alone"].wall_ms
+    return Row(f"{name}, {SWEEP} hits", ours, "ms", theirs, GOAL, "ours never reach the engine")
+
+
+def _dispatch(name: str, executor: Executor, alone: Alone) -> Iterator[Row]:
+    """Sending a graph of 10,000, without running it: the adapter's part, and all of huldra's."""
+    before_mb = _memory_mb()
+    seconds = {"alone": 0.0, "adapter": 0.0}
+    started = time.perf_counter()
+    sent = alone.send(_sleep, [600.0] * GRAPH)
+    seconds["alone"] = time.perf_counter() - started
+    alone.drop(sent)
+    refs: list[JobRef] = []
+    graph = _held_graph()
+    started = time.perf_counter()
+    executor.submit(graph, lambda _, ref: refs.append(ref))
+    seconds["adapter"] = time.perf_counter() - started
+    executor.cancel(refs)
+    yield Row(
+        f"{name}, sending a graph of {GRAPH:,}",
+        seconds["adapter"] * 1e3,
+        "ms",
+        seconds["alone"] * 1e3,
+        GOAL,
+        f"the driver's memory grew by {_memory_mb() - before_mb:.0f} MB, {before_mb:.0f} before",
+    )
+
+
+def _held_graph() -> TaskGraph:
+    """Independent tasks that fail at once, should one ever start: their run record is missing."""
+    run_id = f"bench{next(_numbers)}"
+    root = str(huldra.get_huldra_root())
+    folder = Path(root) / "runs" / run_id
+    folder.mkdir(parents=True)
+    tasks = {}
+    for number in range(GRAPH):
+        digest = f"{number:032x}"
+        key = f"tests.benchmarks.configs/Item/{digest}"
+        tasks[key] = Task(
+            key=key,
+            task_name=f"tests.benchmarks.configs/Item-{digest}-{run_id[5:]}",
+            label="Item",
+            payload=f'{{"protocol": 1, "run": "{folder}/graph.json", "key": "{key}"}}',
+            directory=f"{root}/data/{key}",
+            log_path=f"{root}/data/{key}/.huldra/huldra.log",
+        )
+    return TaskGraph(run_id, f"{folder}/graph.json", root, tasks)
+
+
+def _sleep(seconds: float, *_: object) -> None:
+    time.sleep(seconds)
+
+
+def _memory_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _prepare(executor: Executor, alone: Alone) -> None:
+    """Warm both, and take the bytes of one miss."""
+    objects = _items(20)
+    _run(objects, executor)()
+    _miss.append(floor.Miss.of(str(objects[0].huldra_dir)))
+    alone.sweep(make_floor, _orders(20))
+
+
+def _run(objects: list[Any], executor: Executor) -> Callable[[], object]:
+    return lambda: huldra.load_or_create(objects, executor=executor).wait(timeout=240)
+
+
+def _orders(count: int) -> list[Any]:
+    """What the floor is asked for: new folders beside the store."""
+    folder = f"{os.environ['HULDRA_PATH']}-alone/{next(_numbers)}"
+    os.makedirs(folder)
+    return [(_miss[0], f"{folder}/{number}") for number in range(count)]
+
+
+def _items(count: int) -> list[Item]:
+    return [Item(number=next(_numbers)) for _ in range(count)]
+
+
+def _chain(count: int) -> Step:
+    top = Step(number=next(_numbers))
+    for _ in range(1, count):
+        top = Step(number=next(_numbers), parents=[top])
+    return top
+
+
+def _fan(count: int) -> Step:
+    source = Step(number=next(_numbers))
+    middle = [Step(number=next(_numbers), parents=[source]) for _ in range(count)]
+    return Step(number=next(_numbers), parents=list(middle))
