@@ -58,7 +58,7 @@ class Huldra(Generic[T]):
 
     if TYPE_CHECKING:
         # For mypy and pyright an attribute and a method both fit `Any`.
-        _resources: ClassVar[Any]
+        _resources: Any
         _max_wait_time_sec: ClassVar[float | None]
 
     _resources = Resources()
@@ -115,7 +115,7 @@ class Huldra(Generic[T]):
         return True
 
     if TYPE_CHECKING:
-        _dependencies: ClassVar[Any]
+        _dependencies: Any
     else:
 
         def _dependencies(self) -> list[Any]:
