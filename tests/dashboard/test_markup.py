@@ -1,0 +1,56 @@
+"""Values from disk as text."""
+
+from __future__ import annotations
+
+import pytest
+
+from huldra_dashboard.markup import escape, plain, shorten, terminal_text
+from huldra_dashboard.secrets import redacted
+
+
+@pytest.mark.parametrize(
+    "text", ["<b>", "*a*", "`c`", "[x](y)", "![x](y)", "$x$", ":red[x]", "a_b", "# h", "a@b.org"]
+)
+def test_escape_leaves_no_character_with_a_meaning(text: str) -> None:
+    """Each character that markdown knows stands behind a backslash."""
+    escaped = escape(text)
+    rest = "".join(part[1:] for part in escaped.split("\\")[1:])
+    assert not set("<*`[!$:_#@") & set(rest)
+    assert escaped.replace("\\", "") == text
+
+
+def test_escape_keeps_to_one_line() -> None:
+    """Line breaks and marks that turn the direction of writing become spaces."""
+    assert escape("a\nb\u202ec\x00") == "a b c "
+
+
+def test_lone_surrogates_do_not_reach_the_browser() -> None:
+    """What UTF-8 cannot encode is replaced, so that a page can be sent."""
+    plain("a\ud800b").encode()
+    terminal_text("a\ud800b").encode()
+
+
+def test_long_text_is_cut_with_an_ellipsis() -> None:
+    """A cut text is as long as the limit and says that it was cut."""
+    assert shorten("abcdef", 4) == "abc…"
+    assert shorten("abcd", 4) == "abcd"
+
+
+def test_terminal_text_drops_colours_and_keeps_lines() -> None:
+    """Colour codes go, tabs and line breaks stay."""
+    assert terminal_text("\x1b[31mred\x1b[0m\tx\r\ny\x07") == "red\tx\ny"
+
+
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [
+        ("run --token=abc --lr 3", "run --token=••• --lr 3"),
+        ("run --api-key abc", "run --api-key •••"),
+        ("DB_PASSWORD='a b' run", "DB_PASSWORD=••• run"),
+        ("git clone https://me:pw@host/x", "git clone https://•••@host/x"),
+        ("run --tokenizer bert", "run --tokenizer bert"),
+    ],
+)
+def test_secrets_are_hidden(command: str, shown: str) -> None:
+    """Values of what is called like a secret are hidden, others are not."""
+    assert redacted(command) == shown

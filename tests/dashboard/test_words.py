@@ -1,0 +1,98 @@
+"""Quantities as people read them, and what differs between configs."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from huldra_dashboard import words
+from huldra_dashboard.comparison import differences
+from huldra_dashboard.tables import cell, column, table_key
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (None, "–"),
+        (math.nan, "–"),
+        (0.0042, "4 ms"),
+        (4.25, "4.2 s"),
+        (59.9, "60 s"),
+        (61, "1 min 1 s"),
+        (720, "12 min"),
+        (12_000, "3 h 20 min"),
+        (442_800, "5 d 3 h"),
+        (-5, "0 ms"),
+    ],
+)
+def test_durations(seconds: float | None, text: str) -> None:
+    """Durations have two units at most."""
+    assert words.duration(seconds) == text
+
+
+def test_ages_count_from_now() -> None:
+    """An age is a duration ago; the future is now."""
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    assert words.age(now - timedelta(minutes=12), now) == "12 min ago"
+    assert words.age(now + timedelta(hours=1), now) == "now"
+    assert words.age(None) == "–"
+
+
+@pytest.mark.parametrize(
+    ("n_bytes", "text"), [(0, "0 B"), (812, "812 B"), (3400, "3.4 kB"), (2e9, "2.0 GB")]
+)
+def test_sizes(n_bytes: float, text: str) -> None:
+    """Sizes go in steps of a thousand."""
+    assert words.size(n_bytes) == text
+
+
+def test_counts_agree_with_their_noun() -> None:
+    """One artifact, several artifacts, several classes."""
+    assert words.count(1, "artifact") == "1 artifact"
+    assert words.count(1204, "artifact") == "1,204 artifacts"
+    assert words.count(2, "class", "classes") == "2 classes"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [(1, 1.0), (1, True), ("1", 1), ([1], [1.0]), ({"a": 1}, {"a": True})]
+)
+def test_values_of_other_types_differ(one: object, other: object) -> None:
+    """Equal means the same type too."""
+    assert not differences.same(one, other)
+
+
+def test_nan_does_not_differ_from_itself() -> None:
+    """Two configs with NaN in a field do not differ in it."""
+    assert differences.same(math.nan, math.nan)
+    assert not differences.same(math.nan, 1.0)
+
+
+def test_field_that_one_lacks_differs() -> None:
+    """A missing field is a difference, also to null."""
+    (line,) = differences.lines([{"a": None}, {}])
+    assert line.differs
+    assert line.present == (True, False)
+
+
+def test_columns_of_numbers_stay_numbers() -> None:
+    """Numbers with gaps can be sorted; a mixture becomes text."""
+    assert column([1, 2.5]) == [1, 2.5]
+    assert math.isnan(column([1, None])[1])
+    assert column([1, "a"]) == ["1", "a"]
+    assert column([True, None]) == [True, None]
+    assert column([10**30, 1]) == [str(10**30), "1"]
+
+
+def test_nested_artifacts_are_named() -> None:
+    """A reference is shown as class and hash, in lists too."""
+    ref = {"$ref": "my.data/Dataset/1a2b3c4d5e6f"}
+    assert cell(ref) == "Dataset 1a2b3c4d"
+    assert cell([ref, 1]) == '["Dataset 1a2b3c4d", 1]'
+
+
+def test_table_with_other_lines_is_another_table() -> None:
+    """A selection by position cannot pass to other artifacts."""
+    assert table_key("x", ["a", "b"]) == table_key("x", ["a", "b"])
+    assert table_key("x", ["a", "b"]) != table_key("x", ["b", "a"])
