@@ -18,7 +18,7 @@ from typing import Any
 
 from huldra import artifact, claim, context, files, inline, registry, serialize
 from huldra.errors import HuldraClassError, HuldraRefused, HuldraSubmitError
-from huldra.executor import Executor, JobRef, Refusal, Resources, Task, TaskGraph
+from huldra.executor import PAYLOAD_PROTOCOL, Executor, JobRef, Refusal, Resources, Task, TaskGraph
 from huldra.graph import Graph
 from huldra.identity import key_of
 from huldra.job import Job
@@ -28,7 +28,6 @@ from huldra.place import paths_of, prepare_artifact, prepare_root
 from huldra.plan import Plan, PlannedNode, Standing, make_plan
 from huldra.settings import HULDRA_CONFIG
 from huldra.state import QUEUED, AttemptStatus, Claim, Turn
-from huldra.worker import PROTOCOL
 
 
 @dataclass(slots=True)
@@ -144,7 +143,7 @@ def _task(
     number = work.queued[node.key].number if node.key in work.queued else _next_number(node)
     namespace, _, digest = node.key.rpartition("/")
     payload = {
-        "protocol": PROTOCOL,
+        "protocol": PAYLOAD_PROTOCOL,
         "run": run_path,
         "key": node.key,
         "engine": work.executor.name,

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 RESOURCE_KEYS = frozenset({"cpus", "gpus", "memory_gb", "time_min"})
+# Of the text that engines carry; a worker refuses another one.
+PAYLOAD_PROTOCOL = 1
 ENGINE_PREFIXES = ("local_", "slurm_", "dask_", "ray_")
 
 

@@ -19,7 +19,7 @@ from typing import Any
 from huldra import artifact, claim, context, files, inline, liveness, serialize
 from huldra.attempt import error_record, obtain
 from huldra.errors import HuldraCancelled, HuldraError, NodeFailed
-from huldra.executor import JobRef, JobStatus
+from huldra.executor import PAYLOAD_PROTOCOL, JobRef, JobStatus
 from huldra.identity import key_of
 from huldra.layout import ArtifactPaths
 from huldra.logs import get_logger
@@ -35,8 +35,6 @@ from huldra.state import (
     Turn,
 )
 from huldra.waiting import Waiting
-
-PROTOCOL = 1
 
 
 @dataclass(slots=True)
@@ -136,9 +134,9 @@ def _run(
 
 
 def _refuse_protocol(words: Mapping[str, Any]) -> None:
-    if words.get("protocol") != PROTOCOL:
+    if words.get("protocol") != PAYLOAD_PROTOCOL:
         raise NodeFailed(
-            f"the driver speaks protocol {words.get('protocol')!r}, this worker {PROTOCOL}:"
+            f"the driver speaks protocol {words.get('protocol')!r}, this worker {PAYLOAD_PROTOCOL}:"
             " install the same version of huldra in both places"
         )
 
