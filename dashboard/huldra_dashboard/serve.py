@@ -233,7 +233,7 @@ def _api(options: argparse.Namespace) -> int:
         if options.reload:
             os.environ[_API_ROOTS] = os.pathsep.join(roots(options))
             os.environ[_API_HOSTS] = os.pathsep.join(allowed_hosts(options))
-            factory = f"{__name__}:app_from_environment"
+            factory = "huldra_dashboard.serve:app_from_environment"
             uvicorn.run(factory, factory=True, reload=True, **bind)
         else:
             uvicorn.run(api_app(roots(options), allowed_hosts(options)), **bind)
