@@ -13,12 +13,12 @@ import threading
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from huldra import claim, registry
+from huldra import claim, context, registry
 from huldra.errors import HuldraExecutorError
 from huldra.executor import JobRef, JobStatus
 from huldra.heartbeat import uptime_s
 from huldra.layout import ArtifactPaths
-from huldra.owner import Owner, is_same_process, shares_pids, start_time, this_process
+from huldra.owner import Owner, is_living, is_same_process, shares_pids, this_process
 from huldra.settings import HULDRA_CONFIG
 from huldra.state import Turn
 
@@ -38,7 +38,10 @@ def of_process(owner: Owner) -> Life:
         return Life.UNKNOWN
     if is_same_process(owner, me):
         return Life.ALIVE if claim.is_held(owner) else Life.DEAD
-    return Life.ALIVE if start_time(owner.pid) == owner.started else Life.DEAD
+    return _LIVES[is_living(owner)]
+
+
+_LIVES = {True: Life.ALIVE, False: Life.DEAD, None: Life.UNKNOWN}
 
 
 @dataclass(slots=True)
@@ -47,6 +50,15 @@ class Watch:
 
     beat: float | None = None
     seen_at: float = 0.0
+    number: int = 0
+    since: float = 0.0
+
+    def first_seen(self, number: int) -> float:
+        """When turn `number` was seen for the first time; another turn starts the watch anew."""
+        if number != self.number:
+            self.number, self.since = number, uptime_s()
+            self.beat, self.seen_at = None, 0.0
+        return self.since
 
     def unchanged_s(self, beat: float | None) -> float:
         """For how long the heartbeat has been seen to stand still."""
@@ -58,12 +70,13 @@ class Watch:
 
 def of_turn(paths: ArtifactPaths, turn: Turn, watch: Watch) -> Life:
     """Whether whoever holds this open turn is alive."""
+    since = watch.first_seen(turn.number)
     if turn.is_queued:
         return _of_queued(paths, turn, watch)
     owner = turn.claim.owner
     life = of_process(owner)
-    if life is Life.UNKNOWN and owner.job is not None:
-        status = of_job(owner.job)
+    if life is Life.UNKNOWN and owner.job is not None and not _is_our_job(owner.job):
+        status = of_job(owner.job, since)
         if status is JobStatus.RUNNING:
             return Life.ALIVE
         if status.is_over:
@@ -71,6 +84,13 @@ def of_turn(paths: ArtifactPaths, turn: Turn, watch: Watch) -> Life:
     if life is Life.UNKNOWN:
         return _by_lease(paths, turn, watch)
     return life
+
+
+def _is_our_job(ref: JobRef) -> bool:
+    # An engine may run one job again, elsewhere and under its old id: what it says of that job is
+    # then said of us, and not of the process that held the claim before.
+    worker = context.worker.get()
+    return worker is not None and worker.job == ref
 
 
 def _of_queued(paths: ArtifactPaths, turn: Turn, watch: Watch) -> Life:
@@ -85,7 +105,7 @@ def _of_queued(paths: ArtifactPaths, turn: Turn, watch: Watch) -> Life:
         # Killed between the engine's answer and our record of it: the engine knows by name.
         ref = JobRef(turn.claim.owner.backend, "", {"hint": dict(hint)})
         ref = _bind_found(paths, turn, ref) or ref
-    status = of_job(ref)
+    status = of_job(ref, watch.since)
     if status.is_over:
         return Life.DEAD
     if status is JobStatus.UNKNOWN:
@@ -144,14 +164,22 @@ class _EngineWord:
         self.lock = threading.Lock()
         self.answers: dict[JobRef, tuple[float, JobStatus]] = {}
 
-    def of(self, refs: Collection[JobRef]) -> dict[JobRef, JobStatus]:
+    def of(self, refs: Collection[JobRef], since: float = 0.0) -> dict[JobRef, JobStatus]:
         with self.lock:
             now = uptime_s()
-            keep_s = min(1.0, HULDRA_CONFIG.poll_interval)
-            due = [r for r in refs if r not in self.answers or now - self.answers[r][0] > keep_s]
-            for ref, status in _ask(due).items():
-                self.answers[ref] = (uptime_s(), status)
+            for ref, status in _ask([r for r in refs if self._is_due(r, now, since)]).items():
+                self.answers[ref] = (now, status)
             return {ref: self.answers[ref][1] for ref in refs}
+
+    def _is_due(self, ref: JobRef, now: float, since: float) -> bool:
+        if ref not in self.answers:
+            return True
+        asked_at, status = self.answers[ref]
+        # That a job is over counts against a turn only if it was said after the turn was there:
+        # an engine that runs a job again lets it go on under the id of which that was said before.
+        if status.is_over and asked_at < since:
+            return True
+        return now - asked_at > min(1.0, HULDRA_CONFIG.poll_interval)
 
 
 def _ask(refs: Collection[JobRef]) -> Mapping[JobRef, JobStatus]:
@@ -176,9 +204,9 @@ def _forget_answers() -> None:
 os.register_at_fork(after_in_child=_forget_answers)
 
 
-def of_job(ref: JobRef) -> JobStatus:
-    """The engine's word on one job."""
-    return _engine_word.of([ref])[ref]
+def of_job(ref: JobRef, since: float = 0.0) -> JobStatus:
+    """The engine's word on one job; that it is over, only if it was said after `since` (uptime)."""
+    return _engine_word.of([ref], since)[ref]
 
 
 def of_jobs(refs: Collection[JobRef]) -> dict[JobRef, JobStatus]:

@@ -167,7 +167,7 @@ class _LogFile:
         if self._is_closed:
             return
         if self._fd < 0:
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
             self._fd = os.open(self.path, flags, 0o666)
         data = text.encode("utf-8", "backslashreplace")
         while data:

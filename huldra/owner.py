@@ -113,7 +113,7 @@ def _this_process(pid: int) -> Owner:
         host=socket.gethostname(),
         user=_user(),
         pid=pid,
-        started=start_time(pid) or "",
+        started=_own_start_time(pid),
         boot_id=_first_line("/proc/sys/kernel/random/boot_id"),
         pid_namespace=_pid_namespace(),
         backend=LOCAL,
@@ -143,6 +143,43 @@ def start_time(pid: int) -> str | None:
     if len(fields) < 20 or fields[0] in ("Z", "X", "x"):
         return None
     return fields[19]
+
+
+def is_living(owner: Owner) -> bool | None:
+    """Whether a process of this boot and pid namespace lives; None where the system hides it.
+
+    Where `/proc` is mounted with `hidepid`, another user's process is not to be seen, alive or not.
+    """
+    started = start_time(owner.pid)
+    if started is not None:
+        return started == owner.started
+    return None if _is_hidden(owner.pid) else False
+
+
+def _is_hidden(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace"):
+            return False  # to be seen, and yet no start time: a zombie
+    except PermissionError:
+        return True
+    except OSError:
+        pass  # gone, or hidden so well that only the kernel's answer to a signal tells
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return True  # it came between the two looks: the next one will see it
+
+
+def _own_start_time(pid: int) -> str:
+    # In a new pid namespace under the old one's `/proc`, our pid there is somebody else's.
+    try:
+        is_ours = os.readlink("/proc/self") == str(pid)
+    except OSError:
+        is_ours = False
+    return (start_time(pid) or "") if is_ours else ""
 
 
 def _first_line(path: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from huldra import claim, liveness
 from huldra.graph import Graph, Node
+from huldra.heartbeat import uptime_s
 from huldra.layout import ArtifactPaths
 from huldra.liveness import Life, Watch
 from huldra.state import AttemptStatus, Turn
@@ -88,6 +89,7 @@ def make_plan(graph: Graph, paths_of: Callable[[Node], ArtifactPaths]) -> Plan:
     turns = {
         node.key: (paths_of(node), claim.last_turn(paths_of(node))) for node in graph.missing()
     }
+    seen = uptime_s()
     open_turns = [turn for _, turn in turns.values() if turn is not None and turn.end is None]
     # Asked for together, so that the engine is asked once however many nodes it holds.
     liveness.of_jobs({turn.ref for turn in open_turns if turn.ref is not None})
@@ -97,15 +99,20 @@ def make_plan(graph: Graph, paths_of: Callable[[Node], ArtifactPaths]) -> Plan:
             planned[node.key] = PlannedNode(node, Standing.CACHED, "made")
         else:
             paths, turn = turns[node.key]
-            planned[node.key] = _plan_missing(node, paths, turn, planned)
+            watch = Watch(number=turn.number if turn else 0, since=seen)
+            planned[node.key] = _plan_missing(node, paths, turn, planned, watch)
     return Plan(planned)
 
 
 def _plan_missing(
-    node: Node, paths: ArtifactPaths, turn: Turn | None, planned: Mapping[str, PlannedNode]
+    node: Node,
+    paths: ArtifactPaths,
+    turn: Turn | None,
+    planned: Mapping[str, PlannedNode],
+    watch: Watch,
 ) -> PlannedNode:
     if turn is not None and turn.end is None:
-        if liveness.of_turn(paths, turn, Watch()) is not Life.DEAD:
+        if liveness.of_turn(paths, turn, watch) is not Life.DEAD:
             return PlannedNode(node, Standing.IN_FLIGHT, describe(paths, turn), turn)
         reason = f"its owner is dead ({turn.claim.owner.describe()})"
     else:

@@ -8,7 +8,7 @@ from typing import Any
 
 from huldra.errors import HuldraSubmitError
 from huldra.executor import Capabilities, JobRef, JobStatus, OnSubmitted, Refusal, TaskGraph
-from huldra.owner import Owner, shares_pids, start_time, this_process
+from huldra.owner import Owner, is_living, shares_pids, this_process
 
 ENGINE = "local"
 
@@ -34,7 +34,9 @@ def status_from_outside(ref: JobRef) -> JobStatus:
     here = this_process()
     if not driver.started or not shares_pids(driver, here):
         return JobStatus.UNKNOWN
-    alive = start_time(driver.pid) == driver.started and driver.pid != here.pid
+    alive = is_living(driver) if driver.pid != here.pid else False
+    if alive is None:
+        return JobStatus.UNKNOWN
     return JobStatus.QUEUED if alive else JobStatus.LOST
 
 
