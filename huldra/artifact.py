@@ -29,7 +29,7 @@ def read_success(paths: ArtifactPaths) -> dict[str, Any] | None:
         return None
     if record.get("hash") != paths.directory.rpartition("/")[2]:
         return None
-    return None if os.path.exists(paths.claim(number + 1)) else record
+    return None if files.is_there(paths.claim(number + 1)) else record
 
 
 def is_made(paths: ArtifactPaths) -> bool:
@@ -97,7 +97,7 @@ def write_state(paths: ArtifactPaths, turn: Turn, queued: Turn | None = None) ->
 def _is_outdated(paths: ArtifactPaths, turn: Turn) -> bool:
     if turn.end is None and claim.has_ended(paths, turn.number):
         return True
-    return os.path.exists(paths.claim(turn.number + 1))
+    return files.is_there(paths.claim(turn.number + 1))
 
 
 def write_metadata(paths: ArtifactPaths, record: Mapping[str, Any], patch: bytes | None) -> None:

@@ -118,7 +118,7 @@ def read_history(paths: ArtifactPaths) -> list[Turn]:
 
 def has_ended(paths: ArtifactPaths, number: int) -> bool:
     """Whether turn `number` is over; cheap enough to be asked often."""
-    return os.path.exists(paths.claim_end(number))
+    return files.is_there(paths.claim_end(number))
 
 
 def claim_next(
@@ -188,7 +188,7 @@ def request_cancel(paths: ArtifactPaths, number: int, by: Owner) -> None:
 
 def is_cancel_requested(paths: ArtifactPaths, number: int) -> bool:
     """Whether somebody asked turn `number` to stop."""
-    return os.path.exists(paths.claim_cancel(number))
+    return files.is_there(paths.claim_cancel(number))
 
 
 def beat(paths: ArtifactPaths, number: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from logging import INFO
 from typing import Any
 
 from huldra import artifact, metadata, serialize
@@ -11,7 +12,7 @@ from huldra.executor import Resources
 from huldra.graph import Graph, compile_graph, dependencies_of
 from huldra.identity import children_of, digest_of, key_of, namespace_of
 from huldra.layout import ArtifactPaths
-from huldra.logs import get_logger, log_status
+from huldra.logs import configure_logging, get_logger, log_status
 from huldra.place import paths_of, prepare_artifact
 from huldra.state import Claim, Result
 
@@ -70,7 +71,9 @@ def make(obj: Any) -> Made | None:
 def make_node(obj: Any, key: str) -> Made | None:
     """Make one artifact whose dependencies are there."""
     request = request_for(obj, wait_limit_s=wait_limit_of(obj), key=key)
-    log_status(request.label, request.digest, f"{_transition(request)}->create")
+    configure_logging()
+    if get_logger().isEnabledFor(INFO):  # else nobody has to look why it is made
+        log_status(request.label, request.digest, f"{_transition(request)}->create")
     if obj._resources != _NO_RESOURCES:  # noqa: SLF001  part of the protocol of a Huldra class
         get_logger().debug("%s: _resources have no effect on what is made in-process", key)
     prepare_artifact(obj, request.paths)

@@ -50,7 +50,9 @@ def prepare_artifact(obj: Any, paths: ArtifactPaths) -> None:
         if not os.path.isdir(folder):
             files.make_directories(folder)
             files.write_atomic(f"{folder}/.gitignore", _IGNORED_IN_GIT.encode())
-    files.make_directories(paths.claims)
+    # From the top: the first one is most often all that has a parent.
+    for folder in (paths.directory, paths.private, paths.claims):
+        files.make_directories(folder)
 
 
 def raw_directory() -> str:
