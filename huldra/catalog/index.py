@@ -132,6 +132,8 @@ class Catalog:
         now = Now.at(time.time(), self.lease_s)
         look(known, now)
         paths = ArtifactPaths(row.directory)
+        if os.path.islink(paths.private):
+            return Detail(known.row, None, None, None, (), paths.log, 0, 0, (known.row.problem,))
         documents = [
             reading.read_document(path) for path in (paths.metadata, paths.state, paths.success)
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -44,14 +45,18 @@ def mark_of(path: str) -> Mark | None:
 
 
 def read_document(path: str, max_bytes: int = MAX_BYTES) -> Document:
-    """The JSON object in the file; a pipe or a device is not waited for."""
+    """The JSON object in the file; a pipe or a device is not waited for, a link not followed.
+
+    Huldra writes no links. One that somebody put there could name a file that is not to be shown.
+    """
     name = os.path.basename(path)
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
         return Document(None, None, "")
     except OSError as error:
-        return Document(None, None, f"{name}: {error.strerror}")
+        is_link = error.errno == errno.ELOOP
+        return Document(None, None, f"{name}: {'a link' if is_link else error.strerror}")
     try:
         found = os.fstat(handle)
         mark = Mark(found.st_mtime_ns, found.st_ino, found.st_size)

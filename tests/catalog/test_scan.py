@@ -247,6 +247,30 @@ def test_a_pipe_in_place_of_a_file_is_not_waited_for(writer: StoreWriter, look: 
     assert "not a regular file" in look()[key].problem
 
 
+@pytest.mark.parametrize("linked", ["metadata.json", "state.json", ""])
+def test_links_out_of_an_artifact_are_not_followed(
+    writer: StoreWriter, catalog: Catalog, linked: str, tmp_path: Path
+) -> None:
+    """What a link in .huldra names is in no row and no detail; that it is a link is."""
+    elsewhere = StoreWriter(tmp_path / "private")
+    secret = elsewhere.add(MODEL, {"pin": 1234}, user="secret", status="running")
+    key = writer.add(MODEL, {"n": 1})
+    target = private(writer, key)
+    if linked:
+        (target / linked).unlink()
+        (target / linked).symlink_to(private(elsewhere, secret) / linked)
+    else:
+        shutil.rmtree(target)
+        target.symlink_to(private(elsewhere, secret))
+    for _ in range(2):
+        (row,) = catalog.snapshot(max_age_s=0).rows
+        detail = catalog.detail(row)
+        assert row.problem.endswith("a link")
+        assert "secret" not in repr((row, detail)).replace(str(tmp_path), "")
+        assert "1234" not in repr((row, detail))
+        assert catalog.log_tail(row) == "" or linked
+
+
 def test_text_that_utf8_lacks_is_replaced(writer: StoreWriter, look: Look) -> None:
     """A lone surrogate in a config does not reach whoever has to write it as UTF-8."""
     key = writer.add(MODEL, {"name": "a\ud800b"})
@@ -290,6 +314,28 @@ def test_metadata_that_comes_later_is_read(writer: StoreWriter, look: Look) -> N
     assert look()[key].config is None
     path.write_bytes(content)
     assert look()[key].config == {"lr": 5}
+
+
+def test_a_store_that_is_written_to_meanwhile(writer: StoreWriter, catalog: Catalog) -> None:
+    """Artifacts that come, change and go during a scan never make it fail."""
+    done = threading.Event()
+
+    def write() -> None:
+        for n in range(60):
+            writer.add(MODEL, {"n": n % 20}, status=("running", "success", "failed")[n % 3])
+            if n % 5 == 0:
+                shutil.rmtree(writer.directory(writer.add(MODEL, {"n": n % 20})))
+        done.set()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    while not done.is_set():
+        for row in catalog.snapshot(max_age_s=0).rows:
+            catalog.detail(row)
+    thread.join(60)
+    rows = catalog.snapshot(max_age_s=0).rows
+    assert rows
+    assert all(row.problem == "" and row.attempt_status for row in rows)
 
 
 def test_several_roots_are_one_list(tmp_path: Path) -> None:
