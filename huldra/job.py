@@ -130,6 +130,10 @@ class Job(Generic[T]):
         A queued job never starts. A running one is ended where the engine can; `_create` in a
         thread of this process cannot be. False when the job was done.
         """
+        return bool(cancel_all([self]))
+
+    def _withdraw(self) -> bool:
+        """Ask for the end on disk: a queued turn ends at once. False when the job was done."""
         turn = claim.last_turn(self._paths)
         if self.done() or turn is None:
             return False
@@ -139,8 +143,6 @@ class Job(Generic[T]):
             end = claim.end_turn(self._paths, turn.number, AttemptStatus.CANCELLED, new_owner())
             if end is not None:
                 artifact.write_state(self._paths, Turn(turn.claim, end, turn.job))
-        if self._ref is not None:
-            self._engine().cancel([self._ref])
         return True
 
     def logs(self) -> dict[str, str]:
@@ -239,6 +241,19 @@ class Job(Generic[T]):
                 record = ErrorRecord("", "", failed_key=key_of(child), log_path=paths.log)
                 return error_of(self._key, self._paths, record)
         return None
+
+
+def cancel_all(jobs: Iterable[Job[Any]]) -> int:
+    """Ask for the end of each job that is not done; how many. One call an engine."""
+    asked = [job for job in jobs if job._withdraw()]  # noqa: SLF001  same module
+    by_engine: dict[int, tuple[Executor, list[JobRef]]] = {}
+    for job in asked:
+        if job.ref is not None:
+            engine = job._engine()  # noqa: SLF001  same module
+            by_engine.setdefault(id(engine), (engine, []))[1].append(job.ref)
+    for engine, refs in by_engine.values():
+        engine.cancel(refs)
+    return len(asked)
 
 
 def _text_of(path: str) -> str:

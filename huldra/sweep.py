@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from huldra import artifact, serialize
 from huldra.errors import HuldraError
-from huldra.job import Job, as_done
+from huldra.job import Job, as_done, cancel_all
 from huldra.place import paths_of
 from huldra.plan import text_table
 from huldra.state import AttemptStatus
@@ -77,7 +77,7 @@ class Sweep(Mapping[str, Job[T]], Generic[T]):
 
     def cancel(self) -> int:
         """Cancel every job that is not done; how many."""
-        return sum(job.cancel() for job in self._jobs.values())
+        return cancel_all(self._jobs.values())
 
     def rows(self) -> list[dict[str, Any]]:
         """One row a job: name, status, duration, config columns that vary, result columns.

@@ -155,8 +155,6 @@ class SubmititExecutor(Attached):
             get_logger().warning("the submission was interrupted: %s", what)
             raise
         finally:
-            self._jobs().queue.watch([job_id for job_id in ids if job_id])
-            self._jobs().forget()
             self._planned = None
 
     def _base(self) -> params.Parameters:
@@ -252,8 +250,10 @@ class SubmititExecutor(Attached):
         self, graph: TaskGraph, sending: _Sending, job_id: str, on_submitted: OnSubmitted
     ) -> None:
         meta = self._manifest(graph, sending).meta()
-        for index in sending.group.present(graph):
-            each = f"{job_id}_{index}" if sending.group.is_array else job_id
+        is_array = sending.group.is_array
+        ids = {i: f"{job_id}_{i}" if is_array else job_id for i in sending.group.present(graph)}
+        self._jobs().queue.watch(ids.values())
+        for index, each in ids.items():
             on_submitted(sending.group.keys[index], JobRef(ENGINE, each, meta))
 
     def _refuse_by_site(self, graph: TaskGraph) -> list[Refusal]:

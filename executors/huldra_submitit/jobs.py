@@ -103,15 +103,11 @@ class Jobs:
             is_over = any(sign in answer.text.lower() for sign in _ALREADY_OVER)
             if not answer.is_ok and not is_over:
                 raise HuldraExecutorError(f"scancel {' '.join(chunk)}: {answer.text}")
-        self.queue.forget()
+        self.queue.forget(ids)
 
     def logs(self, refs: Collection[JobRef]) -> dict[JobRef, Sequence[str]]:
         """The files of each job's stdout and stderr, those first that its script opened."""
         return {ref: log_files(ref) for ref in refs}
-
-    def forget(self) -> None:
-        """Ask Slurm anew next time."""
-        self.queue.forget()
 
 
 def log_files(ref: JobRef) -> list[str]:

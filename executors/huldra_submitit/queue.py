@@ -22,6 +22,7 @@ from huldra_submitit.commands import Answer, Slurm
 from huldra_submitit.words import MAY_COME_BACK, job_ids, status_of
 
 FRESH_S = 0.8  # answers younger than this are always good enough
+WANTED_S = 120.0  # for how long a job that nobody asks about any more is asked about, too
 SETTLE_S = 5.0  # how long a doubtful end must last to be told
 _ACCOUNTING_IS_OFF = ("accounting storage is disabled", "not running a supported accounting")
 
@@ -36,6 +37,7 @@ class _Seen:
 class _State:
     over: dict[str, JobStatus] = field(default_factory=dict)
     seen: dict[str, _Seen] = field(default_factory=dict)
+    wanted: dict[str, float] = field(default_factory=dict)
     asked_at: float = float("-inf")
     keep_s: float = FRESH_S
     has_accounting: bool = True
@@ -67,20 +69,22 @@ class Queue:
             self._state.keep_s = min(self._state.keep_s, max_age_s)
             known = self._state.over
             open_ids = [job_id for job_id in ids if job_id not in known and job_ids(job_id)]
+            now = self._now()
+            self._state.wanted |= dict.fromkeys(open_ids, now)
             if open_ids and not self._is_fresh(open_ids):
-                self._refresh({*open_ids, *self._state.seen})
+                self._refresh(self._still_wanted(now))
             return {job_id: self._word(job_id) for job_id in ids}
 
     def watch(self, ids: Collection[str]) -> None:
         """Include these ids in the next query, whoever asks for what."""
         with self._lock:
-            for job_id in ids:
-                self._state.seen.setdefault(job_id, _Seen(JobStatus.UNKNOWN))
+            self._state.wanted |= dict.fromkeys(ids, self._now())
 
-    def forget(self) -> None:
-        """Make the next question ask Slurm: something was just submitted or cancelled."""
+    def forget(self, ids: Collection[str]) -> None:
+        """Make the next question about these jobs ask Slurm: something happened to them."""
         with self._lock:
-            self._state.asked_at = float("-inf")
+            for job_id in ids:
+                self._state.seen.pop(job_id, None)
             self._state.keep_s = FRESH_S
 
     def find(self, name: str, since: str | None = None) -> list[str] | None:
@@ -108,6 +112,17 @@ class Queue:
         if seen is None or seen.doubtful_since is not None:
             return JobStatus.UNKNOWN
         return seen.status
+
+    def _still_wanted(self, now: float) -> set[str]:
+        """The jobs that somebody asked about lately: the others are dropped."""
+        state = self._state
+        state.wanted = {
+            job_id: at
+            for job_id, at in state.wanted.items()
+            if now - at < WANTED_S and job_id not in state.over
+        }
+        state.seen = {job_id: s for job_id, s in state.seen.items() if job_id in state.wanted}
+        return set(state.wanted)
 
     def _is_fresh(self, ids: Iterable[str]) -> bool:
         state = self._state

@@ -70,6 +70,34 @@ def test_an_end_is_never_asked_for_again() -> None:
     assert len(slurm.asked) == 1
 
 
+def test_what_nobody_asks_about_is_dropped() -> None:
+    """A process that sends many graphs does not ask about all of them for ever."""
+    queue, slurm, clock = queue_with(squeue=says("7|RUNNING|None\n8|RUNNING|None\n"))
+    queue.status(["7", "8"])
+    clock.now_s += 1000
+    queue.status(["8"])
+    assert slurm.asked[-1][-1] == "8"
+
+
+def test_a_sibling_is_answered_by_the_same_query() -> None:
+    """A query for one element answers for its whole array."""
+    queue, slurm, _ = queue_with(squeue=says("7_0|RUNNING|None\n7_1|PENDING|None\n"))
+    queue.status(["7_0"])
+    assert queue.status(["7_1"]) == {"7_1": JobStatus.QUEUED}
+    assert len(slurm.asked) == 1
+
+
+def test_a_cancelled_job_is_asked_about_anew() -> None:
+    """And the others are not."""
+    queue, slurm, _ = queue_with(squeue=says("7|RUNNING|None\n8|RUNNING|None\n"))
+    queue.status(["7", "8"])
+    queue.forget(["7"])
+    queue.status(["8"])
+    assert len(slurm.asked) == 1
+    queue.status(["7"])
+    assert len(slurm.asked) == 2
+
+
 def test_a_failing_controller_means_unknown() -> None:
     """Neither dead nor alive, for as long as it lasts."""
     queue, _, clock = queue_with(squeue=DOWN, sacct=OFF)
