@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
 import os
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -110,7 +108,7 @@ def shares_pids(one: Owner, other: Owner) -> bool:
 def _this_process(pid: int) -> Owner:
     return Owner(
         token="",
-        host=socket.gethostname(),
+        host=os.uname().nodename,
         user=_user(),
         pid=pid,
         started=_own_start_time(pid),
@@ -121,6 +119,8 @@ def _this_process(pid: int) -> Owner:
 
 
 def _user() -> str:
+    import getpass  # once a process: importing huldra should not pay for it
+
     try:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):  # a uid without a name, as containers have

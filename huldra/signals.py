@@ -13,7 +13,7 @@ from typing import Any
 
 Handler = Callable[[int, FrameType | None], Any] | int | None
 
-# The interpreter's own functions, where it has them apart: those of `signal` look each handler up in
+# The interpreter's own functions, where it has them apart: those of `signal` look handlers up in
 # an enum, and that it is none costs an exception a call. That is 10 µs of an attempt, these are 1.
 _raw: Any = sys.modules.get("_signal", signal)
 _get_handler: Callable[[int], Handler] = _raw.getsignal
