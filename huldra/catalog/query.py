@@ -27,6 +27,8 @@ SORT_KEYS = (
 CONFIG_SORT = "config."
 MAX_LIMIT = 10_000_000
 
+_OF_SUBMITIT = frozenset({"slurm"})
+
 Test = Callable[[Row], bool]
 
 
@@ -37,6 +39,7 @@ class Query:
     A tuple is a choice: `result_status=("failed", "incomplete")`. `attempt_status` knows
     `stale`, and `running` then means running and alive. `namespace` are prefixes at a dot, a
     slash or the end (`my_project.pipelines`, `my_project.pipelines/TrainModel`, `my_project`).
+    `backend` is `local` or an engine's name; `submitit` includes `slurm`.
     `config` is in the language of `filters`. `text` is looked for, case ignored, in key, host,
     job id and error. `failure_group` is a `FailureGroup.group_id`. `keys`, unless None, are the
     only ones allowed. `sort` is one of `SORT_KEYS`, or `config.<path>`, with `-` before it for
@@ -101,7 +104,7 @@ def _membership(query: Query) -> list[Test]:
         tests.append(lambda row: row.result_status in results)
     if attempts := frozenset(query.attempt_status):
         tests.append(lambda row: row.attempt_status in attempts)
-    if backends := frozenset(query.backend):
+    if backends := _with_engines(query.backend):
         tests.append(lambda row: row.backend in backends)
     if hosts := frozenset(query.hostname):
         tests.append(lambda row: row.hostname in hosts)
@@ -110,6 +113,11 @@ def _membership(query: Query) -> list[Test]:
     if roots := frozenset(query.root):
         tests.append(lambda row: row.root in roots)
     return tests
+
+
+def _with_engines(backends: tuple[str, ...]) -> frozenset[str]:
+    # A job that submitit sends to Slurm is recorded as Slurm's, which is who knows its id.
+    return frozenset(backends) | (_OF_SUBMITIT if "submitit" in backends else frozenset())
 
 
 def _times(query: Query) -> list[Test]:

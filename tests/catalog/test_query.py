@@ -46,6 +46,7 @@ def lrs(rows: tuple[Row, ...]) -> list[object]:
         (Query(namespace=("proj.data", "projector")), 2),
         (Query(backend=("slurm",)), 1),
         (Query(backend=("slurm", "dask")), 2),
+        (Query(backend=("submitit",)), 1),
         (Query(hostname=("node1", "node2")), 2),
         (Query(user=("grace",)), 1),
         (Query(text="out of memory"), 1),
