@@ -171,8 +171,9 @@ def parallel(
     for index, name in enumerate(dimensions):
         values = [line[index] for line in lines_]
         axis: dict[str, Any] = {"dim": index, "name": shorten(plain(name), 24)}
-        if all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
-            axis |= {"type": "value", "scale": True}
+        numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+        if len(numbers) == len(values):
+            axis |= {"type": "log" if spans_orders(numbers) else "value", "scale": True}
         else:
             axis |= {"type": "category", "data": list(dict.fromkeys(_text(v) for v in values))}
         axes.append(axis)
@@ -180,7 +181,7 @@ def parallel(
         {
             "name": shorten(plain(name), 60),
             "value": [
-                value if axes[i]["type"] == "value" else _text(value)
+                _text(value) if axes[i]["type"] == "category" else value
                 for i, value in enumerate(line)
             ],
         }
@@ -193,18 +194,23 @@ def parallel(
         "tooltip": {"show": True},
         "series": [{"type": "parallel", "lineStyle": {"width": 2, "opacity": 0.6}, "data": data}],
     }
-    if color_by is not None and axes[color_by]["type"] == "value":
-        numbers = [float(line[color_by]) for line in lines_]  # type: ignore[arg-type]  # a value axis
+    if color_by is not None and axes[color_by]["type"] != "category":
+        shades = [float(line[color_by]) for line in lines_]  # type: ignore[arg-type]  # a value axis
         option["visualMap"] = {
             "type": "continuous",
             "dimension": color_by,
-            "min": min(numbers),
-            "max": max(numbers),
+            "min": min(shades),
+            "max": max(shades),
             "right": 0,
             "top": "middle",
             "inRange": {"color": ["#1D64D8", "#8B5CF6", "#DC2F4B"]},
         }
     return Chart(option, 380, tuple(keys))
+
+
+def spans_orders(values: Sequence[float]) -> bool:
+    """Whether the values are positive and reach over a factor of fifty: a log scale then helps."""
+    return bool(values) and min(values) > 0 and max(values) / min(values) > 50
 
 
 def _text(value: object) -> str:

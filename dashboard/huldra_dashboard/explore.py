@@ -27,7 +27,7 @@ def show(rows: Sequence[Row], names: Mapping[str, str], snapshot: Snapshot) -> N
     if len(made) < 2:
         st.caption("At least two members have to be made before there is something to compare.")
         return
-    fields = {path: _values(made, path, snapshot) for path in snapshot.varying_fields(made)}
+    fields = {path: _values(made, path, snapshot) for path in tables.telling_fields(made, snapshot)}
     numbers = _numbers(made)
     metric = _choose_metric(numbers)
     if not fields:
@@ -112,7 +112,9 @@ def _scatter(
     path = path if path in numeric else numeric[0]
     positive = all(x > 0 for x in fields[path])
     with right:
-        log_x = st.toggle("Log scale", value=_spread(fields[path]), disabled=not positive)
+        log_x = st.toggle(
+            "Log scale", value=charts.spans_orders(fields[path]), disabled=not positive
+        )
     kept = [index for index, value in enumerate(values) if value is not None]
     chart = charts.scatter(
         [(float(fields[path][i]), float(values[i] or 0.0)) for i in kept],
@@ -125,11 +127,6 @@ def _scatter(
     charts.draw(chart, "scatter", on_click=navigate.open_detail, alt=f"{metric} over {path}")
 
 
-def _spread(column: Sequence[float]) -> bool:
-    """Whether the values span more than two orders of magnitude, so that a log scale helps."""
-    return min(column) > 0 and max(column) / min(column) > 100
-
-
 def _pivot(fields: Mapping[str, list[Any]], metric: str, values: Sequence[float | None]) -> None:
     """Mean ± deviation over all that share two fields; the others (the seed) are averaged."""
     paths = list(fields)
@@ -138,7 +135,9 @@ def _pivot(fields: Mapping[str, list[Any]], metric: str, values: Sequence[float 
         down = st.selectbox("Lines", paths, format_func=plain, key="pivot_down")
     with right:
         others = ["–", *(path for path in paths if path != down)]
-        across = st.selectbox("Columns", others, format_func=plain, key="pivot_across")
+        across = st.selectbox(
+            "Columns", others, index=min(1, len(others) - 1), format_func=plain, key="pivot_across"
+        )
     cells: dict[tuple[str, str], list[float]] = defaultdict(list)
     for index, value in enumerate(values):
         if value is not None and down in fields:

@@ -13,6 +13,7 @@ import pytest
 from tests.dashboard.browsing import CHROMIUM, OPTIONS, WAIT_MS, Screen, serving
 from tests.dashboard.conftest import rows_of
 from tests.dashboard.store import StoreWriter, example_store
+from tests.support.children import finish, start, until
 
 pytestmark = [pytest.mark.chromium, pytest.mark.timeout(180)]
 
@@ -169,15 +170,53 @@ def test_untick_clears_the_ticks(screen: Screen) -> None:
     screen.see("1 ticked")
 
 
-def test_log_of_a_running_job_is_followed(screen: Screen, server: tuple[Path, str]) -> None:
-    """A line that a running attempt writes appears without a click."""
-    writer = StoreWriter(server[0])
-    key = writer.add("live/Job", {"a": 1}, status="running", ago_s=5, log="INFO first line\n")
-    screen.open(f"/?h={key[-32:]}")
-    screen.see("INFO first line")
-    with (writer.directory(key) / ".huldra" / "huldra.log").open("a") as log:
-        log.write("INFO a line of now\n")
-    screen.see("INFO a line of now")
+JOB = """
+import logging, os, time
+import huldra
+
+class Talker(huldra.Huldra[str]):
+    signal: str
+
+    def _create(self):
+        logging.getLogger("talker").info("waiting for the signal")
+        deadline = time.monotonic() + 60
+        while not os.path.exists(self.signal) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        logging.getLogger("talker").info("the signal came")
+        (self.huldra_dir / "done.txt").write_text("done")
+        while not os.path.exists(self.signal + ".end") and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return "done"
+
+    def _load(self):
+        return "done"
+"""
+
+
+def test_log_of_a_running_job_is_followed(
+    screen: Screen, server: tuple[Path, str], tmp_path: Path
+) -> None:
+    """What a job logs appears without a click, and so does its end."""
+    (tmp_path / "talker_job.py").write_text(JOB)
+    signal = tmp_path / "signal"
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
+    code += f"import talker_job; talker_job.Talker(signal={str(signal)!r}).load_or_create()"
+    job = start(code, server[0])
+    try:
+        until(lambda: bool(rows_of(server[0], namespace=("talker_job",))))
+        (row,) = rows_of(server[0], namespace=("talker_job",))
+        screen.open(f"/?h={row.digest}&tab=Log")
+        screen.page.get_by_text("5 s", exact=True).click()
+        screen.see("waiting for the signal")
+        assert screen.page.get_by_text("the signal came").count() == 0
+        signal.touch()
+        screen.see("the signal came")
+        Path(f"{signal}.end").touch()
+        main = screen.page.get_by_test_id("stMain")
+        main.get_by_text("success").first.wait_for(timeout=WAIT_MS)
+        assert finish(job)[0] == 0
+    finally:
+        job.kill()
 
 
 def test_growing_store_is_watched(screen: Screen, server: tuple[Path, str]) -> None:

@@ -30,8 +30,8 @@ def show(row: Row, snapshot: Snapshot) -> None:
     st.markdown("**In a shell**")
     root = shlex.quote(row.root)
     st.code(
-        f"huldra --root {root} show {row.digest}\n"
-        f"huldra --root {root} logs {row.digest}\n"
+        f"huldra show --root {root} {row.digest}\n"
+        f"huldra logs --root {root} {row.digest}\n"
         f"cd {shlex.quote(row.directory)}",
         language="bash",
         wrap_lines=True,

@@ -130,7 +130,7 @@ def remove_command(usage: Sequence[Usage]) -> str:
     for one in usage:
         by_root[one.row.root].append(one.row.digest)
     return "\n".join(
-        f"huldra --root {shlex.quote(root)} rm {' '.join(map(shlex.quote, digests))}"
+        f"huldra rm --root {shlex.quote(root)} {' '.join(map(shlex.quote, digests))}"
         for root, digests in by_root.items()
     )
 
@@ -153,9 +153,8 @@ def _litter(litter: Sequence[Litter]) -> None:
         hide_index=True,
         column_config={"path": st.column_config.TextColumn("Path", width="large")},
     )
-    st.markdown("Nothing needs them. Look at the list before you run this:")
-    safe = [one for one in litter if one.kind in ("temporary", "trash", "empty")]
-    lines = [f"rm -r -- {shlex.quote(one.path)}" for one in safe[:_NAMED]]
+    st.markdown("No artifact needs what a crash left (`foreign` files are yours). This asks first:")
+    lines = [f"huldra rm --litter --root {shlex.quote(root)}" for root in source.catalog().roots]
     st.code("\n".join(lines), language="bash", wrap_lines=True)
 
 
