@@ -37,6 +37,7 @@ _QUERY_TIMEOUT_S = 30.0
 _ADOPT_TIMEOUT_S = 120.0
 _POLL_S = 0.5
 _LOOK_AFTER_S = 5.0
+_MANY = 200
 # A key that the scheduler does not know may still be on its way there.
 _FORGOTTEN_AFTER_S = 60.0
 _ON_ITS_WAY_S = 5.0
@@ -402,6 +403,9 @@ class DaskExecutor:
             if any(ref.job_id in self._over for ref in refs):
                 return
             told = self._ended.wait(timeout_s)
+        if told and len(refs) > _MANY:
+            # Each call looks at all refs: when they are many, let some more ends come first.
+            time.sleep(min(timeout_s, 0.1, len(refs) * 2e-5))
         quiet_since = max(self._seen_progress_at, self._looked_at)
         if not told and time.monotonic() - quiet_since > _LOOK_AFTER_S:
             self._looked_at = time.monotonic()

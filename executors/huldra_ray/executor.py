@@ -246,7 +246,7 @@ class RayExecutor:
         while not self._is_closed:
             try:
                 self._cursor, ends = self._desk.news(self._cursor, _LISTEN_S)
-            except Exception as error:  # noqa: BLE001  whatever Ray raises, nobody tells us more
+            except BaseException as error:  # noqa: BLE001  at its shutdown Ray raises SystemExit here
                 self._lose_all(error)
                 return
             with self._ended:

@@ -40,17 +40,32 @@ def reach(address: str | None, cpus: int | None = None, **options: Any) -> Runti
     ray = require()
     if ray.is_initialized():
         return _present(ray, is_ours=False)
-    quiet = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": False}
+    quiet: dict[str, Any] = {
+        "log_to_driver": False,
+        "logging_level": "ERROR",
+        "configure_logging": False,
+    }
     if address is None:
         quiet |= {"include_dashboard": False, "num_cpus": cpus}
+        # Ray would listen on this host's address on the network; nobody there has business here.
+        quiet |= {"_node_ip_address": "127.0.0.1"}
     else:
         quiet |= {"address": address}
     try:
         ray.init(**{**quiet, **options})
     except Exception as error:  # a node that did not come up is a bare Exception in Ray
         where = f"at {address}" if address else "of our own"
-        raise HuldraExecutorError(f"wanted a Ray runtime {where}, found none: {error}") from error
+        reason = f"{error}; {_root(error)}".rstrip("; ")
+        raise HuldraExecutorError(f"wanted a Ray runtime {where}, found none: {reason}") from error
     return _present(ray, is_ours=True)
+
+
+def _root(error: BaseException) -> str:
+    """The last line of what is behind an error: Ray says "failed to connect" for a wrong token."""
+    cause = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    return str(cause).strip().rpartition("\n")[2] if cause is not error else ""
 
 
 def address_of(spec: str) -> tuple[str | None, int | None]:
