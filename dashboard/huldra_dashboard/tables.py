@@ -40,7 +40,7 @@ def frame(
         columns["why"] = [shorten(plain(why_not_made(row)), _CELL) for row in rows]
     columns |= {
         "updated": [row.updated_at for row in rows],
-        "duration": [words.duration(row.duration_s) for row in rows],
+        "duration": [words.duration(_elapsed_s(row, snapshot)) for row in rows],
     }
     for path in fields:
         columns[f"config.{path}"] = column([snapshot.config_value(row, path) for row in rows])
@@ -53,6 +53,13 @@ def frame(
         "job": [plain(row.job_id) for row in rows],
     }
     return pd.DataFrame(columns)
+
+
+def _elapsed_s(row: Row, snapshot: Snapshot) -> float | None:
+    """How long the attempt took; of a running one, how long it has been at it."""
+    if row.status == "running" and row.started_at is not None:
+        return (snapshot.taken_at - row.started_at).total_seconds()
+    return row.duration_s
 
 
 def telling_fields(rows: Sequence[Row], snapshot: Snapshot) -> list[str]:
