@@ -138,8 +138,24 @@ def _take(request: Request, previous: Turn | None) -> tuple[Made | None] | None:
             if mine is None:
                 return None
             return _Attempt(request, mine, owner, worker, guard).run(previous)
+        except BaseException:
+            _leave_nothing_open(request.paths, owner)
+            raise
         finally:
             claim.let_go(owner)
+
+
+def _leave_nothing_open(paths: ArtifactPaths, owner: Owner) -> None:
+    """End a turn of ours that an error has left open between its claim and its attempt.
+
+    A handler of the user's own (SIGALRM, for example) may raise anywhere. Other processes would
+    take the claim for alive as long as this process lives.
+    """
+    if owner.pid != os.getpid():
+        return
+    turn = claim.last_turn(paths)
+    if turn is not None and turn.end is None and turn.claim.owner.token == owner.token:
+        claim.abandon(paths, turn.number)
 
 
 def _claim(request: Request, previous: Turn | None, owner: Owner) -> Claim | None:
@@ -174,8 +190,8 @@ class _Attempt:
     def run(self, previous: Turn | None) -> tuple[Made | None] | None:
         """Make the artifact, or find under the claim that it is made; None: the claim was lost."""
         beat = self._beat()
-        heartbeat.start(beat)
         try:
+            heartbeat.start(beat)
             if previous:
                 if self._was_made(previous) and is_valid(self.request):
                     self._publish()
@@ -261,16 +277,17 @@ class _Attempt:
                 if seen is error:
                     raise
                 raise seen from error
-        self._publish()
+        if os.getpid() == self.pid:  # else a forked child has come out of `_create`, too: see above
+            self._publish()
         return Made(value)
 
     def _publish(self) -> None:
         end = self._end(AttemptStatus.SUCCESS)
         artifact.publish(self.paths, self.claim.number)
-        self._write_state(end)
+        self._tell_state(end)
 
     def _create_and_validate(self) -> Any:
-        self.guard.interruptible = True
+        self.guard.admit()
         value = self.request.obj._create()  # noqa: SLF001  the protocol's own method
         is_good = self.request.obj._validate()  # noqa: SLF001  the protocol's own method
         self.guard.interruptible = False
@@ -293,10 +310,10 @@ class _Attempt:
         except HuldraClaimLost as lost:
             get_logger().warning("%s", lost)  # the caller hears of what happened to its own code
         else:
-            self._write_state(end)
+            self._tell_state(end)
 
     def _status_of(self, error: BaseException) -> AttemptStatus:
-        if isinstance(error, signals.Terminated):
+        if isinstance(error, signals.Terminated) or self.guard.terminated:
             is_cancel = claim.is_cancel_requested(self.paths, self.claim.number)
             by_engine = context.was_cancelled.get()
             is_cancel = is_cancel or (by_engine is not None and by_engine())
@@ -306,10 +323,9 @@ class _Attempt:
         return AttemptStatus.CANCELLED  # Ctrl-C, and what other loops end their tasks with
 
     def _translated(self, error: BaseException) -> BaseException:
-        """What the caller sees; a signal is noted, to be acted on once our handlers are gone."""
+        """What the caller sees."""
         where = {"state_path": self.paths.state, "directory": self.paths.directory}
         if isinstance(error, signals.Terminated):
-            self.guard.note(error.signum)
             name = signal.Signals(error.signum).name
             return HuldraCancelled(f"{self.request.key}: ended by {name}; {self.paths.directory}")
         if isinstance(error, _TOLD_AS_THEY_ARE):
@@ -334,6 +350,13 @@ class _Attempt:
         if end is None:
             raise self._lost()
         return end
+
+    def _tell_state(self, end: End) -> None:
+        """Write the state of what is decided: a label, for which no result or error is lost."""
+        try:
+            self._write_state(end)
+        except HuldraStoreError as error:
+            get_logger().warning("%s", error)
 
     def _write_state(self, end: End | None = None) -> None:
         artifact.write_state(self.paths, Turn(self.claim, end), self.queued)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from huldra import artifact, claim, context, files, inline, registry, serialize
+from huldra import artifact, claim, context, files, inline, registry, serialize, signals
 from huldra.errors import HuldraClassError, HuldraRefused, HuldraSubmitError
 from huldra.executor import PAYLOAD_PROTOCOL, Executor, JobRef, Refusal, Resources, Task, TaskGraph
 from huldra.graph import Graph
@@ -86,7 +86,8 @@ def _send(work: _Dispatch, graph: Graph) -> None:
             _write_run_record(work, graph)
             _submit(work, _task_graph(work, ready, resources))
     except BaseException as error:
-        _free_unsent(work, error)
+        with signals.guarded():  # a second Ctrl-C comes when all is free
+            _free_unsent(work, error)
         raise
 
 
@@ -257,12 +258,18 @@ def _submit(work: _Dispatch, graph: TaskGraph) -> None:
 
 def _free_unsent(work: _Dispatch, error: BaseException) -> None:
     """End the queued turns of what was not sent, so that the next call may send it."""
-    for key, mine in work.queued.items():
-        if key not in work.sent or isinstance(error, HuldraSubmitError):
-            paths = paths_of(work.plan.nodes[key].node.obj)
-            end = claim.end_turn(paths, mine.number, AttemptStatus.CANCELLED, new_owner())
-            if end is not None:
-                artifact.write_state(paths, Turn(mine, end))
+    # All that was to be queued is looked at, and not what we remember: Ctrl-C may have come between
+    # a claim and our note of it, and a turn of ours looks alive as long as this process lives.
+    for node in work.plan.to_run:
+        if node.key in work.sent and not isinstance(error, HuldraSubmitError):
+            continue
+        paths = paths_of(node.node.obj)
+        turn = claim.last_turn(paths)
+        if turn is None or not turn.is_queued or turn.claim.owner.token != work.owner.token:
+            continue
+        end = claim.end_turn(paths, turn.number, AttemptStatus.CANCELLED, new_owner())
+        if end is not None:
+            artifact.write_state(paths, Turn(turn.claim, end))
 
 
 def _job_of(work: _Dispatch, obj: Any) -> Job[Any]:

@@ -61,10 +61,9 @@ class _Heart:
         with self.changed:
             self.beats[id(beat)] = beat
             if self.thread is None:
-                self.thread = threading.Thread(
-                    target=self._run, name="huldra-heartbeat", daemon=True
-                )
-                self.thread.start()
+                thread = threading.Thread(target=self._run, name="huldra-heartbeat", daemon=True)
+                thread.start()  # raises where the system allows no more threads: then there is none
+                self.thread = thread
             elif beat.next_due < self.wakes_at:
                 self.changed.notify()
 

@@ -35,13 +35,15 @@ class Guard:
     """Handlers for SIGINT, SIGTERM and `extra` signals, for the time of one attempt.
 
     While `interruptible` they act at once, inside the user's code: SIGINT as it did before,
-    the others by raising `Terminated`. In the bookkeeping around it they are noted, and acted on
-    when the guard is left. In a forked child they act as if there were no guard. Off the main
-    thread the guard does nothing: Python runs handlers in the main thread only.
+    the others by raising `Terminated`, once; then `terminated` is true. In the bookkeeping around
+    it they are noted, and acted on when the user's code begins or the guard is left. In a forked
+    child they act as if there were no guard. Off the main thread the guard does nothing: Python
+    runs handlers in the main thread only.
     """
 
     def __init__(self, extra: tuple[int, ...] = ()) -> None:
         self.interruptible = False
+        self.terminated = False
         self._pending: list[int] = []
         self._signals = (_SIGINT, _SIGTERM, *extra)
         self._previous: dict[int, Handler] = {}
@@ -62,29 +64,49 @@ class Guard:
 
     def restore(self) -> None:
         """Put the handlers back that were there."""
-        if os.getpid() == self._pid:
+        if os.getpid() != self._pid:
+            return
+        try:
             while self._previous:
-                signum, previous = self._previous.popitem()
-                _set_handler(signum, previous)
+                signum = next(reversed(self._previous))
+                _set_handler(signum, self._previous[signum])
+                del self._previous[signum]
+        finally:
+            if self._previous:  # a handler that was just put back has raised: put back the others
+                self.restore()
+
+    def admit(self) -> None:
+        """Let signals act at once from now on, those that came before included."""
+        self.interruptible = True
+        while self._pending:
+            self._handle(self._pending.pop(0), None)
 
     def note(self, signum: int) -> None:
         """Act on this signal once the old handlers are back."""
-        self._pending.append(signum)
+        if signum not in self._pending:
+            self._pending.append(signum)
 
     def deliver_pending(self) -> None:
         """Act on what came in between, the old handlers being back."""
-        while self._pending:
-            signal.raise_signal(self._pending.pop(0))
+        try:
+            while self._pending:
+                signal.raise_signal(self._pending.pop(0))
+        finally:
+            if self._pending:  # what the first one raised must not lose the next
+                self.deliver_pending()
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:
         if os.getpid() != self._pid:
             self._act_as_before(signum, frame)
-        elif not self.interruptible:
+        elif not self.interruptible or signum in self._pending:
             self.note(signum)
         elif signum == _SIGINT:
             self._act_as_before(signum, frame)
         else:
-            self.interruptible = False
+            # Whatever the user's code makes of it, swallowing it included: the process was told to
+            # end, and ends, once the attempt is in the books.
+            self.note(signum)
+            self.terminated = True
             raise Terminated(signum)
 
     def _act_as_before(self, signum: int, frame: FrameType | None) -> None:
@@ -100,9 +122,11 @@ class Guard:
 def guarded(extra: tuple[int, ...] = ()) -> Iterator[Guard]:
     """Guard one attempt; what was noted meanwhile is acted on at the end."""
     guard = Guard(extra)
-    guard.install()
     try:
+        guard.install()
         yield guard
     finally:
-        guard.restore()
-        guard.deliver_pending()
+        try:
+            guard.restore()
+        finally:
+            guard.deliver_pending()

@@ -133,7 +133,7 @@ def draw(seed: int, number: int) -> Round:
     shape = []
     for i in range(count):
         needs = tuple(sorted(dice.sample(range(i), min(i, dice.choice([0, 0, 1, 1, 2, 3])))))
-        shape.append((f"p{i}", needs, dice.choice([0.0, 0.0, 0.005, 0.02, 0.1])))
+        shape.append((f"p{i}", needs, dice.choice([0.0, 0.005, 0.02, 0.1, 0.3])))
     drivers = []
     for _ in range(dice.randint(2, 4)):
         kind = dice.choice(["here", "here", "threads", "local:2", "local:2"])
@@ -366,7 +366,9 @@ def _check_books(plan: Round, folder: Path, outcome: Outcome) -> None:
     ledger = folder / "ledger"
     wrong += [f"two at once: {line}" for line in lines(ledger, "overlap")]
     begun = Counter(tuple(line.split()[1:3]) for line in lines(ledger, "begin"))
-    wrong += [f"{name} began {n} times in turn {turn}" for (name, turn), n in begun.items() if n > 1]
+    wrong += [
+        f"{name} began {n} times in turn {turn}" for (name, turn), n in begun.items() if n > 1
+    ]
     texts: dict[str, str] = {}
     for piece, (name, needs, _) in zip(plan.pieces(""), plan.shape, strict=True):
         texts[name] = f"{name}({','.join(texts[f'p{i}'] for i in needs)})"

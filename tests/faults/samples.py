@@ -137,3 +137,17 @@ def payload_of(obj: huldra.Huldra[Any]) -> str:
     engine = HeldEngine()
     obj.load_or_create(executor=engine)
     return next(reversed(engine.payloads.values()))
+
+
+class Tidying(Gated):
+    """Tidies up when it is ended, for as long as the gate is closed."""
+
+    def _create(self) -> str:
+        leave(self.ledger, f"begin {self.name} {os.getpid()}")
+        try:
+            await_file(Path(self.gate))
+        finally:
+            leave(self.ledger, f"tidying {self.name} {os.getpid()}")
+            await_file(Path(self.gate))
+            leave(self.ledger, f"tidied {self.name} {os.getpid()}")
+        return self.name
