@@ -36,6 +36,7 @@ _WORD = {
 }
 _SLICE_S = 0.5
 _GLANCE_S = 0.02
+_GLANCED_AT = 8  # jobs that are not done, before a first look leaves the rest to their engine
 
 
 class Job(Generic[T]):
@@ -116,6 +117,8 @@ class Job(Generic[T]):
 
     def exception(self, timeout: float | None = None) -> Exception | None:
         """What `result` would raise, or None; waits as `result` does."""
+        if self._is_made:
+            return None
         if not self.wait(timeout):
             raise HuldraWaitTimeout(
                 f"{self._key} is still {self.status().value} after {timeout} s; the job goes on",
@@ -267,8 +270,11 @@ def as_done(jobs: Iterable[Job[Any]], deadline: float | None = None) -> Iterator
     when they are many: one may be made by somebody whom our engine knows nothing of.
     """
     pending = {id(job): job for job in jobs}
-    looked_at, cost_s = float("-inf"), 0.0
-    while pending:
+    looked_at, cost_s = time.monotonic(), 0.0
+    for job in _glance(list(pending.values())):
+        del pending[id(job)]
+        yield job
+    while pending and (deadline is None or time.monotonic() < deadline):
         started = time.monotonic()
         looks_at_all = started - looked_at >= max(_SLICE_S, 20 * cost_s)
         candidates = list(pending.values())
@@ -282,8 +288,23 @@ def as_done(jobs: Iterable[Job[Any]], deadline: float | None = None) -> Iterator
         for job in done:
             del pending[id(job)]
             yield job
-        if deadline is not None and time.monotonic() >= deadline:
-            return
+
+
+def _glance(jobs: Iterable[Job[Any]]) -> list[Job[Any]]:
+    """Those of `jobs` that are done, as far as a look at a few tells.
+
+    What was just sent is not over, and to look at each costs as much as to send it: after some that
+    are not done the rest is left to their engine, and to the next look at all.
+    """
+    done, others = [], 0
+    for job in jobs:
+        if job.done():
+            done.append(job)
+        else:
+            others += 1
+            if others == _GLANCED_AT and job._executor is not None:  # noqa: SLF001  same module
+                break
+    return done
 
 
 def _slice_s(deadline: float | None) -> float:

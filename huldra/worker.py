@@ -43,6 +43,7 @@ class Run:
 
     path: str
     record: Mapping[str, Any]
+    driver: Owner
     built: dict[str, Any] = field(default_factory=dict)
 
     def node(self, key: str) -> Mapping[str, Any]:
@@ -83,7 +84,7 @@ def _load_run(path: str) -> Run:
             f"the run record {path} is gone or unreadable here: the root must be a folder that"
             " workers share with the driver, under the same path"
         )
-    return Run(path, record)
+    return Run(path, record, Owner.from_json(record["driver"]))
 
 
 def run_node(
@@ -150,7 +151,7 @@ def _entered(
     preempt_signals: tuple[int, ...],
 ) -> Iterator[_Node]:
     """Stand where the driver stood: its import path, settings and, in a process of ours, folder."""
-    if not is_same_process(Owner.from_json(run.record["driver"]), this_process()):
+    if not is_same_process(run.driver, this_process()):
         _adopt(run, owns_process)
     key = words["key"]
     record = run.node(key)
@@ -176,8 +177,9 @@ def _adopt(run: Run, owns_process: bool) -> None:
         HULDRA_CONFIG.apply(run.record["settings"])
     known = set(sys.path)
     sys.path.extend(entry for entry in run.record["sys_path"] if entry not in known)
-    if owns_process and os.path.isdir(run.record["cwd"]):
-        os.chdir(run.record["cwd"])
+    if owns_process:
+        with contextlib.suppress(OSError):  # the driver's folder may not exist on this host
+            os.chdir(run.record["cwd"])
 
 
 class _Node:
@@ -227,7 +229,10 @@ class _Node:
             return None
         first = self.record["claim"]
         since = [number for number in claim.numbers(self.paths) if number >= first]
-        turns = [claim.read_turn(self.paths, number) for number in since]
+        turns = [
+            self.queued if number == first else claim.read_turn(self.paths, number)
+            for number in since
+        ]
         ends = [turn for turn in turns if turn.end is not None and turn.end.status != STARTED]
         for turn in ends:
             if turn.status in (AttemptStatus.FAILED, AttemptStatus.CANCELLED):
