@@ -95,12 +95,19 @@ def first_sight(root: str, version_controlled: bool, namespace: str, digest: str
 def look(known: Known, now: Now) -> bool:
     """Bring `known.row` up to date; True when files had to be read anew."""
     stale = not known.looked or reading.mark_of(known.state_path) != known.state_mark
-    if stale or (known.metadata_mark is None and os.path.exists(known.paths.metadata)):
+    if stale or _has_new_metadata(known):
         _read(known)
         stale = True
     if stale or not known.settled:
         _judge(known, now)
     return stale
+
+
+def _has_new_metadata(known: Known) -> bool:
+    # Asked only while it is not there or could not be read: else it comes with a new state.
+    if known.metadata_mark is not None and not known.described.problem:
+        return False
+    return reading.mark_of(known.paths.metadata) != known.metadata_mark
 
 
 def _read(known: Known) -> None:

@@ -94,7 +94,7 @@ def test_the_newest_change_comes_first(app: Starlette) -> None:
 @pytest.mark.parametrize(
     "query",
     [
-        "backend=submitit",
+        "backend=submitit&namespace=api",
         "hostname=api-node",
         "user=api-user",
         "config_filter=lr%3D0.125",
