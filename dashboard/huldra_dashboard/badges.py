@@ -25,6 +25,11 @@ def status_badge(status: str, note: str = "") -> None:
     )
 
 
+def shown_status(row: Row) -> str:
+    """The status of an artifact as shown: `unreadable` where its files tell none."""
+    return "unreadable" if row.problem and row.status == "absent" else row.status
+
+
 def count_line(counts: Mapping[str, int]) -> str:
     """Counts by status as coloured markdown: `12 success · 3 failed`."""
     parts = [

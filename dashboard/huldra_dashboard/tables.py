@@ -13,7 +13,7 @@ import streamlit as st
 
 from huldra.catalog import Row, Snapshot
 from huldra_dashboard import navigate, statuses, words
-from huldra_dashboard.badges import why_not_made
+from huldra_dashboard.badges import shown_status, why_not_made
 from huldra_dashboard.markup import escape, plain, shorten
 
 MAX_CONFIG_COLUMNS = 8
@@ -34,7 +34,7 @@ def frame(
     """
     columns: dict[str, Any] = {
         "artifact": [shorten(plain(row.label), _CELL) for row in rows],
-        "status": [[row.status] for row in rows],
+        "status": [[shown_status(row)] for row in rows],
     }
     if with_why:
         columns["why"] = [shorten(plain(why_not_made(row)), _CELL) for row in rows]

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -241,14 +242,14 @@ BEACON = "![x](http://192.0.2.1/beacon.png) :red[x] [link](javascript:window.hit
 
 def test_values_from_disk_are_never_markup(browser: Any, tmp_path: Path) -> None:
     """Script tags, markdown and pictures in every field stay text on every page and tab."""
-    key = _hostile_store(StoreWriter(tmp_path / "store"))
+    key, data = _hostile_store(StoreWriter(tmp_path / "store"))
     with serving(tmp_path / "store", tmp_path / "server.log") as address:
         context = browser.new_context(viewport={"width": 1440, "height": 1000})
         page = context.new_page()
         outside: list[str] = []
         page.on("request", lambda request: outside.append(request.url))
         screen = Screen(page, address)
-        for path in _paths(key):
+        for path in _paths(key, data):
             screen.open(path)
             page.wait_for_timeout(200)  # a script would have run by now; nothing to wait for
             assert page.evaluate("window.hit") is None, path
@@ -259,8 +260,8 @@ def test_values_from_disk_are_never_markup(browser: Any, tmp_path: Path) -> None
     assert not [url for url in outside if not url.startswith(local)]
 
 
-def _hostile_store(writer: StoreWriter) -> str:
-    """Write artifacts whose every text is an attack; returns the key of one."""
+def _hostile_store(writer: StoreWriter) -> tuple[str, str]:
+    """Write two artifacts whose every text is an attack; returns their keys."""
     text = HOSTILE + BEACON
     data = writer.add(f"m.{HOSTILE[:8]}x/Da<b>ta", {"name": text, HOSTILE: BEACON})
     key = writer.add(
@@ -283,16 +284,18 @@ def _hostile_store(writer: StoreWriter) -> str:
         },
         git_patch=text,
     )
-    writer.add_run(text, {text: key}, {key: [data]}, engine=text, module=text)
+    writer.add_run(text, {text: key}, {key: [data]}, engine=text, module=text, run_id="hostile")
     path = writer.directory(key) / ".huldra" / "metadata.json"
     metadata = json.loads(path.read_text())
     names = ("command", "git_commit", "git_branch", "git_remote", "huldra_python_def", "platform")
     path.write_text(json.dumps(metadata | dict.fromkeys(names, text)))
-    return key
+    return key, data
 
 
-def _paths(key: str) -> list[str]:
-    """Every page and every tab."""
+def _paths(key: str, data: str) -> list[str]:
+    """Every page, view and tab."""
     pages = ["/", *(f"/{p}" for p in ("experiments", "graph", "sweeps", "failures", "storage"))]
     tabs = ("Config", "Relationships", "Metrics", "Log", "Files", "Attempts", "Environment")
+    pages += [f"/?c={key[-32:]},{data[-32:]}", "/sweeps?run=hostile"]
+    pages += [f"/graph?class={quote(key[:-33], safe='')}"]
     return pages + [f"/?h={key[-32:]}&tab={tab}" for tab in (*tabs, "Reproduce")]

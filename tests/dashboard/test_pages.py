@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.dashboard.conftest import (
     Open,
@@ -402,6 +404,40 @@ def test_storage_measures_on_demand(example: Path, open_page: Open) -> None:
     by_class = table(app, "share")
     assert sum(by_class["artifacts"]) == len(rows_of(example))
     assert any(code.value.startswith("huldra rm --root ") for code in app.code)
+
+
+def test_pictures_are_shown(writer: StoreWriter, open_page: Open) -> None:
+    """A picture is drawn; a file that only claims to be one is named as such."""
+    content = io.BytesIO()
+    Image.new("RGB", (4, 4), "red").save(content, "PNG")
+    files = {"plot.png": content.getvalue(), "fake.png": b"<script>"}
+    key = writer.add("m/Train", {"a": 1}, files=files)
+    app = open_page(writer.root, h=key[-32:], tab="Files")
+    assert len(app.get("image")) == 1
+    assert r"fake\.png: not a picture" in texts(app)
+
+
+def test_queued_artifact_names_what_blocks_it(writer: StoreWriter, open_page: Open) -> None:
+    """What is not made upstream, at any distance, is listed."""
+    first = writer.add("m/A", {"a": 1}, status="failed")
+    second = writer.add("m/B", {"a": {"$ref": first}}, status="queued")
+    third = writer.add("m/C", {"b": {"$ref": second}}, status="queued")
+    app = open_page(writer.root, h=third[-32:], tab="Relationships")
+    assert "Blocked by (2)" in [subheader.value for subheader in app.subheader]
+
+
+def test_one_hash_in_two_stores_lets_one_choose(
+    tmp_path: Path, writer: StoreWriter, open_page: Open
+) -> None:
+    """Of several roots that hold an artifact, the user says which is meant."""
+    other = StoreWriter(tmp_path / "other")
+    for one in (writer, other):
+        key = one.add("m/Train", {"a": 1}, digest="a" * 32)
+    app = open_page(writer.root, "overview", "--root", str(other.root), h=key[-32:], tab="Files")
+    assert str(writer.root) in texts(app)
+    app.selectbox[0].set_value(1).run()
+    assert_sound(app)
+    assert str(other.root / "data" / key) in texts(app)
 
 
 def test_pages_leave_the_store_alone(writer: StoreWriter, open_page: Open) -> None:

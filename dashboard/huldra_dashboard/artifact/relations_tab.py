@@ -8,6 +8,8 @@ import streamlit as st
 from huldra.catalog import Relation, Row, Snapshot
 from huldra_dashboard import graphs, tables
 
+_MOST_BLOCKERS = 50
+
 
 def show(row: Row, snapshot: Snapshot) -> None:
     """Draw the tab."""
@@ -19,9 +21,23 @@ def show(row: Row, snapshot: Snapshot) -> None:
     with right:
         st.subheader(f"Used by ({len(related.dependents)})")
         _relations(related.dependents, "down", "No artifact in this store was made from it.")
+    _blockers(row, snapshot)
     if related.dependencies or related.dependents:
         st.subheader("Neighbourhood")
         graphs.neighbourhood(row, snapshot, key="tab")
+
+
+def _blockers(row: Row, snapshot: Snapshot) -> None:
+    """What has to be made before this one can be, however far upstream."""
+    if row.status == "success":
+        return
+    blockers = snapshot.blocked_by(row)
+    if blockers:
+        st.subheader(f"Blocked by ({len(blockers)})")
+        columns = ("artifact", "status", "updated", "why")
+        tables.artifact_table(
+            blockers[:_MOST_BLOCKERS], snapshot, "blockers", columns=columns, with_why=True
+        )
 
 
 def _relations(relations: tuple[Relation, ...], name: str, none: str) -> None:

@@ -73,7 +73,7 @@ def _header(key: str, root: str) -> None:
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         st.title(escape(row.class_name), width="content", anchor=False)
-        badges.status_badge(row.status, badges.why_not_made(row))
+        badges.status_badge(badges.shown_status(row), badges.why_not_made(row))
         st.caption(escape(row.module), width="content")
     st.code(row.digest, language=None, width="content")
     _vital_signs(row)
