@@ -72,7 +72,10 @@ class Queue:
             now = self._now()
             self._state.wanted |= dict.fromkeys(open_ids, now)
             if open_ids and not self._is_fresh(open_ids):
-                self._refresh(self._still_wanted(now))
+                before = [self._word(job_id) for job_id in open_ids]
+                is_answered = self._refresh(self._still_wanted(now))
+                is_quiet = before == [self._word(job_id) for job_id in open_ids]
+                self._pace(is_quiet=is_quiet or not is_answered, max_age_s=max_age_s)
             return {job_id: self._word(job_id) for job_id in ids}
 
     def watch(self, ids: Collection[str]) -> None:
@@ -129,9 +132,15 @@ class Queue:
         age_s = self._now() - state.asked_at
         return age_s < state.keep_s and all(job_id in state.seen for job_id in ids)
 
-    def _refresh(self, ids: Collection[str]) -> None:
+    def _pace(self, *, is_quiet: bool, max_age_s: float) -> None:
+        """Keep answers for longer while nothing happens; for a fourth of the most when it does."""
         state = self._state
-        before = {job_id: seen.status for job_id, seen in state.seen.items()}
+        often_s = max(FRESH_S, max_age_s / 4)
+        state.keep_s = state.keep_s * 1.5 if is_quiet else min(state.keep_s * 1.5, often_s)
+
+    def _refresh(self, ids: Collection[str]) -> bool:
+        """Ask Slurm about these; whether the controller answered."""
+        state = self._state
         shown = self._squeue(ids)
         missing = [job_id for job_id in ids if shown is None or job_id not in shown]
         booked = self._sacct(missing) if missing and state.has_accounting else {}
@@ -140,9 +149,7 @@ class Queue:
         # A query for one element answers for its whole array: the next question is answered, too.
         for job_id in {*ids, *(shown or {}), *(booked or {})} - state.over.keys():
             self._note(job_id, shown, booked)
-        after = {job_id: seen.status for job_id, seen in state.seen.items()}
-        is_quiet = shown is None or before == after
-        state.keep_s = state.keep_s * 1.5 if is_quiet else FRESH_S
+        return shown is not None
 
     def _note(
         self,

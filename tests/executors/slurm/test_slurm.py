@@ -127,6 +127,22 @@ def test_jobs_of_another_driver_become_dependencies(stage: Stage) -> None:
     assert stage.began("shared") == 1
 
 
+def test_all_of_a_job_works_in_another_process(stage: Stage) -> None:
+    """Same id, status, logs, cancel."""
+    node = stage.resumable("one")
+    job = node.load_or_create(executor="slurm")
+    stage.await_run("one")
+    driver = stage.drive(
+        "job = Resumable(name='one', notes=notes).load_or_create(executor='slurm')\n"
+        "print(job.job_id, job.status(), any(p.endswith('.out') for p in job.logs()))\n"
+        "print(job.cancel())\n"
+        "print(type(job.exception(timeout=100)).__name__, job.status())\n"
+    )
+    said = stage.finish(driver).splitlines()[-3:]
+    assert said == [f"{job.job_id} running True", "True", "HuldraCancelled cancelled"]
+    assert str(job.status()) == "cancelled"
+
+
 def test_the_users_own_dependency_is_kept(stage: Stage) -> None:
     """The graph's are added to it."""
     blocker = stage.cluster.ask(
@@ -152,6 +168,20 @@ def test_resources_become_those_of_the_job(stage: Stage) -> None:
     shown = stage.shown(str(node.load_or_create(executor=executor).job_id))
     assert (shown["Partition"], shown["TimeLimit"]) == ("high", "00:03:00")
     assert (shown["Nice"], shown["Comment"]) == ("7", "hello")
+
+
+def test_a_gpu_is_reserved(stage: Stage) -> None:
+    """Slurm says which one."""
+    job = Step(name="g", does="tell gpus", claims={"gpus": 1}).load_or_create(executor="slurm")
+    assert job.result(timeout=PATIENCE_S)["report"] == "0"
+
+
+def test_a_job_of_two_tasks_makes_its_node_once(stage: Stage) -> None:
+    """The second task leaves the node to the first."""
+    stage.open("one")
+    node = stage.resumable("one", extra={"slurm_tasks_per_node": 2})
+    assert node.load_or_create(executor="slurm").result(timeout=PATIENCE_S)["runs"] == 1
+    assert stage.began("one") == 1
 
 
 def test_parallelism_is_the_arrays_own_limit(stage: Stage) -> None:
@@ -242,6 +272,16 @@ def test_without_accounting_and_with_small_arrays(small_stage: Stage) -> None:
     assert len(ids) == 2
     sweep.cancel()
     assert {str(job.status()) for job in sweep.values()} == {"cancelled"}
+
+
+def test_a_barrier_waits_for_all_chunks(small_stage: Stage) -> None:
+    """An array that was cut at MaxArraySize is waited for in all its parts."""
+    stage = small_stage
+    base = stage.resumable("base")
+    models = [Step(name=f"m{n}", needs=(base,)) for n in range(60)]  # type: ignore[arg-type]  # any artifact
+    job = Step(name="report", needs=tuple(models)).load_or_create(executor="slurm")
+    assert stage.commands("sbatch") == 4
+    assert stage.shown(str(job.job_id))["Dependency"].count("afterany:") == 2
 
 
 def test_results_come_without_accounting(small_stage: Stage) -> None:

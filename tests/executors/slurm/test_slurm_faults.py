@@ -74,8 +74,11 @@ def test_preemptions_are_bounded(stage: Stage) -> None:
 
 
 def test_the_warning_before_a_time_limit_requeues(stage: Stage) -> None:
-    """Slurm's signal ahead of `--time`: recorded as preempted, requeued by submitit."""
-    executor = SubmititExecutor(timeout_min=1, slurm_signal_delay_s=35)
+    """Slurm's signal ahead of `--time`: recorded as preempted, requeued by submitit.
+
+    Slurm may send it up to a minute early, so the limit leaves room for that.
+    """
+    executor = SubmititExecutor(timeout_min=2, slurm_signal_delay_s=30)
     node = stage.resumable("one")
     job = node.load_or_create(executor=executor)
     stage.await_run("one", 2)
@@ -89,7 +92,7 @@ def test_the_warning_before_a_time_limit_requeues(stage: Stage) -> None:
 def test_a_time_limit_without_requeues_ends_the_job(stage: Stage) -> None:
     """With HULDRA_PREEMPT_MAX=0 nothing comes back, and the next call tries again."""
     huldra.HULDRA_CONFIG.preempt_max = 0
-    executor = SubmititExecutor(timeout_min=1, slurm_signal_delay_s=35)
+    executor = SubmititExecutor(timeout_min=2, slurm_signal_delay_s=30)
     node = stage.resumable("one")
     job = node.load_or_create(executor=executor)
     assert isinstance(job.exception(timeout=PATIENCE_S), HuldraJobLost)
