@@ -34,6 +34,7 @@ log = logging.getLogger("huldra.dask")
 
 NAME = "dask"
 _QUERY_TIMEOUT_S = 30.0
+_CANCEL_S = 0.02
 _ADOPT_TIMEOUT_S = 120.0
 _POLL_S = 0.5
 _LOOK_AFTER_S = 5.0
@@ -303,11 +304,14 @@ class DaskExecutor:
     ) -> dict[str, Any]:
         import dask.config
         from dask.base import annotate
+        from dask.highlevelgraph import HighLevelGraph
 
         # A large graph is meant to be sent whole: it holds names and short texts only.
         quiet = {"distributed.admin.large-graph-warning-threshold": "1 GiB"}
         with dask.config.set(quiet), annotate(**self._annotations(graph, names)):
-            futures = self.client.get(dsk, list(names.values()), sync=False)
+            # As a layer, and not as the dict that it is: Dask would hash all that stands in a dict.
+            layer = HighLevelGraph.from_collections(graph.run_id, dsk, dependencies=())  # type: ignore[arg-type]  # our keys are texts
+            futures = self.client.get(layer, list(names.values()), sync=False)
         return dict(zip(names.values(), futures, strict=True))
 
     def _annotations(self, graph: TaskGraph, names: Mapping[str, str]) -> dict[str, Any]:
@@ -431,7 +435,9 @@ class DaskExecutor:
 
     def _cancel_there(self, names: list[str]) -> dict[str, list[str]]:
         sent = [name for name in names if name in self._futures]
-        told: dict[str, list[str]] = self._ask(scheduler_side.cancel, names, sent, _ON_ITS_WAY_S)
+        patience_s = _QUERY_TIMEOUT_S + len(names) * _CANCEL_S
+        told: dict[str, list[str]]
+        told = self._ask(scheduler_side.cancel, names, sent, _ON_ITS_WAY_S, timeout_s=patience_s)
         return told
 
     def _workers(self) -> resources.Workers:
