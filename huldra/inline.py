@@ -55,13 +55,14 @@ def graph_of(roots: list[Any]) -> Graph:
 
 
 def make(obj: Any) -> Made | None:
-    """Make what `obj` lacks, dependencies first, in this process; None when others made it.
+    """Make `obj`, which was not there a moment ago, dependencies first; None when others made it.
 
     Raises the error of the first artifact that could not be made.
     """
     root_key = key_of(obj)
     made: Made | None = None
-    for node in graph_of([obj]).missing():
+    graph = compile_graph([obj], lambda found, key: key != root_key and is_there(found, key))
+    for node in graph.missing():
         result = make_node(node.obj, node.key)
         if node.key == root_key:
             made = result
