@@ -1,0 +1,120 @@
+"""How an executor on Dask is had: by name, by the user's own objects, and when it is not there."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import huldra
+import huldra_dask
+from huldra.errors import HuldraExecutorError
+from huldra.executor import JobRef, JobStatus
+from huldra.owner import this_process
+from huldra.testing.pipelines import Step
+
+pytestmark = pytest.mark.dask
+
+
+def test_a_users_client_is_an_executor(huldra_root: Path) -> None:
+    """A `Client` is taken as it is, used for all its calls by one executor, and left open."""
+    import distributed
+
+    with (
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+    ):
+        step = Step(name="a")
+        assert step.load_or_create(executor=client).result(timeout=60)["name"] == "a"
+        assert huldra_dask.from_object(client) is huldra_dask.from_object(client)
+        assert client.status == "running"
+        by_cluster = huldra_dask.from_object(cluster)
+        assert by_cluster is not None
+        assert by_cluster.capabilities.survives_driver is False
+        by_cluster.close()
+
+
+def test_a_script_needs_no_main_guard(tmp_path: Path) -> None:
+    """`executor="dask"` works from a plain script, quietly, and ends with it."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import huldra\n"
+        "from huldra.testing.pipelines import Step\n"
+        f"huldra.set_huldra_root({str(tmp_path / 'store')!r})\n"
+        "sweep = huldra.load_or_create([Step(name='a'), Step(name='b')], executor='dask:2')\n"
+        "print(sorted(r['name'] for r in sweep.results(timeout=60).values()))\n"
+    )
+    environ = {"PYTHONPATH": ":".join(p for p in sys.path if p), "HULDRA_LOG_LEVEL": "ERROR"}
+    command = [sys.executable, str(script)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=90, env=environ)
+    assert (done.returncode, done.stdout) == (0, "['a', 'b']\n"), done.stderr
+    assert done.stderr == ""
+
+
+def test_asking_whose_object_it_is_imports_nothing() -> None:
+    """Neither the package nor `from_object` imports Dask."""
+    program = (
+        "import sys, huldra_dask\n"
+        "assert huldra_dask.from_object(object()) is None\n"
+        "assert not {'dask', 'distributed'} & set(sys.modules)\n"
+    )
+    environ = {"PYTHONPATH": ":".join(p for p in sys.path if p)}
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60, env=environ)
+
+
+def test_a_version_that_is_too_old_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message names what is there and what to install."""
+    monkeypatch.setattr(importlib.metadata, "version", lambda _: "2024.1.0")
+    with pytest.raises(ImportError, match=r"2024\.1\.0 is too old: pip install 'distributed>="):
+        huldra_dask.from_name("dask")
+
+
+def test_a_missing_library_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without Dask the message names what to install."""
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(ImportError, match="pip install 'distributed>="):
+        huldra_dask.from_name("dask")
+
+
+def test_a_name_that_means_nothing_is_refused() -> None:
+    """The message shows the names that there are."""
+    with pytest.raises(HuldraExecutorError, match="dask://host:port"):
+        huldra_dask.from_name("dask:many")
+
+
+def test_a_scheduler_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message names the address."""
+    from huldra_dask import cluster
+
+    monkeypatch.setattr(cluster, "CONNECT_TIMEOUT_S", 0.5)
+    with pytest.raises(HuldraExecutorError, match=r"tcp://127\.0\.0\.1:1"):
+        cluster.connect_to("tcp://127.0.0.1:1", timeout_s=0.5)
+
+
+@pytest.mark.parametrize(
+    ("started", "word"), [("1", JobStatus.LOST), (None, JobStatus.UNKNOWN)], ids=["dead", "alive"]
+)
+def test_a_job_of_another_drivers_own_cluster(started: str | None, word: JobStatus) -> None:
+    """It is lost when that driver is dead; while it lives, nobody can ask."""
+    me = this_process().to_json()
+    driver = {**me, "started": started or me["started"]}
+    ref = JobRef("dask", "x", {"scheduler": "inproc://x", "scheduler_id": "y", "ends_with": driver})
+    assert huldra_dask.connect(ref).status([ref])[ref] is word
+
+
+def test_two_roots_on_one_cluster_keep_apart(huldra_root: Path, tmp_path: Path) -> None:
+    """The same config in two stores is two tasks."""
+    executor = huldra_dask.from_name("dask:2")
+    step = Step(name="rooted")
+    first = step.load_or_create(executor=executor)
+    first.result(timeout=60)
+    huldra.set_huldra_root(tmp_path / "other")
+    second = step.load_or_create(executor=executor)
+    second.result(timeout=60)
+    assert first.job_id != second.job_id
+    executor.close()

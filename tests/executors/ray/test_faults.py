@@ -1,0 +1,95 @@
+"""Ray workers and heads that die while jobs run, and what a driver may leave behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import huldra
+from huldra.testing.pipelines import Step, count_notes
+from tests.executors.ray import clusters
+
+pytestmark = [
+    pytest.mark.ray,
+    pytest.mark.faults,
+    pytest.mark.xdist_group("ray"),
+    pytest.mark.timeout(300),
+]
+PATIENCE_S = 120.0
+
+# A driver in a process of its own: when its head dies, Ray may end the process.
+_DRIVER = """
+import json, sys, time
+import huldra
+from huldra.testing.pipelines import Step
+from huldra_ray import RayExecutor
+root, notes, address = sys.argv[1:]
+huldra.set_huldra_root(root)
+huldra.HULDRA_CONFIG.update(poll_interval=0.2)
+first = Step(name="first", notes=notes)
+held = Step(name="held", does="wait", needs=(first,), notes=notes)
+last = Step(name="last", needs=(held,), notes=notes)
+job = last.load_or_create(executor=RayExecutor(address))
+began = time.monotonic()
+try:
+    told = job.result(timeout=100)["name"]
+except Exception as error:
+    told = type(error).__name__
+print(json.dumps({"told": told, "took_s": time.monotonic() - began}), flush=True)
+"""
+
+
+@pytest.fixture
+def notes(huldra_root: Path, tmp_path: Path) -> Path:
+    """A folder for notes, beside a store of the test's own."""
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    huldra.HULDRA_CONFIG.update(poll_interval=0.2)
+    return folder
+
+
+@pytest.fixture
+def cluster() -> Iterator[clusters.Outside]:
+    """A cluster for one test: it will not be whole afterwards."""
+    with clusters.outside(cpus=2) as cluster:
+        yield cluster
+
+
+def until(condition: Any, what: str) -> None:
+    """Wait for a condition, or fail."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, f"never: {what}"
+        time.sleep(0.05)
+
+
+def test_a_dead_head_ends_every_wait_and_the_store_goes_on(
+    cluster: clusters.Outside, notes: Path, huldra_root: Path
+) -> None:
+    """When the head dies its jobs are lost, said so, and made elsewhere from the store."""
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    command = [sys.executable, "-c", _DRIVER, str(huldra_root), str(notes), cluster.address]
+    with subprocess.Popen(
+        command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as driver:
+        until(lambda: count_notes(notes, "held", "began") or driver.poll() is not None, "began")
+        cluster.kill()
+        out, err = driver.communicate(timeout=PATIENCE_S)
+    assert out, f"the driver ended with {driver.returncode} and said nothing:\n{err}"
+    told = json.loads(out)
+    assert told["told"] in {"HuldraJobLost", "HuldraExecutorError"}, told
+    (notes / "held.open").touch()
+    first = Step(name="first", notes=str(notes))
+    held = Step(name="held", does="wait", needs=(first,), notes=str(notes))
+    last = Step(name="last", needs=(held,), notes=str(notes))
+    again = last.load_or_create(executor="local:1")
+    assert again.result(timeout=PATIENCE_S)["name"] == "last"
+    assert count_notes(notes, "first", "began") == 1
