@@ -82,9 +82,10 @@ def _send(work: _Dispatch, graph: Graph) -> None:
     try:
         _queue_all(work, draft)
         if work.queued:
-            ready = [node for node in work.plan.to_run if node.key in work.queued]
             _write_run_record(work, graph)
-            _submit(work, _task_graph(work, ready, resources))
+            ready = [node for node in work.plan.to_run if node.key in work.queued]
+            # The draft stands where every node is ours under the number that it was drafted with.
+            _submit(work, _task_graph(work, ready, resources) if work.elsewhere else draft)
     except BaseException as error:
         with signals.guarded():  # a second Ctrl-C comes when all is free
             _free_unsent(work, error)
