@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import copy
+import glob
 import os
 import pickle
 import signal
@@ -78,7 +79,19 @@ class PlainExecutor:
 
     def check(self, graph: TaskGraph) -> list[Refusal]:
         """Name requests that submitit cannot honour here; `slurm_` keys have no effect."""
-        return refuse_by_capabilities(graph, self.capabilities)
+        refused = refuse_by_capabilities(graph, self.capabilities)
+        if self._cluster == "local":
+            there = self._gpus_here()
+            refused += [
+                Refusal(key, "gpus", f"{task.resources.gpus:g} GPUs, but this host has {there}")
+                for key, task in graph.tasks.items()
+                if task.resources.gpus and task.resources.gpus > there
+            ]
+        return refused
+
+    def _gpus_here(self) -> int:
+        visible = self._executor.parameters.get("visible_gpus")
+        return len(visible) if visible else len(glob.glob("/dev/nvidia[0-9]*"))
 
     def submit(self, graph: TaskGraph, on_submitted: OnSubmitted) -> None:
         """Submit every node; `debug` makes each one here and now, as submitit does.
