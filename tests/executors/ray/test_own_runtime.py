@@ -178,3 +178,13 @@ def test_a_start_that_fails_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime, "require", lambda: fake)
     with pytest.raises(HuldraExecutorError, match="InvalidAuthToken"):
         runtime.reach("127.0.0.1:1")
+
+
+def test_the_example_runs(
+    executor: RayExecutor, huldra_root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A sweep by name, on the runtime that is there."""
+    from examples import ray_sweep
+
+    ray_sweep.main()
+    assert "6 models, none failed: True" in capsys.readouterr().out
