@@ -21,6 +21,7 @@ from huldra.executor import (
     TaskGraph,
     refuse_by_capabilities,
 )
+from huldra.files import make_directories, write_atomic
 from huldra.logs import get_logger
 from huldra_submitit import groups as arrays
 from huldra_submitit import manifest as manifests
@@ -95,7 +96,8 @@ class SubmititExecutor(Attached):
         self._max_submit_jobs = max_submit_jobs
         self._submissions_per_s = submissions_per_s
         super().__init__()
-        self._planned: tuple[str, list[_Sending]] | None = None
+        # From the hints to the submission of a run the groups must stay as they are named on disk.
+        self._planned: dict[str, list[_Sending]] = {}
         self._refuse_unknown_parameters()
 
     def __repr__(self) -> str:
@@ -137,7 +139,7 @@ class SubmititExecutor(Attached):
         for sending in sendings:
             if not sending.group.present(graph):
                 continue
-            os.makedirs(sending.folder, exist_ok=True)
+            make_directories(sending.folder)
             manifests.write(sending.manifest_path, self._manifest(graph, sending))
         sbatch = Sbatch(self._slurm, bucket_of(self._slurm, self._submissions_per_s))
         ids: list[str] = []
@@ -155,7 +157,7 @@ class SubmititExecutor(Attached):
             get_logger().warning("the submission was interrupted: %s", what)
             raise
         finally:
-            self._planned = None
+            self._planned.pop(graph.run_id, None)
 
     def _base(self) -> params.Parameters:
         given = dict(self._given.parameters) if self._given is not None else {"time": None}
@@ -173,8 +175,8 @@ class SubmititExecutor(Attached):
             raise HuldraExecutorError(f"SubmititExecutor({name}=...): {why}")
 
     def _plan(self, graph: TaskGraph) -> list[_Sending]:
-        if self._planned is not None and self._planned[0] == graph.run_id:
-            return self._planned[1]
+        if graph.run_id in self._planned:
+            return self._planned[graph.run_id]
         each = self._each_parameters(graph)
         prints = {key: params.fingerprint(found) for key, found in each.items()}
         size = site_of(self._slurm).max_array_size
@@ -182,7 +184,7 @@ class SubmititExecutor(Attached):
             self._sending(graph, group, each[group.keys[0]])
             for group in arrays.group(graph, prints, size)
         ]
-        self._planned = (graph.run_id, sendings)
+        self._planned[graph.run_id] = sendings
         return sendings
 
     def _each_parameters(self, graph: TaskGraph) -> dict[str, params.Parameters]:
@@ -242,8 +244,7 @@ class SubmititExecutor(Attached):
             max_requeues=graph.preempt_max,
         )
         path = f"{sending.folder}/{sending.name}.sh"
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
+        write_atomic(path, text.encode())
         return sbatch.send(executor, path, sending.name, group.keys[0])
 
     def _report(

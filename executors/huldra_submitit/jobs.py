@@ -147,7 +147,10 @@ def is_given_up(hint: Mapping[str, Any]) -> bool:
     here = ("boot_id", "pid_namespace")
     if isinstance(driver, Mapping) and all(driver.get(each) == me[each] for each in here):
         return start_time(int(driver["pid"])) != driver.get("started")
-    since = datetime.datetime.fromisoformat(str(hint.get("since")))
+    try:
+        since = datetime.datetime.fromisoformat(str(hint.get("since")))
+    except ValueError:
+        return False  # written by somebody else: nothing can be concluded from it
     return datetime.datetime.now(datetime.UTC) - since > _SUBMITTED_BY
 
 
