@@ -34,7 +34,7 @@ from huldra.logs import capture, get_logger, log_status
 from huldra.owner import Owner, new_owner
 from huldra.settings import HULDRA_CONFIG
 from huldra.state import QUEUED, AttemptStatus, Claim, End, ErrorRecord, Turn, now_text
-from huldra.waiting import Waiting
+from huldra.waiting import Waiting, error_of
 
 
 class Makeable(Protocol):
@@ -106,6 +106,7 @@ def obtain(request: Request) -> Made | None:
             if turn.is_queued and _is_mine(request, turn):
                 if made := _take(request, turn):
                     return made[0]
+                _refuse_withdrawn(request, turn.number)
             else:
                 waiting.step(turn)
             continue
@@ -125,6 +126,19 @@ def obtain(request: Request) -> Made | None:
 
 def _is_mine(request: Request, turn: Turn) -> bool:
     return request.queued is not None and request.queued.owner.token == turn.claim.owner.token
+
+
+def _refuse_withdrawn(request: Request, number: int) -> None:
+    """Raise if the queued turn of this job ended because nobody wants the job any more.
+
+    A cancel and the start of the job compete for the turn's end; here the cancel was first.
+    """
+    end = claim.read_turn(request.paths, number).end
+    if end is None or end.status not in (AttemptStatus.CANCELLED, AttemptStatus.FAILED):
+        return
+    if end.status == AttemptStatus.FAILED:
+        raise error_of(request.key, request.paths, end.error)
+    raise HuldraCancelled(f"{request.key} was cancelled; {request.paths.directory}")
 
 
 def _take(request: Request, previous: Turn | None) -> tuple[Made | None] | None:

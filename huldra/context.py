@@ -33,6 +33,16 @@ class Worker:
     signals: tuple[int, ...] = ()
 
 
+class _Making(str):
+    """A key while its artifact is being made.
+
+    A thread of a pool that was first used inside `_create` keeps this context for all its life; so
+    what is over is marked in the key itself.
+    """
+
+    is_over = False
+
+
 making: ContextVar[tuple[str, ...]] = ContextVar("huldra_making", default=())
 worker: ContextVar[Worker | None] = ContextVar("huldra_worker", default=None)
 
@@ -49,7 +59,7 @@ def refuse_cycle(key: str) -> None:
     Threads that `_create` starts, and forked children, inherit the chain; a process that it
     spawns is told of it through the environment.
     """
-    chain = making.get()
+    chain = tuple(known for known in making.get() if not getattr(known, "is_over", False))
     if not chain:
         chain = _inherited()
     if key in chain:
@@ -65,7 +75,8 @@ def refuse_cycle(key: str) -> None:
 def making_artifact(key: str) -> Iterator[None]:
     """Mark `key` as being made by what runs inside."""
     _teach_threads()
-    chain = (*(making.get() or _inherited()), key)
+    mine = _Making(key)
+    chain = (*(making.get() or _inherited()), mine)
     token = making.set(chain)
     # Only the main thread speaks to the environment: the chains of two threads would overwrite
     # each other, and what is put back in the wrong order stays for ever.
@@ -76,6 +87,7 @@ def making_artifact(key: str) -> Iterator[None]:
     try:
         yield
     finally:
+        mine.is_over = True
         making.reset(token)
         if not is_main:
             pass

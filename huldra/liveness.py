@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from huldra import claim, context, registry
 from huldra.errors import HuldraExecutorError
-from huldra.executor import JobRef, JobStatus
+from huldra.executor import Capabilities, JobRef, JobStatus
 from huldra.heartbeat import uptime_s
 from huldra.layout import ArtifactPaths
 from huldra.owner import Owner, is_living, is_same_process, shares_pids, this_process
@@ -207,6 +207,15 @@ os.register_at_fork(after_in_child=_forget_answers)
 def of_job(ref: JobRef, since: float = 0.0) -> JobStatus:
     """The engine's word on one job; that it is over, only if it was said after `since` (uptime)."""
     return _engine_word.of([ref], since)[ref]
+
+
+def is_told_of(ref: JobRef) -> bool:
+    """Whether the engine can tell this process of that very job, and not of its driver only."""
+    try:
+        capabilities: Capabilities = registry.connect(ref).capabilities
+    except (HuldraExecutorError, ImportError):
+        return False
+    return capabilities.finds_by_id
 
 
 def of_jobs(refs: Collection[JobRef]) -> dict[JobRef, JobStatus]:

@@ -20,8 +20,10 @@ from huldra import artifact, claim, context, files, inline, liveness, serialize
 from huldra.attempt import error_record, obtain
 from huldra.errors import HuldraCancelled, HuldraError, NodeFailed
 from huldra.executor import PAYLOAD_PROTOCOL, JobRef, JobStatus
+from huldra.heartbeat import uptime_s
 from huldra.identity import key_of
 from huldra.layout import ArtifactPaths
+from huldra.liveness import Watch
 from huldra.logs import get_logger
 from huldra.owner import LOCAL, Owner, is_same_process, new_owner, this_process
 from huldra.place import paths_of
@@ -35,6 +37,8 @@ from huldra.state import (
     Turn,
 )
 from huldra.waiting import Waiting
+
+_RETRY_PATIENCE_S = 60.0
 
 
 @dataclass(slots=True)
@@ -264,7 +268,7 @@ class _Node:
     def _failed_need(self) -> str | None:
         """The first planned dependency that is not made, after waiting for those on their way."""
         for need in self.record["needs"]:
-            if not _await_made(need, self.run.paths(need)):
+            if not _await_made(need, self.run.paths(need), need in self.record["after"]):
                 return str(need)
         return None
 
@@ -291,27 +295,34 @@ class _Node:
                     artifact.write_state(paths, Turn(turn.claim, end, turn.job))
 
 
-def _await_made(key: str, paths: ArtifactPaths) -> bool:
-    """Whether a dependency is made, once nobody is on the way to making it."""
+def _await_made(key: str, paths: ArtifactPaths, is_ours: bool) -> bool:
+    """Whether a dependency, of this run where `is_ours`, is made, once nobody is to make it."""
     waiting = Waiting(key, paths, None)
+    ended = Watch()
     while not artifact.is_made(paths):
         turn = claim.last_turn(paths)
         if turn is not None and turn.end is None:
             waiting.step(turn)
         elif turn is not None and turn.status is AttemptStatus.SUCCESS:
             artifact.publish(paths, turn.number)  # its owner is about to say so, or died before
-        elif turn is not None and turn.status.is_infrastructure and _comes_again(turn):
+        elif turn is not None and _comes_again(turn, ended, is_ours):
             waiting.nap(turn)
         else:
             return False
     return True
 
 
-def _comes_again(turn: Turn) -> bool:
+def _comes_again(turn: Turn, ended: Watch, is_ours: bool) -> bool:
     """Whether the engine of a turn that was preempted, or whose worker died, runs its job again."""
-    if turn.ref is None:
+    if turn.ref is None or not turn.status.is_infrastructure:
         return False
-    return liveness.of_job(turn.ref) in (JobStatus.QUEUED, JobStatus.RUNNING)
+    if liveness.of_job(turn.ref) not in (JobStatus.QUEUED, JobStatus.RUNNING):
+        return False
+    if liveness.is_told_of(turn.ref):
+        return True
+    # All that is known is that the job's driver lives. A driver of ours has seen to retries before
+    # it let us start; another one is given a moment, and may have given the job up.
+    return not is_ours and uptime_s() - ended.first_seen(turn.number) < _RETRY_PATIENCE_S
 
 
 def main(argv: list[str] | None = None) -> int:

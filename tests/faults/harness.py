@@ -1,4 +1,4 @@
-"""Random faults: rounds of drivers on one store, killed and stopped at random moments; then the books.
+"""Random faults: drivers on one store, killed and stopped at random moments; then the books.
 
 A round is a random graph, a few drivers that want it (in this process's forks, in threads, through
 the local executor) and a random schedule of signals to drivers and to pool workers. When they have
@@ -329,7 +329,7 @@ def _inflict(plan: Round, drivers: list[Driver], outcome: Outcome) -> None:
 
 def _await_all(drivers: list[Driver], what: str, outcome: Outcome) -> None:
     deadline = time.monotonic() + ENDS_WITHIN_S
-    while not all([driver.is_over() for driver in drivers]):
+    while any(not driver.is_over() for driver in drivers):
         if time.monotonic() > deadline:
             stuck = [driver for driver in drivers if not driver.is_over()]
             outcome.wrong.append(f"{what} stuck: {[driver.pid for driver in stuck]}")

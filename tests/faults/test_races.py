@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 
 import huldra
 from huldra import artifact, claim
+from huldra.job import Job
 from huldra.layout import ArtifactPaths
 from huldra.owner import new_owner
 from huldra.state import QUEUED, AttemptStatus
 from tests.faults.pausing import Stopped
+from tests.faults.samples import payload_of
 from tests.support import children
-from tests.support.odd import Note, lines
+from tests.support.odd import Gated, Note, ValidByFile, lines
 
 
 @pytest.fixture
@@ -120,8 +125,6 @@ def test_late_success_of_an_old_turn_does_not_hide_the_newer_one(
     point = ("before", "write_atomic", "SUCCESS.json")
     code = call(ledger).replace("Note", "ValidByFile")
     owner = Stopped(tmp_path / "stop", code, huldra_root, point)
-    from tests.support.odd import ValidByFile
-
     note = ValidByFile(name="a", ledger=ledger)
     (note.huldra_dir / "note.txt").unlink()
     assert note.load_or_create() == "a"
@@ -136,8 +139,6 @@ def test_job_wait_ends_when_its_worker_died_between_end_and_success(
     """A `Job` of another process is done once the end says success."""
     point = ("before", "write_atomic", "SUCCESS.json")
     Stopped(tmp_path / "stop", call(ledger), huldra_root, point).kill()
-    from huldra.job import Job
-
     job: Job[str] = Job(Note(name="a"), None, None)
     assert job.result(10) == "a"
 
@@ -203,3 +204,204 @@ def test_replaced_owner_does_not_withdraw_its_successors_result(
     owner.go_on()
     assert Note(name="a").exists()
     assert statuses() == ["crashed", "crashed", "success"]
+
+
+# ---- drivers, engines and jobs ---------------------------------------------------------------
+
+
+DISPATCH_POINTS = [
+    ("after", "link_new", "claims/1"),  # queued, and no run record
+    ("before", "write_atomic", "graph.json"),
+    ("after", "write_atomic", "graph.json"),  # a run record, and nothing sent
+    ("before", "write_atomic", "state.json"),  # sent, and not told
+]
+
+
+@pytest.mark.parametrize("engine", ["local:1", "inline", "threads:2"])
+@pytest.mark.parametrize("point", DISPATCH_POINTS)
+def test_driver_killed_while_it_dispatches_holds_nothing(
+    huldra_root: Path, tmp_path: Path, ledger: str, point: tuple[str, str, str], engine: str
+) -> None:
+    """Wherever a driver dies on its way to the engine, the next call makes what it wanted."""
+    Stopped(tmp_path / "stop", by_job(ledger, engine=engine), huldra_root, point).kill()
+    done = children.run(by_job(ledger, engine=engine), huldra_root)
+    assert done.stdout == "a\n", done.stderr
+    assert statuses()[-1] == "success"
+    assert statuses().count("success") == 1
+
+
+@pytest.mark.parametrize("point", DISPATCH_POINTS)
+def test_driver_stopped_while_it_dispatches_finds_its_turn_or_anothers(
+    huldra_root: Path, tmp_path: Path, ledger: str, point: tuple[str, str, str]
+) -> None:
+    """A driver whose queued turn was ended while it slept sends, and all are served."""
+    driver = Stopped(tmp_path / "stop", by_job(ledger, engine="local:1"), huldra_root, point)
+    claim.end_turn(paths_of(), 1, AttemptStatus.CRASHED, new_owner())
+    assert Note(name="a", ledger=ledger).load_or_create() == "a"
+    assert driver.go_on()[1] == "a\n"
+    assert len(lines(ledger, "begin")) == 1
+
+
+def test_two_drivers_of_one_sweep_make_each_node_once(
+    huldra_root: Path, tmp_path: Path, ledger: str
+) -> None:
+    """Started at one instant, two drivers share the nodes between them, and both get all."""
+    go, ready = tmp_path / "go", str(tmp_path / "ready")
+    code = f"""
+        import huldra
+        from pathlib import Path
+        from tests.support.odd import Note, await_file, leave
+        base = [Note(name=f"b{{i}}", ledger={ledger!r}) for i in range(5)]
+        notes = [Note(name=f"n{{i}}", needs=(base[i % 5],), ledger={ledger!r}) for i in range(20)]
+        leave({ready!r}, "ready")
+        await_file(Path({str(go)!r}))
+        sweep = huldra.load_or_create(notes[FROM:] + notes[:FROM], executor="local:1")
+        sweep.wait(progress=False)
+        assert not sweep.failed(), sweep.failed()
+        assert sorted(sweep.results().values()) == sorted(note.name for note in notes)
+        print("done")
+    """
+    racing = [children.start(code.replace("FROM", str(i)), huldra_root) for i in (0, 7, 13)]
+    children.until(lambda: len(lines(ready)) == 3)
+    go.touch()
+    for child in racing:
+        assert children.finish(child)[1] == "done\n"
+    begun = [line.split()[1] for line in lines(ledger, "begin")]
+    assert len(begun) == len(set(begun)) == 25
+
+
+def test_job_that_an_engine_runs_twice_at_once_makes_its_node_once(
+    huldra_root: Path, tmp_path: Path, ledger: str
+) -> None:
+    """The second run of one payload waits for the first, and is as happy."""
+    gate = tmp_path / "gate"
+    file = tmp_path / "payload"
+    file.write_text(payload_of(Gated(name="a", gate=str(gate), ledger=ledger)))
+    code = f"import sys; from huldra.worker import main; sys.exit(main([{str(file)!r}]))"
+    first = children.start(code, huldra_root)
+    children.until(lambda: bool(lines(ledger, "begin")))
+    second = children.start(code, huldra_root)
+    with pytest.raises(subprocess.TimeoutExpired):
+        second.wait(2)
+    gate.touch()
+    assert [children.finish(child)[0] for child in (first, second)] == [0, 0]
+    assert len(lines(ledger, "begin")) == 1
+    assert children.run(code, huldra_root).returncode == 0
+    assert len(lines(ledger, "begin")) == 1
+
+
+def test_job_whose_turn_is_cancelled_as_it_starts_does_not_begin(
+    huldra_root: Path, tmp_path: Path, ledger: str
+) -> None:
+    """Cancel and start compete for one name: here the cancel is first."""
+    file = tmp_path / "payload"
+    file.write_text(payload_of(Note(name="a", ledger=ledger)))
+    code = f"import sys; from huldra.worker import main; sys.exit(main([{str(file)!r}]))"
+    job = Stopped(tmp_path / "stop", code, huldra_root, ("before", "link_new", "1.end"))
+    assert claim.end_turn(paths_of(), 1, AttemptStatus.CANCELLED, new_owner()) is not None
+    returned, _, err = job.go_on()
+    assert returned == 1, err
+    assert not lines(ledger)
+    assert statuses() == ["cancelled"]
+
+
+def test_job_cancelled_right_after_it_started_is_cancelled(
+    huldra_root: Path, tmp_path: Path, ledger: str
+) -> None:
+    """Cancel and start compete for one name: here the start is first, and the request is seen."""
+    gated = Gated(name="a", gate=str(tmp_path / "gate"), ledger=ledger)
+    file = tmp_path / "payload"
+    file.write_text(payload_of(gated))
+    code = f"import sys; from huldra.worker import main; sys.exit(main([{str(file)!r}]))"
+    job = Stopped(tmp_path / "stop", code, huldra_root, ("after", "link_new", "1.end"))
+    cancelled = Job(gated, None, None).cancel()
+    assert cancelled
+    assert job.go_on()[0] != 0
+    assert statuses_of(gated) == ["crashed", "cancelled"]
+
+
+def statuses_of(obj: huldra.Huldra[str]) -> list[str]:
+    return [turn.status.value for turn in huldra.StateManager.history(obj.huldra_dir)]
+
+
+def test_dependent_waits_for_the_retry_of_what_another_driver_lost(
+    huldra_root: Path, tmp_path: Path, ledger: str
+) -> None:
+    """A worker of another driver died under the dependency: its retry is awaited, not a failure."""
+    gate = tmp_path / "gate"
+    first = children.start(
+        f"""
+        from tests.support.odd import Gated
+        gated = Gated(name="a", gate={str(gate)!r}, ledger={ledger!r})
+        print(gated.load_or_create(executor="local:1").result())
+        """,
+        huldra_root,
+    )
+    children.until(lambda: bool(lines(ledger, "begin")))
+    note = Note(name="b", needs=(Gated(name="a", gate=str(gate), ledger=ledger),), ledger=ledger)
+    file = tmp_path / "payload"
+    file.write_text(payload_of(note))
+    second = children.start(
+        f"""
+        import sys
+        from huldra.waiting import Waiting
+        from huldra.worker import main
+        from tests.support.odd import leave
+        def telling(self, turn, nap=Waiting.nap):
+            leave({str(tmp_path / "waits")!r}, "waits")
+            nap(self, turn)
+        Waiting.nap = telling
+        sys.exit(main([{str(file)!r}]))
+        """,
+        huldra_root,
+    )
+    children.until(lambda: bool(lines(tmp_path / "waits")))
+    worker = int(lines(ledger, "begin")[0].split()[2])
+    os.kill(worker, signal.SIGKILL)
+    children.until(lambda: len(lines(ledger, "begin")) == 2)
+    gate.touch()
+    assert children.finish(first)[1] == "a\n"
+    returned, _, err = children.finish(second)
+    assert returned == 0, err
+    assert note.exists()
+
+
+def test_dependents_of_what_an_engine_gave_up_fail_at_once(huldra_root: Path, ledger: str) -> None:
+    """A node that kills its worker each time is given up, and nobody waits for it for ever."""
+    code = f"""
+        from tests.support.odd import Failing, Note
+        note = Note(name="b", needs=(Failing(name="f", how="leave", ledger={ledger!r}),))
+        print(type(note.load_or_create(executor="local:1").exception(30)).__name__)
+    """
+    done = children.run(code, huldra_root, HULDRA_PREEMPT_MAX="1")
+    assert done.stdout == "HuldraDependencyError\n", done.stderr
+    assert len(lines(ledger, "begin")) == 2
+
+
+def test_thread_that_outlives_a_failed_create_may_ask_for_the_artifact_again(
+    huldra_root: Path, tmp_path: Path
+) -> None:
+    """A pool first used inside `_create` is not for ever inside of it: no cycle is seen later."""
+    trouble = tmp_path / "trouble"
+    trouble.touch()
+    code = f"""
+        import os
+        from concurrent.futures import ThreadPoolExecutor
+        from tests.support import odd
+        pool = ThreadPoolExecutor(1)
+        original = odd.FailingWhile._create
+        def using_the_pool(self):
+            pool.submit(int).result()
+            return original(self)
+        odd.FailingWhile._create = using_the_pool
+        note = odd.FailingWhile(name="a", trouble={str(trouble)!r})
+        try:
+            note.load_or_create()
+        except Exception as error:
+            print(type(error).__name__)
+        os.unlink({str(trouble)!r})
+        odd.FailingWhile._create = original
+        print(pool.submit(note.load_or_create).result())
+    """
+    done = children.run(code, huldra_root)
+    assert done.stdout == "HuldraComputeError\na\n", done.stderr

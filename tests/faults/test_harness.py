@@ -1,0 +1,40 @@
+"""The short form of the fault harness; `python -m tests.faults --rounds 200` is the long one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.faults import harness
+from tests.support import children
+
+
+@pytest.mark.faults
+@pytest.mark.slow
+def test_random_faults_leave_the_books_in_order(tmp_path: Path) -> None:
+    """After rounds of kills, stops and interrupts all is made, once a turn, and nobody is stuck."""
+    seed = os.environ.get("HULDRA_TEST_SEED")
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "tests.faults", "--rounds", "8", "--seconds", "35"),
+            *(("--seed", seed) if seed else ()),
+        ],
+        env={**children.environment(tmp_path), "TMPDIR": str(tmp_path)},
+        cwd=children.REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=110,
+    )
+    print(done.stdout)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+
+
+def test_a_round_is_drawn_from_its_seed_and_number_alone() -> None:
+    """A failure's seed and number play the same round again."""
+    assert harness.draw(3, 4) == harness.draw(3, 4)
+    assert harness.draw(3, 4) != harness.draw(3, 5)
+    assert harness.draw(3, 4) != harness.draw(4, 4)
