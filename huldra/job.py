@@ -269,24 +269,24 @@ def as_done(jobs: Iterable[Job[Any]], deadline: float | None = None) -> Iterator
     The engine says who is over, where it can. All artifacts are looked at, too, though rarely
     when they are many: one may be made by somebody whom our engine knows nothing of.
     """
-    pending = {id(job): job for job in jobs}
+    pending = _Pending(jobs)
     looked_at, cost_s = time.monotonic(), 0.0
-    for job in _glance(list(pending.values())):
-        del pending[id(job)]
+    for job in _glance(pending.all()):
+        pending.remove(job)
         yield job
     while pending and (deadline is None or time.monotonic() < deadline):
         started = time.monotonic()
         looks_at_all = started - looked_at >= max(_SLICE_S, 20 * cost_s)
-        candidates = list(pending.values())
-        if not looks_at_all:
-            candidates = _over_soon(candidates, _slice_s(deadline), 10 * cost_s)
-            started = time.monotonic()
+        if looks_at_all:
+            candidates = pending.all()
+        else:
+            candidates = pending.over_soon(_slice_s(deadline), 10 * cost_s)
         done = [job for job in candidates if job.done()]
         if looks_at_all:
             looked_at = time.monotonic()
             cost_s = looked_at - started
         for job in done:
-            del pending[id(job)]
+            pending.remove(job)
             yield job
 
 
@@ -312,22 +312,55 @@ def _slice_s(deadline: float | None) -> float:
     return slice_s if deadline is None else max(0.0, min(slice_s, deadline - time.monotonic()))
 
 
-def _over_soon(jobs: list[Job[Any]], slice_s: float, pause_s: float) -> list[Job[Any]]:
-    """The jobs that may be over: by their engine's word as soon as one is, else by a look."""
-    engines: dict[int, tuple[Executor, dict[JobRef, list[Job[Any]]]]] = {}
-    unheard: list[Job[Any]] = []
-    for job in jobs:
-        executor, ref = job._executor, job._ref  # noqa: SLF001  same module
-        if executor is None or ref is None:
-            unheard.append(job)
-        else:
-            engines.setdefault(id(executor), (executor, {}))[1].setdefault(ref, []).append(job)
-    if unheard or len(engines) > 1:  # nobody wakes us for all of them
-        slice_s = min(slice_s, max(_GLANCE_S, pause_s))
-    if not engines:
-        time.sleep(slice_s)
-    over = []
-    for number, (executor, by_ref) in enumerate(engines.values()):
-        ended = executor.wait(list(by_ref), 0.0 if number else slice_s)
-        over += [job for ref in ended for job in by_ref.get(ref, ())]
-    return over + unheard
+class _Pending:
+    """Jobs that are not done, sorted once by the engine that will tell of them.
+
+    So what a wake-up costs grows with what has ended, and hardly with what is left.
+    """
+
+    def __init__(self, jobs: Iterable[Job[Any]]) -> None:
+        self._jobs = {id(job): job for job in jobs}
+        self._unheard = dict(self._jobs)  # no engine to ask, or not known yet
+        self._engines: dict[int, tuple[Executor, dict[JobRef, list[Job[Any]]]]] = {}
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    def all(self) -> list[Job[Any]]:
+        """Every one of them, in order."""
+        return list(self._jobs.values())
+
+    def remove(self, job: Job[Any]) -> None:
+        """Forget a job that is done."""
+        del self._jobs[id(job)]
+        if self._unheard.pop(id(job), None) is not None:
+            return
+        by_ref = self._engines[id(job._executor)][1]  # noqa: SLF001  same module
+        ref = job._ref  # noqa: SLF001  same module
+        if ref is not None:
+            by_ref[ref].remove(job)
+            if not by_ref[ref]:
+                del by_ref[ref]
+
+    def over_soon(self, slice_s: float, pause_s: float) -> list[Job[Any]]:
+        """Those that may be over: by their engine's word as soon as one is, else by a look."""
+        self._sort()
+        engines = [(executor, by_ref) for executor, by_ref in self._engines.values() if by_ref]
+        if self._unheard or len(engines) > 1:  # nobody wakes us for all of them
+            slice_s = min(slice_s, max(_GLANCE_S, pause_s))
+        if not engines:
+            time.sleep(slice_s)
+        over: list[Job[Any]] = []
+        for number, (executor, by_ref) in enumerate(engines):
+            ended = executor.wait(list(by_ref), 0.0 if number else slice_s)
+            over += [job for ref in ended for job in by_ref.get(ref, ())]
+        return over + list(self._unheard.values())
+
+    def _sort(self) -> None:
+        """Give those to their engine that have one; a look at a job may have found it."""
+        for job in list(self._unheard.values()):
+            executor, ref = job._executor, job._ref  # noqa: SLF001  same module
+            if executor is not None and ref is not None:
+                del self._unheard[id(job)]
+                by_ref = self._engines.setdefault(id(executor), (executor, {}))[1]
+                by_ref.setdefault(ref, []).append(job)
