@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import huldra
 
@@ -51,11 +52,10 @@ def main() -> None:
 
     import distributed
 
+    dask: Any = distributed  # ships no types for these
     with (
-        distributed.LocalCluster(
-            n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None
-        ) as cluster,
-        distributed.Client(cluster, set_as_default=False) as client,
+        dask.LocalCluster(1, threads_per_worker=2, processes=False, dashboard_address=":0") as own,
+        dask.Client(own, set_as_default=False) as client,
     ):
         job = Train(data=Dataset(name="toy"), lr=1.0).load_or_create(executor=client)
         print(f"on the client: {job.result(timeout=120)}, as {job.job_id}")

@@ -11,6 +11,7 @@ from huldra.errors import HuldraExecutorError
 
 OLDEST = (2025, 1)
 CONNECT_TIMEOUT_S = 15.0
+_ANY_PORT_HERE = "127.0.0.1:0"
 INSTALL = "pip install 'distributed>=2025.1'"
 
 
@@ -57,7 +58,9 @@ def start_own(workers: int | None = None, **options: Any) -> Reached:
             n_workers=1,
             threads_per_worker=threads,
             processes=False,
-            dashboard_address=None,
+            # Dask has an HTTP server in each part, dashboard or not: no more than this host's.
+            dashboard_address=_ANY_PORT_HERE,
+            worker_dashboard_address=_ANY_PORT_HERE,
             # The limit would count this process's memory and not that of the nodes.
             memory_limit=None,
             resources={"CPU": threads, "MEMORY": _memory_bytes(), **options.pop("resources", {})},

@@ -19,7 +19,7 @@ def rows() -> Iterator[Row]:
         raise Skipped("no distributed") from error
     from huldra_dask import DaskExecutor
 
-    options: dict[str, Any] = {"dashboard_address": None, "memory_limit": 0}
+    options: dict[str, Any] = {"dashboard_address": "127.0.0.1:0", "memory_limit": 0}
     with (
         distributed.LocalCluster(n_workers=2, threads_per_worker=1, **options) as cluster,
         distributed.Client(cluster, set_as_default=False) as client,
