@@ -268,7 +268,7 @@ def _links(names: Sequence[str], label: str) -> list[dict[str, Any]]:
             "show": True,
             "formatter": _rich(label, 20),
             "fontSize": 10,
-            "color": _FAINT,
+            "color": _LINE,
         }
     return links
 

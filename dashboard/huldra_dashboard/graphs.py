@@ -8,6 +8,8 @@ from huldra.catalog import ClassGraph, NearNode, Row, Snapshot
 from huldra_dashboard import charts, graph_chart, navigate, words
 from huldra_dashboard.graph_chart import Arrow, Box
 
+_SIBLINGS = 4  # artifacts of one class that are drawn one by one; with more, lines hide the boxes
+
 
 def classes(graph: ClassGraph, name: str = "classes") -> None:
     """All classes with their counts; a click opens one."""
@@ -35,7 +37,7 @@ def classes(graph: ClassGraph, name: str = "classes") -> None:
 
 def neighbourhood(row: Row, snapshot: Snapshot, key: str, *, up: int = 2, down: int = 2) -> None:
     """What is around one artifact; a click opens another one."""
-    near = snapshot.neighbourhood(row, up=up, down=down)
+    near = snapshot.neighbourhood(row, up=up, down=down, fold_over=_SIBLINGS)
     boxes = [_near_box(node, near.center) for node in near.nodes]
     arrows = [
         Arrow(edge.dependency, edge.dependent, ", ".join(edge.fields[:2])) for edge in near.edges

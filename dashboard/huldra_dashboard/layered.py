@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 Place = tuple[float, float]
 _SWEEPS = 6  # passes of ordering; more changed nothing on graphs of some hundred nodes
-_BEND = 0.4  # of the room that a node takes across its layer
+_BEND = 0.25  # of the room that a node takes across its layer
 
 
 @dataclass(frozen=True)
