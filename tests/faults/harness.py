@@ -44,6 +44,7 @@ from tests.support import children
 from tests.support.odd import leave, lines
 
 ENDS_WITHIN_S = 40.0
+WORKERS_COME_WITHIN_S = 5.0
 SETTINGS = {
     "HULDRA_LEASE_SECS": "0.6",
     "HULDRA_HEARTBEAT_SECS": "0.15",
@@ -153,12 +154,13 @@ def _draw_fault(dice: random.Random, drivers: list[tuple[str, tuple[int, ...]]])
     is_pool = drivers[index][0].startswith("local")
     signum = dice.choice([signal.SIGKILL] * 4 + [signal.SIGTERM, signal.SIGINT, signal.SIGSTOP])
     # A pool's driver starts as a program of its own, so that its faults have to come later.
-    after_s = dice.random() * (1.6 if is_pool else 0.25)
+    at_worker = is_pool and dice.random() < 0.75
+    after_s = dice.random() * (2.0 if is_pool else 0.4)
     return Fault(
         after_s,
         index,
         signum,
-        is_pool and dice.random() < 0.6,
+        at_worker,
         dice.random() * 1.5 if signum == signal.SIGSTOP else 0.0,
     )
 
@@ -211,6 +213,10 @@ class Driver:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             self.code = os.waitstatus_to_exitcode(status) if pid else None
         return self.code is not None
+
+    def has_no_worker(self) -> bool:
+        """Whether it lives and has not started a pool worker yet."""
+        return not self.is_over() and not _children_of(self.pid)
 
     def send(self, signum: int, *, at_worker: bool, dice: random.Random) -> int | None:
         """Signal it, or one of its children; the pid that got it, None when there was none."""
@@ -319,7 +325,11 @@ def _inflict(plan: Round, drivers: list[Driver], outcome: Outcome) -> None:
         for item in [item for item in due if item[0] <= now]:
             due.remove(item)
             fault = item[1]
-            hit = drivers[fault.driver].send(fault.signum, at_worker=fault.at_worker, dice=dice)
+            driver = drivers[fault.driver]
+            if fault.at_worker and now < WORKERS_COME_WITHIN_S and driver.has_no_worker():
+                due.append((now + 0.01 + dice.random() * 0.3, fault))
+                continue
+            hit = driver.send(fault.signum, at_worker=fault.at_worker, dice=dice)
             whom = "worker" if fault.at_worker else "driver"
             outcome.counts[f"{fault.signum.name} {whom}" if hit else "missed"] += 1
             if hit and fault.signum == signal.SIGSTOP:
