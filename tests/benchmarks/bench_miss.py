@@ -15,20 +15,27 @@ from tests.benchmarks.measure import Subject, Timing, interleave
 from tests.benchmarks.table import Row
 
 _GOAL = 4.0
-_ROUNDS = 25
-_MADE = 50  # artifacts that are made in a round
+_ROUNDS = 1001  # many and short: most are over before anything else gets the processor
+_MADE = 1  # artifacts that are made in a round
+_COLLECT_EVERY = 50
 
 
 def rows() -> Iterator[Row]:
     """Misses in memory, with the console, and on the disk."""
-    yield _row("miss, empty _create", interleave(_subjects(), rounds=_ROUNDS, operations=_MADE))
+    yield _row("miss, empty _create", _measure(_subjects(), _ROUNDS))
     with console():
-        timings = interleave(_subjects(tells=True), rounds=_ROUNDS, operations=_MADE)
+        timings = _measure(_subjects(tells=True), _ROUNDS)
         yield _row("miss, INFO console (floor: a line of logging's too)", timings)
     with _store_on_disk():
-        timings = interleave(_subjects(), rounds=9, operations=_MADE)
+        timings = _measure(_subjects(), 151)
         yield _row("miss, store on a disk", timings)
     yield from _beside()
+
+
+def _measure(subjects: dict[str, Subject], rounds: int) -> dict[str, Timing]:
+    return interleave(
+        subjects, rounds=rounds, operations=_MADE, warm_up=20, collect_every=_COLLECT_EVERY
+    )
 
 
 def _row(what: str, timings: dict[str, Timing]) -> Row:
@@ -83,7 +90,7 @@ def _beside() -> Iterator[Row]:
         return lambda: _make(10_000_000 + turn * _MADE)
 
     subjects: dict[str, Subject] = {"huldra": ours, **others.misses(_MADE)}
-    timings = interleave(subjects, rounds=5, operations=_MADE)
+    timings = _measure(subjects, 151)
     for name in others.NAMES:
         if name in timings:
             yield Row(

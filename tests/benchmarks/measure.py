@@ -45,18 +45,28 @@ class Timing:
 
 
 def interleave(
-    subjects: Mapping[str, Subject], *, rounds: int, operations: int = 1, warm_up: int = 1
+    subjects: Mapping[str, Subject],
+    *,
+    rounds: int,
+    operations: int = 1,
+    warm_up: int = 1,
+    collect_every: int = 1,
 ) -> dict[str, Timing]:
     """Time each subject once a round, in an order that turns; medians for one operation.
 
-    A round of a subject does `operations` operations. The first `warm_up` rounds do not count.
+    A round of a subject does `operations` operations. The first `warm_up` rounds do not count. What
+    the others left behind is collected before each, or less often where rounds are so short that
+    a collection, which empties the processor's caches, would be what is measured.
     """
     names = list(subjects)
     seen: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
     for number in range(warm_up + rounds):
         turn = number % len(names)
         for name in names[turn:] + names[:turn]:
-            timed = _once(subjects[name](number))
+            work = subjects[name](number)
+            if number % collect_every == 0:
+                gc.collect()
+            timed = _once(work)
             if number >= warm_up:
                 seen[name].append(timed)
     return {
@@ -69,7 +79,6 @@ def interleave(
 
 
 def _once(work: Callable[[], object]) -> tuple[float, float]:
-    gc.collect()  # what the others left behind is theirs to pay for
     cpu, wall = time.process_time(), time.perf_counter()
     work()
     return time.perf_counter() - wall, time.process_time() - cpu
