@@ -346,7 +346,7 @@ class _Attempt:
             return error
         if isinstance(error, Exception | SystemExit) and not isinstance(error, HuldraCancelled):
             return HuldraComputeError(
-                f"{self.request.key}: _create raised {_type_name(type(error))}: {error};"
+                f"{self.request.key}: _create raised {_type_name(type(error))}: {_safe_text(error)};"
                 f" directory: {self.paths.directory}, log: {self.paths.log}",
                 original_error=error,
                 **where,

@@ -151,3 +151,30 @@ class Tidying(Gated):
             await_file(Path(self.gate))
             leave(self.ledger, f"tidied {self.name} {os.getpid()}")
         return self.name
+
+
+class Text(huldra.Huldra[str]):
+    """A text, which it logs."""
+
+    text: str
+
+    def _create(self) -> str:
+        self.log.warning("%s", self.text)
+        return self.text
+
+    def _load(self) -> str:
+        return self.text
+
+
+class Raising(Text):
+    """Raises its text; where that is empty, an exception that cannot say what it is."""
+
+    def _create(self) -> str:
+        raise ValueError(self.text) if self.text else Mute
+
+
+class Mute(Exception):
+    """Raises when it is asked for its text."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
