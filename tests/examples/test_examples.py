@@ -95,7 +95,7 @@ def successes(root: Path) -> dict[str, int]:
 
 @pytest.mark.slow
 def test_the_demo_computes_once_and_then_loads(tmp_path: Path) -> None:
-    """The study makes 11 artifacts; every further run makes none, in well under a second."""
+    """The study makes 11 artifacts; every further run makes none, in a fraction of the time."""
     pytest.importorskip("sklearn")
     pytest.importorskip("matplotlib")
     first = run_module("examples.demo", root=tmp_path)
@@ -106,12 +106,15 @@ def test_the_demo_computes_once_and_then_loads(tmp_path: Path) -> None:
     (plot,) = tmp_path.rglob("report.png")
     assert plot.read_bytes().startswith(b"\x89PNG")
 
-    seconds = []
-    for _ in range(2):  # the better of two: another process may have had the machine
-        again = run_module("examples.demo", root=tmp_path)
-        assert again.returncode == 0, again.stdout + again.stderr
-        took = re.search(r"took:  ([\d.]+) s", again.stdout)
-        assert took is not None
-        seconds.append(float(took[1]))
+    # The better of two: another process may have had the machine.
+    again = [run_module("examples.demo", root=tmp_path) for _ in range(2)]
     assert successes(tmp_path) == made
-    assert min(seconds) < 1
+    assert min(seconds_taken(run) for run in again) < seconds_taken(first) / 4
+
+
+def seconds_taken(run: subprocess.CompletedProcess[str]) -> float:
+    """What the demo said it took."""
+    assert run.returncode == 0, run.stdout + run.stderr
+    took = re.search(r"took:  ([\d.]+) s", run.stdout)
+    assert took is not None
+    return float(took[1])

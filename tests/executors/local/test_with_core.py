@@ -122,7 +122,7 @@ def test_a_node_over_its_time_is_ended_once_and_can_be_asked_for_again(
     scene: Scene, pool: LocalExecutor
 ) -> None:
     """The job fails, the attempt is no failure of the user's code."""
-    step = scene.step("slow", "wait", claims={"time_min": 0.3 / 60})
+    step = scene.step("slow", "wait", claims={"time_min": 3 / 60})
     assert isinstance(scene.failure(step.load_or_create(executor=pool)), HuldraError)
     assert scene.count("slow") == 1
     assert recorded_status(step) == "preempted"
