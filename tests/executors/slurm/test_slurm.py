@@ -6,19 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import submitit
 
 import huldra
 from huldra.errors import HuldraDependencyError, HuldraRefused, HuldraSubmitError
 from huldra.testing.pipelines import Step
-from huldra_submitit import SubmititAdapter, SubmititExecutor
+from huldra_submitit.executor import SubmititAdapter, SubmititExecutor
 from tests.executors.slurm.stage import PATIENCE_S, Stage
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 
-def raw_executor(folder: Path, **parameters: Any) -> submitit.AutoExecutor:
+def raw_executor(folder: Path, **parameters: Any) -> Any:
     """What a user of submitit has."""
+    import submitit
+
     executor = submitit.AutoExecutor(folder=folder)
     executor.update_parameters(timeout_min=60, slurm_partition="high", **parameters)
     return executor

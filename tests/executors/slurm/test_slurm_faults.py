@@ -12,7 +12,7 @@ import pytest
 import huldra
 from huldra.errors import HuldraCancelled, HuldraJobLost
 from huldra.testing.pipelines import Step
-from huldra_submitit import SubmititExecutor
+from huldra_submitit.executor import SubmititExecutor
 from tests.executors.slurm.stage import PATIENCE_S, Stage
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(400)]
