@@ -33,7 +33,7 @@ from huldra.layout import ArtifactPaths
 from huldra.logs import capture, get_logger, log_status
 from huldra.owner import Owner, new_owner
 from huldra.settings import HULDRA_CONFIG
-from huldra.state import QUEUED, AttemptStatus, Claim, End, ErrorRecord, Turn, now_text
+from huldra.state import QUEUED, AttemptStatus, Claim, End, ErrorRecord, Lease, Turn, now_text
 from huldra.waiting import Waiting, error_of
 
 
@@ -173,11 +173,12 @@ def _leave_nothing_open(paths: ArtifactPaths, owner: Owner) -> None:
 
 
 def _claim(request: Request, previous: Turn | None, owner: Owner) -> Claim | None:
+    lease = Lease(HULDRA_CONFIG.lease, HULDRA_CONFIG.heartbeat)
     if previous is not None and previous.end is None:
-        return claim.start_queued(request.paths, previous.claim, owner)
+        return claim.start_queued(request.paths, previous.claim, owner, lease)
     number = previous.number + 1 if previous else 1
     run_id = request.queued.run_id if request.queued else None
-    return claim.claim_next(request.paths, number, owner, run_id=run_id)
+    return claim.claim_next(request.paths, number, owner, run_id=run_id, lease=lease)
 
 
 class _Attempt:
@@ -345,8 +346,9 @@ class _Attempt:
         if isinstance(error, _TOLD_AS_THEY_ARE):
             return error
         if isinstance(error, Exception | SystemExit) and not isinstance(error, HuldraCancelled):
+            told = f"{_type_name(type(error))}: {_safe_text(error)}"
             return HuldraComputeError(
-                f"{self.request.key}: _create raised {_type_name(type(error))}: {_safe_text(error)};"
+                f"{self.request.key}: _create raised {told};"
                 f" directory: {self.paths.directory}, log: {self.paths.log}",
                 original_error=error,
                 **where,

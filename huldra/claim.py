@@ -33,6 +33,7 @@ from huldra.state import (
     Claim,
     End,
     ErrorRecord,
+    Lease,
     Turn,
     now_text,
 )
@@ -129,9 +130,10 @@ def claim_next(
     kind: str = RUNNING,
     run_id: str | None = None,
     job_hint: Mapping[str, Any] | None = None,
+    lease: Lease | None = None,
 ) -> Claim | None:
     """Try for turn `number`, the turn before having ended; None when somebody was first."""
-    claim = Claim(number, kind, owner, now_text(), run_id, None, job_hint)
+    claim = Claim(number, kind, owner, now_text(), run_id, None, job_hint, lease)
     data = files.object_bytes(claim.to_json())
     # A queued claim that a power cut loses costs nothing: its job claims anew. So it is not synced.
     if files.link_new(paths.claim(number), data, sync=kind == RUNNING):
@@ -139,13 +141,17 @@ def claim_next(
     return None
 
 
-def start_queued(paths: ArtifactPaths, queued: Claim, owner: Owner) -> Claim | None:
+def start_queued(
+    paths: ArtifactPaths, queued: Claim, owner: Owner, lease: Lease | None = None
+) -> Claim | None:
     """Turn a queued claim into the next, running one; None when it was ended before.
 
     Also None when turn N+1 was there already: whoever does not get both names has not got the turn.
     """
     number = queued.number + 1
-    claim = Claim(number, RUNNING, owner, now_text(), queued.run_id, queued.number)
+    claim = Claim(
+        number, RUNNING, owner, now_text(), queued.run_id, from_queued=queued.number, lease=lease
+    )
     data = files.object_bytes(claim.to_json())
     won = files.link_new(paths.claim_end(queued.number), data, sync=True, also=paths.claim(number))
     return claim if won else None

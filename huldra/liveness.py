@@ -20,7 +20,7 @@ from huldra.heartbeat import uptime_s
 from huldra.layout import ArtifactPaths
 from huldra.owner import Owner, is_living, is_same_process, shares_pids, this_process
 from huldra.settings import HULDRA_CONFIG
-from huldra.state import Turn
+from huldra.state import Lease, Turn
 
 
 class Life(enum.Enum):
@@ -126,10 +126,11 @@ def _bind_found(paths: ArtifactPaths, turn: Turn, ref: JobRef) -> JobRef | None:
 
 
 def _by_lease(paths: ArtifactPaths, turn: Turn, watch: Watch) -> Life:
-    lease_s = HULDRA_CONFIG.lease
-    beat_s = HULDRA_CONFIG.heartbeat
+    # The owner's own promise, which may be another than ours: on another host, in another's shell.
+    lease = turn.claim.lease or Lease(HULDRA_CONFIG.lease, HULDRA_CONFIG.heartbeat)
     # The margin is for the owner: it stops one heartbeat before its lease ends, we begin one after.
-    return _by_silence(paths, turn, watch, lease_s + beat_s, 1.5 * beat_s)
+    limit_s = lease.lease_s + lease.heartbeat_s
+    return _by_silence(paths, turn, watch, limit_s, 1.5 * lease.heartbeat_s)
 
 
 def _by_age(paths: ArtifactPaths, turn: Turn, watch: Watch) -> Life:

@@ -84,6 +84,28 @@ class ErrorRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Lease:
+    """What an owner promises: to be heard of every `heartbeat_s`, or to be gone after `lease_s`."""
+
+    lease_s: float
+    heartbeat_s: float
+
+    def to_json(self) -> dict[str, float]:
+        """Render as it stands in `claims/N`."""
+        return {"lease_s": self.lease_s, "heartbeat_s": self.heartbeat_s}
+
+    @staticmethod
+    def from_json(data: object) -> Lease | None:
+        """Read what `to_json` wrote; None when it is missing or odd."""
+        if not isinstance(data, Mapping):
+            return None
+        values = (data.get("lease_s"), data.get("heartbeat_s"))
+        if not all(isinstance(value, int | float) and value > 0 for value in values):
+            return None
+        return Lease(float(data["lease_s"]), float(data["heartbeat_s"]))
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
     """Turn `number`: `kind` is `queued` or `running`."""
 
@@ -94,6 +116,7 @@ class Claim:
     run_id: str | None = None
     from_queued: int | None = None
     job_hint: Mapping[str, Any] | None = None
+    lease: Lease | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Render as `claims/N`."""
@@ -105,6 +128,7 @@ class Claim:
             "run_id": self.run_id,
             "from_queued": self.from_queued,
             "job_hint": self.job_hint,
+            "lease": self.lease.to_json() if self.lease else None,
             "owner": self.owner.to_json(),
         }
 
@@ -120,6 +144,7 @@ class Claim:
             data.get("run_id"),
             data.get("from_queued"),
             data.get("job_hint"),
+            Lease.from_json(data.get("lease")),
         )
 
 

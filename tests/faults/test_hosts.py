@@ -94,6 +94,23 @@ def test_owner_in_another_pid_namespace_is_waited_for_and_replaced_after_its_lea
     assert _statuses() == ["crashed", "success"]
 
 
+def test_owner_is_held_to_its_own_lease_and_not_to_the_waiters(
+    huldra_root: Path, gate: Path, ledger: str
+) -> None:
+    """A waiter with a short lease does not rob a remote owner that has promised a longer one."""
+    _needs(*PID_NAMESPACE, "true")
+    long = {**SHORT, "HULDRA_LEASE_SECS": "60", "HULDRA_HEARTBEAT_SECS": "20"}
+    owner = elsewhere(stepping(gate, ledger), huldra_root, *PID_NAMESPACE, **long)
+    children.until(lambda: begun_by(ledger) == 1)
+    waiter = children.start(stepping(gate, ledger), huldra_root, **SHORT)
+    with pytest.raises(subprocess.TimeoutExpired):
+        waiter.wait(5)
+    gate.touch()
+    assert children.finish(owner)[1] == "a\n"
+    assert children.finish(waiter)[1] == "a\n"
+    assert begun_by(ledger) == 1
+
+
 def _statuses() -> list[str]:
     turns = huldra.StateManager.history(Stepping(name="a").huldra_dir)
     return [turn.status.value for turn in turns]
