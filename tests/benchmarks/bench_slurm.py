@@ -37,10 +37,10 @@ def rows() -> Iterator[Row]:
         stage = Stage(Path(folder), cluster)
         os.environ["PATH"] = stage.count_commands()
         _send(stage, _sweep(1, 1))  # imports, and what is asked of a site once
+        yield _waiting(stage)
         yield from _graph(stage, "200 models, 3 datasets, a report", 204, _sweep(200, 3), 6)
         yield from _graph(stage, "1 → 100 → 1", 102, _sweep(100, 1), 6)
         yield from _graph(stage, "2,000: models, 40 datasets, a report", 2000, _sweep(1959, 40), 20)
-        yield _waiting(stage)
 
 
 def _sweep(models: int, datasets: int) -> Step:
