@@ -46,6 +46,7 @@ class Supervisor:
         """`paths` are the folders where workers find huldra if they have none."""
         self._paths = paths
         self._task = _remote_task()
+        self._tasks: dict[str, Any] = {}
         self._changed = threading.Condition()
         self._nodes: dict[str, _Node] = {}
         self._count = 0
@@ -126,8 +127,16 @@ class Supervisor:
             self._end(node, JobStatus.UPSTREAM_FAILED, "what it needs had failed before")
             return
         refs = [need.ref for need in needs]
-        node.ref = self._task.options(**node.options).remote(self._paths, node.call, *refs)
+        node.ref = self._task_with(node.options).remote(self._paths, node.call, *refs)
         node.ref.future().add_done_callback(self._listener(node, node.ref))
+
+    def _task_with(self, options: dict[str, Any]) -> Any:
+        """The task with these options; nodes have few different ones, and Ray takes its time."""
+        shape = repr(sorted(options.items()))
+        task = self._tasks.get(shape)
+        if task is None:
+            task = self._tasks[shape] = self._task.options(**options)
+        return task
 
     def _listener(self, node: _Node, ref: Any) -> Callable[[Any], None]:
         def tell(future: Any) -> None:
