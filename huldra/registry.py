@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import importlib
+import os
 import threading
 from functools import lru_cache
 from typing import Any, cast
@@ -30,6 +31,14 @@ _PACKAGES = {
 
 _by_name: dict[str, Executor] = {}
 _lock = threading.Lock()
+
+
+def _renew_lock() -> None:
+    global _lock  # noqa: PLW0603  a thread of a forked parent may have held it, and is not here
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_renew_lock)
 
 
 @lru_cache(maxsize=1)

@@ -285,6 +285,36 @@ def test_child_forked_in_create_decides_nothing(huldra_root: Path, ledger: str, 
     assert len(lines(ledger, "end")) == 1
 
 
+def test_child_forked_while_threads_are_busy_does_not_hang(huldra_root: Path) -> None:
+    """Whatever lock of ours another thread holds at a fork, the child has locks of its own."""
+    code = """
+        import os, threading, warnings
+        from huldra import git, heartbeat, liveness, logs, registry
+        from huldra.executor import JobRef
+        from tests.support.odd import Note
+        warnings.simplefilter("ignore")
+        Note(name="a").load_or_create()
+        held = threading.Event()
+        def hold():
+            with registry._lock, liveness._engine_word.lock, heartbeat._heart.changed:
+                with logs._setup.lock:
+                    held.set()
+                    threading.Event().wait()
+        threading.Thread(target=hold, daemon=True).start()
+        held.wait()
+        pid = os.fork()
+        if pid == 0:
+            assert Note(name="b").load_or_create() == "b"
+            assert Note(name="c").load_or_create(executor="inline").result(20) == "c"
+            liveness.of_job(JobRef("local", "none"))
+            os._exit(0)
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+        os._exit(0)
+    """
+    done = children.run(code, huldra_root)
+    assert done.stdout == "0\n", done.stderr
+
+
 def test_parent_killed_while_its_forked_child_lives_is_dead(
     huldra_root: Path, gate: Path, ledger: str, tmp_path: Path
 ) -> None:
