@@ -24,6 +24,7 @@ class Worker:
 
     `needs` are the keys that were planned as dependencies: they are loaded here, never made.
     `owns_process` says that the process exists for this node alone, and may be ended with it.
+    `command` is the driver's command line, which the metadata tells instead of the worker's own.
     """
 
     backend: str = LOCAL
@@ -31,6 +32,7 @@ class Worker:
     needs: frozenset[str] = frozenset()
     owns_process: bool = False
     signals: tuple[int, ...] = ()
+    command: str = ""
 
 
 class _Making(str):

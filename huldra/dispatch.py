@@ -23,6 +23,7 @@ from huldra.graph import Graph
 from huldra.identity import key_of
 from huldra.job import Job
 from huldra.layout import ArtifactPaths, StorePaths
+from huldra.metadata import command_line
 from huldra.owner import Owner, new_owner
 from huldra.place import paths_of, prepare_artifact, prepare_root
 from huldra.plan import Plan, PlannedNode, Standing, make_plan
@@ -222,6 +223,7 @@ def _write_run_record(work: _Dispatch, graph: Graph) -> None:
         "settings": HULDRA_CONFIG.snapshot(),
         "sys_path": [os.path.abspath(entry) for entry in sys.path],
         "cwd": os.getcwd(),
+        "command": command_line(sys.orig_argv),
         "driver": work.owner.to_json(),
         "members": {name: key_of(obj) for name, obj in work.members.items()},
         "directories": {key: paths_of(node.obj).directory for key, node in involved.items()},

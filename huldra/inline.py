@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from logging import INFO
 from typing import Any
 
-from huldra import artifact, metadata, serialize
+from huldra import artifact, context, metadata, serialize
 from huldra.attempt import Made, Request, is_valid, obtain
 from huldra.errors import HuldraArtifactMissing, HuldraSerializationError
 from huldra.executor import Resources
@@ -107,6 +108,9 @@ def write_metadata(obj: Any, paths: ArtifactPaths) -> None:
         cache_version=type(obj).__huldra_cache_version__,
         version_controlled=type(obj).__huldra_version_controlled__,
     )
+    worker = context.worker.get()
+    if worker is not None and worker.command:
+        record = replace(record, command=worker.command)
     artifact.write_metadata(paths, record.to_json(), patch)
 
 

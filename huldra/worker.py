@@ -167,6 +167,7 @@ def _entered(
         frozenset(record["needs"]),
         owns_process,
         preempt_signals,
+        run.record.get("command", ""),
     )
     token = context.worker.set(worker)
     try:

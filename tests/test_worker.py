@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import huldra
 from huldra import claim, worker
 from huldra.executor import JobRef
 from huldra.layout import ArtifactPaths
+from huldra.metadata import command_line
 from huldra.owner import new_owner
 from huldra.state import AttemptStatus
 from huldra.testing import FakeExecutor
@@ -160,6 +162,7 @@ def test_worker_process_takes_the_drivers_settings(huldra_root: Path, tmp_path: 
     assert done.returncode == 0, done.stderr
     assert note.exists()
     assert not (tmp_path / "another-root").exists()
+    assert note.get_metadata().command == command_line(sys.orig_argv)  # the driver's
 
 
 def test_second_driver_attaches_to_what_is_queued(huldra_root: Path) -> None:
