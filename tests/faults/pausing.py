@@ -7,8 +7,6 @@ name says that it was reached, and waits there. So a race is a sequence of steps
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -77,17 +75,3 @@ class Stopped:
         """End it where it stands, without a word."""
         self.child.kill()
         self.child.communicate()
-
-
-def in_child(function: Callable[[], None]) -> int:
-    """Run `function` in a forked child of this process; the child's exit code."""
-    pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            function()
-            code = 0
-        finally:
-            sys.stderr.flush()
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
