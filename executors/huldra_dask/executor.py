@@ -10,7 +10,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from huldra.errors import HuldraExecutorError, HuldraSubmitError
@@ -244,8 +244,10 @@ class DaskExecutor:
             # Closing the cluster would wait for what runs.
             worker_side.stop(list(self._futures), "preempted")
         self._futures.clear()
-        for part in self._reached.ours:
-            part.close()
+        # What it has to say of tasks that are dropped with our own cluster is no news to anybody.
+        with _silent("distributed.scheduler") if self._reached.owned else contextlib.nullcontext():
+            for part in self._reached.ours:
+                part.close()
 
     # --- sending
 
@@ -517,6 +519,16 @@ class DaskExecutor:
             self._cancel_there(names)
         given_up = f"given up after {since_s:.0f} s: {reason}"
         self._note([(name, JobStatus.LOST, given_up) for name in names])
+
+
+@contextlib.contextmanager
+def _silent(name: str) -> Iterator[None]:
+    logger = logging.getLogger(name)
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
 
 
 def _name_of(task: Task, root: str) -> str:
