@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import hashlib
 import logging
@@ -107,6 +108,9 @@ class DaskExecutor:
         declares_cpus = resources.Workers.of(told["workers"]).name_of("cpus")
         self._ignores = frozenset[str]() if declares_cpus else frozenset({"cpus"})
         _live[self.scheduler_id] = self
+        if self._reached.owned:
+            # Registered after Dask's own handler, so called before it, which would not be silent.
+            atexit.register(self.close)
 
     @staticmethod
     def from_name(spec: str, **options: Any) -> DaskExecutor:
@@ -241,6 +245,7 @@ class DaskExecutor:
         if _live.get(self.scheduler_id) is self:
             del _live[self.scheduler_id]
         if self._reached.owned:
+            atexit.unregister(self.close)
             # Closing the cluster would wait for what runs.
             worker_side.stop(list(self._futures), "preempted")
         self._futures.clear()
