@@ -2,57 +2,116 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
-import chz
-
-from huldra.artifact import StateManager
-from huldra.base import Huldra
-from huldra.collection import HuldraList, load_or_create, plan
-from huldra.errors import (
-    HuldraArtifactMissing,
-    HuldraCancelled,
-    HuldraClaimLost,
-    HuldraClassError,
-    HuldraComputeError,
-    HuldraCycleError,
-    HuldraDependencyError,
-    HuldraError,
-    HuldraExecutorError,
-    HuldraIdentityError,
-    HuldraJobLost,
-    HuldraLockNotAcquired,
-    HuldraRefused,
-    HuldraSerializationError,
-    HuldraSettingsError,
-    HuldraStoreError,
-    HuldraSubmitError,
-    HuldraValidationError,
-    HuldraWaitTimeout,
-    NodeFailed,
-    RemoteError,
-)
-from huldra.executor import Executor, Resources
-from huldra.fields import MISSING, field
-from huldra.job import Job
-from huldra.logs import configure_logging, get_logger, run_subprocess
-from huldra.metadata import MetadataManager
-from huldra.serialize import HuldraSerializer
-from huldra.settings import (
-    HULDRA_CONFIG,
-    get_huldra_root,
-    huldra_root,
-    load_env,
-    set_huldra_root,
-)
-from huldra.sweep import Sweep
-
 if TYPE_CHECKING:
+    import chz
     import submitit as submitit
 
+    from huldra.artifact import StateManager
+    from huldra.base import Huldra
+    from huldra.collection import HuldraList, load_or_create, plan
+    from huldra.errors import (
+        HuldraArtifactMissing,
+        HuldraCancelled,
+        HuldraClaimLost,
+        HuldraClassError,
+        HuldraComputeError,
+        HuldraCycleError,
+        HuldraDependencyError,
+        HuldraError,
+        HuldraExecutorError,
+        HuldraIdentityError,
+        HuldraJobLost,
+        HuldraLockNotAcquired,
+        HuldraRefused,
+        HuldraSerializationError,
+        HuldraSettingsError,
+        HuldraStoreError,
+        HuldraSubmitError,
+        HuldraValidationError,
+        HuldraWaitTimeout,
+        NodeFailed,
+        RemoteError,
+    )
+    from huldra.executor import Executor, Resources
+    from huldra.fields import MISSING, field
+    from huldra.job import Job
+    from huldra.logs import configure_logging, get_logger, run_subprocess
+    from huldra.metadata import MetadataManager
+    from huldra.serialize import HuldraSerializer
+    from huldra.settings import (
+        HULDRA_CONFIG,
+        get_huldra_root,
+        huldra_root,
+        load_env,
+        set_huldra_root,
+    )
+    from huldra.sweep import Sweep
     from huldra_submitit import SubmititAdapter as SubmititAdapter
 
     __version__: str
+
+# Each name is imported at its first use: a program that only reads a setting, or the command line,
+# does not pay for the whole library.
+_HOMES = {
+    "huldra.artifact": ("StateManager",),
+    "huldra.base": ("Huldra",),
+    "huldra.collection": (
+        "HuldraList",
+        "load_or_create",
+        "plan",
+    ),
+    "huldra.errors": (
+        "HuldraArtifactMissing",
+        "HuldraCancelled",
+        "HuldraClaimLost",
+        "HuldraClassError",
+        "HuldraComputeError",
+        "HuldraCycleError",
+        "HuldraDependencyError",
+        "HuldraError",
+        "HuldraExecutorError",
+        "HuldraIdentityError",
+        "HuldraJobLost",
+        "HuldraLockNotAcquired",
+        "HuldraRefused",
+        "HuldraSerializationError",
+        "HuldraSettingsError",
+        "HuldraStoreError",
+        "HuldraSubmitError",
+        "HuldraValidationError",
+        "HuldraWaitTimeout",
+        "NodeFailed",
+        "RemoteError",
+    ),
+    "huldra.executor": (
+        "Executor",
+        "Resources",
+    ),
+    "huldra.fields": (
+        "MISSING",
+        "field",
+    ),
+    "huldra.job": ("Job",),
+    "huldra.logs": (
+        "configure_logging",
+        "get_logger",
+        "run_subprocess",
+    ),
+    "huldra.metadata": ("MetadataManager",),
+    "huldra.serialize": ("HuldraSerializer",),
+    "huldra.settings": (
+        "HULDRA_CONFIG",
+        "get_huldra_root",
+        "huldra_root",
+        "load_env",
+        "set_huldra_root",
+    ),
+    "huldra.sweep": ("Sweep",),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "HULDRA_CONFIG",
@@ -103,7 +162,13 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Resolve what needs a library that may not be installed, and the version, on first use."""
+    """Import the module that a public name stands in, at the name's first use."""
+    if name in _HOME:
+        value = getattr(importlib.import_module(_HOME[name]), name)
+        globals()[name] = value
+        return value
+    if name == "chz":
+        return importlib.import_module("chz")
     if name == "__version__":
         from importlib.metadata import version
 
@@ -126,3 +191,8 @@ def _submitit() -> Any:
             "huldra.submitit needs submitit, which is not installed: pip install 'submitit>=1.5.4'"
         ) from error
     return submitit
+
+
+def __dir__() -> list[str]:
+    """List the public names, imported or not."""
+    return sorted({*globals(), *__all__})

@@ -19,22 +19,22 @@ from typing import (
 import chz
 from chz.data_model import __eq__ as _chz_eq  # the comparison that every chz class has
 
-from huldra import artifact, context, dispatch, explanation, inline, serialize
-from huldra.attempt import is_valid
+from huldra import artifact, context
 from huldra.errors import HuldraClassError, HuldraDependencyError, HuldraIdentityError
 from huldra.executor import Resources
 from huldra.fields import field, is_hashed
-from huldra.graph import dependencies_of
 from huldra.identity import children_of, digest_of, key_of
-from huldra.job import Job
 from huldra.layout import ArtifactPaths
 from huldra.logs import configure_logging, get_logger, log_status
 from huldra.place import paths_of, raw_directory
-from huldra.plan import Plan, make_plan
 
+# A hit needs none of these, and defining their classes is most of what importing huldra would take:
+# so they are imported by the call that needs them.
 if TYPE_CHECKING:
     from huldra.explanation import Explanation
+    from huldra.job import Job
     from huldra.metadata import Metadata
+    from huldra.planning import Plan
 
 T = TypeVar("T")
 
@@ -155,6 +155,8 @@ class Huldra(Generic[T]):
             log_status(type(self).__name__, self.huldra_hash, "success->load")
             return self._loaded(paths)
         self._check_plan(paths)
+        from huldra import inline
+
         made = inline.make(self)
         if made is not None:
             value: T = made.value
@@ -168,13 +170,19 @@ class Huldra(Generic[T]):
             # On a worker everything is made where it is: a worker that waits for a job of its own
             # engine may wait for itself.
             self.load_or_create()
+            from huldra.job import Job
+
             return Job(self, None, None)
-        return dispatch.dispatch({"": self}, executor)[""]
+        from huldra.dispatch import dispatch
+
+        return dispatch({"": self}, executor)[""]
 
     def _is_there(self, paths: ArtifactPaths) -> bool:
-        if not artifact.is_made(paths):
-            return False
-        return not self.__huldra_validates__ or is_valid(inline.request_for(self, wait_limit_s=0.0))
+        if not self.__huldra_validates__:
+            return artifact.is_made(paths)
+        from huldra import inline
+
+        return inline.is_there(self, key_of(self))
 
     def _loaded(self, paths: ArtifactPaths) -> T:
         try:
@@ -215,6 +223,8 @@ class Huldra(Generic[T]):
 
         Raises `HuldraArtifactMissing` when nobody has tried to make it.
         """
+        from huldra import inline
+
         return inline.metadata_of(self)
 
     def to_dict(self) -> dict[str, Any]:
@@ -222,6 +232,8 @@ class Huldra(Generic[T]):
 
         Raises `HuldraIdentityError`, naming the field, for a value that cannot be written down.
         """
+        from huldra import serialize
+
         return serialize.to_document(self, strict=True)
 
     @classmethod
@@ -231,10 +243,14 @@ class Huldra(Generic[T]):
         Raises `HuldraSerializationError` when the document, or a class it names, cannot be used,
         or when it holds an object of a class that is not this one.
         """
-        return explanation.checked_instance(cls, serialize.from_document(data))
+        from huldra import serialize
+
+        return serialize.checked_instance(cls, serialize.from_document(data))
 
     def to_python(self) -> str:
         """The config as Python source, as in `TrainModel(lr=0.0003, steps=5000)`."""
+        from huldra import serialize
+
         return serialize.to_python(self)
 
     @property
@@ -271,14 +287,21 @@ class Huldra(Generic[T]):
 
     def explain(self) -> Explanation:
         """Why this is a hit or a miss, and on a miss what differs from the nearest artifact."""
-        return explanation.explain(self)
+        from huldra.explanation import explain
+
+        return explain(self)
 
     def _dependencies_list(self) -> list[Any]:
+        from huldra.graph import dependencies_of
+
         return dependencies_of(self)
 
 
 def plan_of(objects: list[Any]) -> Plan:
     """The plan of many objects as one graph."""
+    from huldra import inline
+    from huldra.planning import make_plan
+
     return make_plan(inline.graph_of(objects), lambda node: paths_of(node.obj))
 
 

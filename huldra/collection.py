@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Generic, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
-from huldra import context, dispatch
+from huldra import context
 from huldra.base import Huldra, plan_of
 from huldra.errors import HuldraClassError
-from huldra.job import Job
 from huldra.logs import configure_logging
-from huldra.plan import Plan
-from huldra.sweep import Sweep
+
+if TYPE_CHECKING:
+    from huldra.planning import Plan
+    from huldra.sweep import Sweep
 
 H = TypeVar("H", bound=Huldra[Any])
 T = TypeVar("T")
@@ -169,11 +170,14 @@ def load_many(
     configure_logging()
     if executor is None:
         return _make_all(members)
+    from huldra.dispatch import dispatch
+    from huldra.job import Job
+    from huldra.sweep import Sweep
+
     if context.worker.get() is not None:
         _make_all(members)
         return Sweep({key: Job(obj, None, None) for key, obj in members.items()}, name)
-    jobs = dispatch.dispatch(members, executor, name=name, module=module)
-    return Sweep(jobs, name)
+    return Sweep(dispatch(members, executor, name=name, module=module), name)
 
 
 def _make_all(members: Mapping[str, Huldra[Any]]) -> dict[str, Any]:

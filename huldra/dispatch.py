@@ -26,7 +26,7 @@ from huldra.layout import ArtifactPaths, StorePaths
 from huldra.metadata import command_line
 from huldra.owner import Owner, new_owner
 from huldra.place import paths_of, prepare_artifact, prepare_root
-from huldra.plan import Plan, PlannedNode, Standing, make_plan
+from huldra.planning import Plan, PlannedNode, Standing, make_plan
 from huldra.settings import HULDRA_CONFIG
 from huldra.state import QUEUED, AttemptStatus, Claim, Turn
 

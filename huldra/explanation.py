@@ -5,18 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from huldra import artifact, claim, files, serialize
 from huldra.attempt import Request, is_valid
-from huldra.errors import HuldraSerializationError
 from huldra.identity import key_of
 from huldra.layout import ArtifactPaths
 from huldra.place import paths_of
 from huldra.state import AttemptStatus, Turn
 from huldra.waiting import describe
-
-T = TypeVar("T")
 
 _CANDIDATES_MAX = 2000
 _ABSENT = "<no such field>"
@@ -142,14 +139,3 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tup
         was, now = old.get(path, _ABSENT), new.get(path, _ABSENT)
         if type(was) is not type(now) or was != now:
             yield path, was, now
-
-
-def checked_instance(cls: type[T], obj: Any) -> T:
-    """`obj`, which must be of `cls`; else an error that names both classes."""
-    if not isinstance(obj, cls):
-        raise HuldraSerializationError(
-            f"the document holds a {type(obj).__module__}.{type(obj).__qualname__}, not a"
-            f" {cls.__module__}.{cls.__qualname__}; call from_dict on the class that wrote it, or"
-            " on huldra.Huldra"
-        )
-    return obj

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from huldra import kinds
 from huldra.errors import HuldraError, HuldraIdentityError, HuldraSerializationError
 from huldra.identity import MAX_DEPTH, digest_of, encoding_of, key_of, parts_of
 from huldra.names import NotFound, Refused, describe, find, import_name
+
+T = TypeVar("T")
 
 DOCUMENT_VERSION: Final = 1
 MAX_PYTHON_BRACKETS: Final = 90
@@ -219,6 +221,17 @@ def from_document(document: Mapping[str, Any]) -> Any:
             f"to_dict() gives, found {_shape(document)}"
         )
     return build(document["root"], document["objects"], {})
+
+
+def checked_instance(cls: type[T], obj: Any) -> T:
+    """`obj`, which must be of `cls`; else an error that names both classes."""
+    if not isinstance(obj, cls):
+        raise HuldraSerializationError(
+            f"the document holds a {type(obj).__module__}.{type(obj).__qualname__}, not a"
+            f" {cls.__module__}.{cls.__qualname__}; call from_dict on the class that wrote it, or"
+            " on huldra.Huldra"
+        )
+    return obj
 
 
 def _shape(document: object) -> str:

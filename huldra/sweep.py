@@ -13,7 +13,7 @@ from huldra import artifact, serialize
 from huldra.errors import HuldraError
 from huldra.job import Job, as_done, cancel_all
 from huldra.place import paths_of
-from huldra.plan import text_table
+from huldra.planning import text_table
 from huldra.state import AttemptStatus
 
 T = TypeVar("T")
