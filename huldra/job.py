@@ -229,9 +229,16 @@ class Job(Generic[T]):
             return failed
         word = self._ask().value
         return HuldraJobLost(
-            f"{self._key}: job {self.job_id} is over ({word}) and the artifact is not made (last"
-            f" attempt: {status.value}); log: {self._paths.log}. Ask for it again to send it anew"
+            f"{self._key}: job {self.job_id} is over ({word}{self._why()}) and the artifact is not"
+            f" made (last attempt: {status.value}); log: {self._paths.log}. Ask for it again to send"
+            " it anew"
         )
+
+    def _why(self) -> str:
+        """What the engine itself said of the end, where its adapter kept it."""
+        tell = getattr(self._executor, "why", None)
+        reason = tell(self._ref) if tell is not None and self._ref is not None else ""
+        return f": {reason}" if reason else ""
 
     def _failed_dependency(self) -> HuldraComputeError | None:
         """The dependency that a job which never started was waiting for."""
