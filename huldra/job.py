@@ -230,8 +230,8 @@ class Job(Generic[T]):
         word = self._ask().value
         return HuldraJobLost(
             f"{self._key}: job {self.job_id} is over ({word}{self._why()}) and the artifact is not"
-            f" made (last attempt: {status.value}); log: {self._paths.log}. Ask for it again to send"
-            " it anew"
+            f" made (last attempt: {status.value}); log: {self._paths.log}. Ask for it again to"
+            " send it anew"
         )
 
     def _why(self) -> str:
