@@ -59,7 +59,6 @@ class FuturesExecutor(LocalEngine):
         self._in_process = not isinstance(pool, concurrent.futures.ProcessPoolExecutor)
         self.capabilities = Capabilities(
             cancels_queued=True,
-            isolates=not self._in_process,
             ignores=RESOURCE_KEYS if self._in_process else frozenset(),
             extra_prefix="local_",
         )
