@@ -16,7 +16,7 @@ from huldra.executor import (
     Refusal,
     TaskGraph,
 )
-from huldra.owner import Owner, shares_pids, start_time, this_process
+from huldra.owner import Owner, is_living, shares_pids, this_process
 from huldra_dask.executor import NAME, DaskExecutor, _live
 
 _connected: dict[str, DaskExecutor] = {}
@@ -55,7 +55,7 @@ def _driver_is_alive(driver: Mapping[str, Any] | None) -> bool | None:
     owner = Owner.from_json(driver)
     if not owner.started or not shares_pids(owner, this_process()):
         return None
-    return start_time(owner.pid) == owner.started
+    return is_living(owner)
 
 
 class Silent:

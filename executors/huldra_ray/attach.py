@@ -16,7 +16,7 @@ from huldra.executor import (
     Refusal,
     TaskGraph,
 )
-from huldra.owner import Owner, shares_pids, start_time, this_process
+from huldra.owner import Owner, is_living, shares_pids, this_process
 from huldra_ray import runtime
 from huldra_ray.executor import NAME, RayExecutor, _live
 
@@ -56,8 +56,7 @@ def _word_for(driver: Mapping[str, Any] | None) -> JobStatus:
     owner = Owner.from_json(driver or {})
     if not owner.started or not shares_pids(owner, this_process()):
         return JobStatus.UNKNOWN
-    is_alive = start_time(owner.pid) == owner.started
-    return JobStatus.UNKNOWN if is_alive else JobStatus.LOST
+    return JobStatus.LOST if is_living(owner) is False else JobStatus.UNKNOWN
 
 
 class Silent:
