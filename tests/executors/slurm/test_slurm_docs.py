@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.executors.slurm.cluster import Cluster
+from tests.support.pages import REPOSITORY, python_blocks
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-REPOSITORY = Path(__file__).resolve().parents[3]
 MODELS = """
 import huldra
 from pathlib import Path
@@ -49,15 +49,6 @@ LAST = """
 MyExperiments.load_or_create(executor=executor).wait()
 print("all made:", all(each.exists() for each in MyExperiments))
 """
-
-
-def python_blocks(page: str, heading: str) -> list[str]:
-    """The Python blocks under a heading of a page, up to the next heading of that depth."""
-    text = (REPOSITORY / page).read_text(encoding="utf-8")
-    depth = heading.split(" ", 1)[0]
-    section = text.partition(f"\n{heading}\n")[2] if depth != "#" else text
-    section = re.split(rf"^{depth} ", section, flags=re.MULTILINE)[0] if depth != "#" else section
-    return re.findall(r"^```python\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
 
 
 def run_script(folder: Path, code: str, cluster: Cluster) -> str:
