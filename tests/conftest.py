@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,10 @@ def pytest_configure() -> None:
     for name in list(os.environ):
         if name.startswith("HULDRA_") and not name.startswith("HULDRA_TEST_"):
             del os.environ[name]
+    # Started in the background of a script, everything inherits an ignored Ctrl-C, and huldra
+    # leaves ignored signals ignored: then no test could send one to its children.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -74,7 +74,9 @@ class Step(huldra.Huldra[dict[str, Any]]):
 def note(step: Step, what: str) -> None:
     """Leave one note: a file of its own, so that no file system can lose or mix two of them."""
     if step.notes:
-        Path(step.notes, f"{step.name}.{what}.{uuid.uuid4().hex}").write_text(str(os.getpid()))
+        unfinished = Path(step.notes, f".{uuid.uuid4().hex}")
+        unfinished.write_text(str(os.getpid()))
+        unfinished.rename(Path(step.notes, f"{step.name}.{what}{unfinished.name}"))
 
 
 def count_notes(notes: Path, name: str, what: str) -> int:
