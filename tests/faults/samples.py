@@ -67,8 +67,8 @@ class Swallowing(Gated):
     how: str = "raise"
 
     def _create(self) -> str:
-        leave(self.ledger, f"begin {self.name} {os.getpid()}")
-        try:
+        try:  # a signal may come as soon as the line is there
+            leave(self.ledger, f"begin {self.name} {os.getpid()}")
             await_file(Path(self.gate))
         except BaseException as error:
             if self.how == "raise":
@@ -143,8 +143,8 @@ class Tidying(Gated):
     """Tidies up when it is ended, for as long as the gate is closed."""
 
     def _create(self) -> str:
-        leave(self.ledger, f"begin {self.name} {os.getpid()}")
-        try:
+        try:  # a signal may come as soon as the line is there
+            leave(self.ledger, f"begin {self.name} {os.getpid()}")
             await_file(Path(self.gate))
         finally:
             leave(self.ledger, f"tidying {self.name} {os.getpid()}")

@@ -43,8 +43,8 @@ class Gated(Note):
     gate: str = huldra.field(default="", hashed=False)
 
     def _create(self) -> str:
-        leave(self.ledger, f"begin {self.name} {os.getpid()}")
-        try:
+        try:  # a signal may come as soon as the line is there
+            leave(self.ledger, f"begin {self.name} {os.getpid()}")
             await_file(Path(self.gate))
         finally:
             leave(self.ledger, f"finally {self.name} {os.getpid()}")
