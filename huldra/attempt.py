@@ -30,7 +30,7 @@ from huldra.errors import (
 )
 from huldra.heartbeat import Beat
 from huldra.layout import ArtifactPaths
-from huldra.logs import capture, get_logger, log_status
+from huldra.logs import capture, get_logger
 from huldra.owner import Owner, new_owner
 from huldra.settings import HULDRA_CONFIG
 from huldra.state import QUEUED, AttemptStatus, Claim, End, ErrorRecord, Lease, Turn, now_text
@@ -410,8 +410,3 @@ def _safe_text(error: BaseException) -> str:
         return str(error)
     except Exception as second:  # noqa: BLE001  the user's __str__ may raise anything
         return f"<its text could not be had: {type(second).__name__}>"
-
-
-def announce(request: Request, transition: str) -> None:
-    """Log one line of what a call does with an artifact."""
-    log_status(request.label, request.digest, transition)

@@ -291,11 +291,6 @@ class Huldra(Generic[T]):
 
         return explain(self)
 
-    def _dependencies_list(self) -> list[Any]:
-        from huldra.graph import dependencies_of
-
-        return dependencies_of(self)
-
 
 def plan_of(objects: list[Any]) -> Plan:
     """The plan of many objects as one graph."""

@@ -220,8 +220,3 @@ def server_time(paths: ArtifactPaths) -> float | None:
         return None
     finally:
         files.remove(probe)
-
-
-def is_started(end: End) -> bool:
-    """Whether a queued turn ended because its job began."""
-    return end.status == STARTED

@@ -16,12 +16,13 @@ from huldra.errors import (
 )
 from huldra.executor import Executor, JobRef, JobStatus
 from huldra.files import read_bytes
+from huldra.graph import dependencies_of
 from huldra.identity import key_of
 from huldra.liveness import Life, Watch
 from huldra.owner import new_owner
 from huldra.place import paths_of
 from huldra.settings import HULDRA_CONFIG
-from huldra.state import AttemptStatus, Turn
+from huldra.state import AttemptStatus, ErrorRecord, Turn
 from huldra.waiting import error_of
 
 T = TypeVar("T")
@@ -242,12 +243,10 @@ class Job(Generic[T]):
 
     def _failed_dependency(self) -> HuldraComputeError | None:
         """The dependency that a job which never started was waiting for."""
-        for child in self._obj._dependencies_list():  # noqa: SLF001  our own base class
+        for child in dependencies_of(self._obj):
             paths = paths_of(child)
             turn = None if artifact.is_made(paths) else claim.last_turn(paths)
             if turn is not None and turn.status.is_over and turn.end is not None:
-                from huldra.state import ErrorRecord
-
                 record = ErrorRecord("", "", failed_key=key_of(child), log_path=paths.log)
                 return error_of(self._key, self._paths, record)
         return None

@@ -25,11 +25,11 @@ from huldra.executor import (
     TaskGraph,
     refuse_by_capabilities,
 )
+from huldra.flight import Node, needs_in_flight
 from huldra.owner import this_process
 from huldra_dask import cluster, resources, scheduler_side, worker_side
 from huldra_dask.children import LOG_PREFIX
 from huldra_dask.ended import status_of_error, status_of_text
-from huldra_dask.flight import Node, needs_in_flight
 from huldra_dask.worker_side import NodeCall
 
 log = logging.getLogger("huldra.dask")

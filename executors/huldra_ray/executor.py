@@ -23,9 +23,9 @@ from huldra.executor import (
     TaskGraph,
     refuse_by_capabilities,
 )
+from huldra.flight import Node, needs_in_flight
 from huldra.owner import this_process
 from huldra_ray import far, resources, runtime
-from huldra_ray.flight import Node, needs_in_flight
 
 log = logging.getLogger("huldra.ray")
 
