@@ -39,8 +39,9 @@ $(DEMO_STAMP): requirements/demo.lock pyproject.toml
 demo: $(DEMO_STAMP) ## Train and compare digit classifiers on two local workers; again: all from cache
 	@$(BIN)/python -m examples.demo
 
+# A test process that dies ends the run, which names the test: xdist waits for ever after a restart.
 test: $(DEV_STAMP) ## Run every test that this machine can run
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not bench" $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --max-worker-restart 0 --dist loadgroup -m "not bench" $(PYTEST_ARGS)
 
 check: $(DEV_STAMP) ## Format, lint, types, layers
 	$(BIN)/ruff format --check .

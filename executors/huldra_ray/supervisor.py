@@ -93,13 +93,24 @@ class Supervisor:
             return len(self._log), self._log[cursor:]
 
     def cancel(self, names: list[str]) -> None:
-        """Cancel those of `names` that are open: softly at first, then by force."""
+        """Cancel those of `names` that are open: softly at first, then by force.
+
+        Ray is not asked to cancel a task that waits for others: when that request overtakes the
+        task inside of Ray (2.60), the end of what it waits for aborts the whole process, and this
+        one is the user's driver or the supervisor of everybody's jobs. Such a node is over in
+        these books at once; its task comes later, finds its turn ended and makes nothing.
+        """
+        running = []
         with self._changed:
-            nodes = [self._nodes[name] for name in names if name in self._nodes]
-            running = []
-            for node in nodes:
-                if not node.status.is_over:
-                    node.is_cancelled = True
+            known = [self._nodes[name] for name in names if name in self._nodes]
+            # Dependents first: they are cancelled themselves, and not felled by what they need.
+            for node in sorted(known, key=lambda node: -node.number):
+                if node.status.is_over:
+                    continue
+                node.is_cancelled = True
+                if node.open_needs():
+                    self._end(node, JobStatus.CANCELLED, "cancelled before it began")
+                else:
                     running.append((node, node.ref))
         for node, ref in running:
             self._cancel_ref(node, ref, force=False)

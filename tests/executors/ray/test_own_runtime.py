@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -96,6 +97,42 @@ def test_a_time_limit_ends_the_node(executor: RayExecutor, huldra_root: Path) ->
     assert job.exception(timeout=PATIENCE_S) is not None
     assert job.ref is not None
     assert executor.status([job.ref])[job.ref] is JobStatus.TIMED_OUT
+
+
+_CANCELS_AT_ONCE = """
+import ray
+from huldra_ray.supervisor import Supervisor
+
+def entry(name, after):
+    call = {"payload": "{}", "job": {"engine": "ray", "job_id": name}, "time_limit_s": None}
+    return {"name": name, "call": call, "options": {}, "after": after, "retries": 0}
+
+ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+supervisor = Supervisor([])
+cursor = 0
+for r in range(20):
+    names = [f"{r}-{i}" for i in range(10)]
+    supervisor.submit([entry(f"{r}", [])] + [entry(name, [f"{r}"]) for name in names])
+    supervisor.cancel(names)
+    while cursor < 11 * (r + 1):
+        cursor = supervisor.news(cursor, 10)[0]
+    print(*{status for status, _ in supervisor.status(names).values()})
+"""
+
+
+def test_cancel_of_what_was_just_sent_leaves_the_driver_alive() -> None:
+    """A cancel that overtakes its task inside of Ray aborts nothing, and the engine goes on."""
+    environ = {**os.environ, "PYTHONPATH": ":".join(p for p in sys.path if p)}
+    ended = subprocess.run(
+        [sys.executable, "-c", _CANCELS_AT_ONCE],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        env=environ,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.split() == ["cancelled"] * 20
 
 
 def test_the_module_and_the_context_name_the_runtime(executor: RayExecutor) -> None:
