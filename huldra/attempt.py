@@ -92,10 +92,18 @@ def is_valid(request: Request) -> bool:
 def obtain(request: Request) -> Made | None:
     """Leave the artifact made: by `_create` here (`Made`), or by somebody else (None).
 
+    `request.queued` is this job's own queued turn, as it stands on disk.
+
     Raises `HuldraComputeError` when `_create` failed, here or in the turn that was waited for,
     `HuldraWaitTimeout`, `HuldraCycleError`, `HuldraStoreError`.
     """
     context.refuse_cycle(request.key)
+    if request.queued is not None and (made := _take(request, Turn(request.queued))):
+        return made[0]  # most often the turn that was queued for us just waits for us
+    return _obtain_among_others(request)
+
+
+def _obtain_among_others(request: Request) -> Made | None:
     waiting = Waiting(request.key, request.paths, request.wait_limit_s)
     settled = 0
     while True:
@@ -159,6 +167,11 @@ def _take(request: Request, previous: Turn | None) -> tuple[Made | None] | None:
             claim.let_go(owner)
 
 
+def _is_first(turn: Turn) -> bool:
+    """Whether nobody can have made anything by the end of this turn."""
+    return turn.number == 1 and turn.claim.kind == QUEUED
+
+
 def _leave_nothing_open(paths: ArtifactPaths, owner: Owner) -> None:
     """End a turn of ours that an error has left open between its claim and its attempt.
 
@@ -211,7 +224,8 @@ class _Attempt:
                 if self._was_made(previous) and is_valid(self.request):
                     self._publish()
                     return (None,)
-                artifact.withdraw(self.paths, self.claim.number)
+                if not _is_first(previous):
+                    artifact.withdraw(self.paths, self.claim.number)
             self._refuse_if_lost()
             return (self._make(),)
         except HuldraClaimLost as lost:

@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from huldra import files
-from huldra.executor import JobRef
+from huldra.executor import JobRef, task_name
 from huldra.layout import ArtifactPaths
 from huldra.owner import Owner
 from huldra.state import (
@@ -103,13 +103,24 @@ def read_turn(paths: ArtifactPaths, number: int) -> Turn:
     # One read decides whether the turn has ended. To read and then to look whether the file exists
     # would take an end that appears in between for one that cannot be read.
     end = files.read_bytes(paths.claim_end(number))
-    claim = Claim.from_json(number, files.read_object(paths.claim(number)) or {})
-    job = files.read_object(paths.claim_job(number)) if claim.kind == QUEUED else None
+    claim = read_claim(paths, number)
     return Turn(
         claim,
         None if end is None else End.from_json(number, files.parse_object(end) or {}),
-        JobRef.from_json(job) if job and "job_id" in job and "engine" in job else None,
+        _job_of(paths, claim) if claim.kind == QUEUED else None,
     )
+
+
+def read_claim(paths: ArtifactPaths, number: int) -> Claim:
+    """Who has turn `number`. An unreadable claim reads as one of nobody."""
+    return Claim.from_json(number, files.read_object(paths.claim(number)) or {})
+
+
+def _job_of(paths: ArtifactPaths, queued: Claim) -> JobRef | None:
+    if (named := queued.named_job) is not None:
+        name = task_name(paths.key, queued.number)
+        return JobRef(named.engine, f"{name}{named.job_id}", named.meta)
+    return JobRef.read(files.read_object(paths.claim_job(queued.number)))
 
 
 def read_history(paths: ArtifactPaths) -> list[Turn]:

@@ -18,7 +18,16 @@ from typing import Any
 
 from huldra import artifact, claim, context, files, inline, registry, serialize, signals
 from huldra.errors import HuldraClassError, HuldraRefused, HuldraSubmitError
-from huldra.executor import PAYLOAD_PROTOCOL, Executor, JobRef, Refusal, Resources, Task, TaskGraph
+from huldra.executor import (
+    PAYLOAD_PROTOCOL,
+    Executor,
+    JobRef,
+    Refusal,
+    Resources,
+    Task,
+    TaskGraph,
+    task_name,
+)
 from huldra.graph import Graph
 from huldra.identity import key_of
 from huldra.job import Job
@@ -27,8 +36,9 @@ from huldra.metadata import command_line
 from huldra.owner import Owner, new_owner
 from huldra.place import paths_of, prepare_artifact, prepare_root
 from huldra.planning import Plan, PlannedNode, Standing, make_plan
+from huldra.queueing import Queue
 from huldra.settings import HULDRA_CONFIG
-from huldra.state import QUEUED, AttemptStatus, Claim, Turn
+from huldra.state import AttemptStatus, Claim, Turn
 
 
 @dataclass(slots=True)
@@ -42,6 +52,7 @@ class _Dispatch:
     plan: Plan
     run_id: str
     owner: Owner
+    binds_jobs: bool = False
     queued: dict[str, Claim] = field(default_factory=dict)
     elsewhere: dict[str, Turn | None] = field(default_factory=dict)
     sent: dict[str, JobRef] = field(default_factory=dict)
@@ -144,7 +155,6 @@ def _task(
 ) -> Task:
     paths = paths_of(node.node.obj)
     number = work.queued[node.key].number if node.key in work.queued else _next_number(node)
-    namespace, _, digest = node.key.rpartition("/")
     payload = {
         "protocol": PAYLOAD_PROTOCOL,
         "run": run_path,
@@ -153,7 +163,7 @@ def _task(
     }
     return Task(
         key=node.key,
-        task_name=f"{namespace}-{digest}-{number}",
+        task_name=task_name(node.key, number),
         label=type(node.node.obj).__name__,
         payload=json.dumps(payload),
         directory=paths.directory,
@@ -182,31 +192,37 @@ def _queue_all(work: _Dispatch, draft: TaskGraph) -> None:
     prepare_root()
     hints = getattr(work.executor, "job_hints", None)
     job_hints: Mapping[str, Any] = hints(draft) if hints is not None else {}
+    queue = _open_queue(work, draft)
     for node in work.plan.to_run:
         paths = paths_of(node.node.obj)
         prepare_artifact(node.node.obj, paths)
-        mine = _queue(work, node, paths, job_hints.get(node.key))
+        mine = _queue(queue, node, paths, job_hints.get(node.key))
         if mine is not None:
             work.queued[node.key] = mine
         else:
             work.elsewhere[node.key] = claim.last_turn(paths)
 
 
+def _open_queue(work: _Dispatch, draft: TaskGraph) -> Queue:
+    """Take up what all nodes share; jobs that others can ask about are findable from now on."""
+    can_find = work.executor.capabilities.finds_by_id
+    named_jobs = getattr(work.executor, "named_jobs", None) if can_find else None
+    named = named_jobs(draft) if named_jobs is not None else None
+    # A job that ends with this process is judged by this process; one that does not, or that others
+    # can ask about, has to be findable from its record.
+    work.binds_jobs = can_find and named is None
+    folder = StorePaths(HULDRA_CONFIG.root).run_directory(work.run_id)
+    return Queue(folder, work.run_id, work.owner, named, work.binds_jobs)
+
+
 def _queue(
-    work: _Dispatch, node: PlannedNode, paths: ArtifactPaths, hint: Mapping[str, Any] | None
+    queue: Queue, node: PlannedNode, paths: ArtifactPaths, hint: Mapping[str, Any] | None
 ) -> Claim | None:
     if node.turn is not None and node.turn.end is None:  # planned to run because its owner is dead
         claim.end_turn(paths, node.turn.number, AttemptStatus.CRASHED, new_owner())
     if node.turn is not None and inline.is_there(node.node.obj, node.key):
         return None  # made since the plan looked: another turn would void what is good
-    return claim.claim_next(
-        paths,
-        _next_number(node),
-        work.owner,
-        kind=QUEUED,
-        run_id=work.run_id,
-        job_hint=hint,
-    )
+    return queue.add(paths, _next_number(node), hint)
 
 
 def _write_run_record(work: _Dispatch, graph: Graph) -> None:
@@ -246,13 +262,12 @@ def _write_run_record(work: _Dispatch, graph: Graph) -> None:
 
 def _submit(work: _Dispatch, graph: TaskGraph) -> None:
     def on_submitted(key: str, ref: JobRef) -> None:
-        paths = ArtifactPaths(graph.tasks[key].directory)
         work.sent[key] = ref
+        if not work.binds_jobs:
+            return
+        paths = ArtifactPaths(graph.tasks[key].directory)
         mine = work.queued[key]
-        # A job that ends with this process is judged by this process; one that does not, or that
-        # others can ask about, has to be findable from its record.
-        if work.executor.capabilities.finds_by_id:
-            claim.bind_job(paths, mine.number, ref)
+        claim.bind_job(paths, mine.number, ref)
         if not claim.has_ended(paths, mine.number):
             artifact.write_state(paths, Turn(mine, None, ref))
 

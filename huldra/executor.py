@@ -96,6 +96,13 @@ class JobRef:
         """Read what `to_json` wrote; unknown keys are ignored."""
         return JobRef(str(data["engine"]), str(data["job_id"]), dict(data.get("meta") or {}))
 
+    @staticmethod
+    def read(data: object) -> JobRef | None:
+        """What `to_json` wrote, or None where something else stands."""
+        if not isinstance(data, Mapping) or "job_id" not in data or "engine" not in data:
+            return None
+        return JobRef.from_json(data)
+
     def __hash__(self) -> int:
         return hash((self.engine, self.job_id))
 
@@ -124,6 +131,12 @@ class Capabilities:
     honours: frozenset[str] = frozenset()
     ignores: frozenset[str] = frozenset()
     extra_prefix: str = ""
+
+
+def task_name(key: str, number: int) -> str:
+    """What turn `number` of the artifact `key` is called on every engine."""
+    namespace, _, digest = key.rpartition("/")
+    return f"{namespace}-{digest}-{number}"
 
 
 @dataclass(frozen=True)

@@ -160,6 +160,34 @@ def _link(temporary: str, path: str) -> bool:
     return True
 
 
+class SharedFile:
+    """One content under many names: written once, then linked, at a tenth of the price of a file.
+
+    So it must never be written to in place: each of the names would change.
+    """
+
+    def __init__(self, path: str, data: bytes) -> None:
+        """Write it to `path`, which stays one of its names. Raises `HuldraStoreError`."""
+        self._path, self._data = path, data
+        self._takes_names = True
+        write_atomic(path, data)
+
+    def link(self, path: str) -> bool:
+        """Give it the name `path` if nobody has that yet; False when somebody was first.
+
+        Where no link leads from here (another file system below the root, or a file with all the
+        names that it can have), `path` is a file of its own. Raises `HuldraStoreError`.
+        """
+        if self._takes_names:
+            try:
+                return _link(self._path, path)
+            except OSError as error:
+                if error.errno not in _NO_HARD_LINKS:
+                    raise store_error(error, "link", path) from error
+                self._takes_names = False
+        return link_new(path, self._data)
+
+
 def append_text(path: str, text: str) -> None:
     """Add a line or more to a log in one write; a log that cannot be written is done without."""
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK

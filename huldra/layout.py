@@ -18,6 +18,11 @@ class ArtifactPaths:
     directory: str
 
     @property
+    def key(self) -> str:
+        """`<namespace>/<hash>`: a namespace is a module's folder and a class's in it."""
+        return "/".join(self.directory.rsplit("/", 3)[1:])
+
+    @property
     def private(self) -> str:
         """Everything that huldra itself writes beside the user's files."""
         return f"{self.directory}/{PRIVATE}"

@@ -50,7 +50,6 @@ class Owner:
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Owner:
         """Read what `to_json` wrote; what is missing or odd becomes empty."""
-        job = data.get("job")
         pid = data.get("pid")
         return Owner(
             token=str(data.get("token", "")),
@@ -61,7 +60,7 @@ class Owner:
             boot_id=str(data.get("boot_id", "")),
             pid_namespace=str(data.get("pid_namespace", "")),
             backend=str(data.get("backend", LOCAL)),
-            job=JobRef.from_json(job) if isinstance(job, dict) and "job_id" in job else None,
+            job=JobRef.read(data.get("job")),
         )
 
     def describe(self) -> str:

@@ -107,7 +107,11 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Turn `number`: `kind` is `queued` or `running`."""
+    """Turn `number`: `kind` is `queued` or `running`.
+
+    `named_job` is the job of a queued turn whose engine takes names of ours: its `job_id` is what
+    follows the task's name (`<namespace>-<hash>-<number>`), so that one record serves a whole run.
+    """
 
     number: int
     kind: str
@@ -117,6 +121,7 @@ class Claim:
     from_queued: int | None = None
     job_hint: Mapping[str, Any] | None = None
     lease: Lease | None = None
+    named_job: JobRef | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Render as `claims/N`."""
@@ -128,6 +133,7 @@ class Claim:
             "run_id": self.run_id,
             "from_queued": self.from_queued,
             "job_hint": self.job_hint,
+            "named_job": self.named_job.to_json() if self.named_job else None,
             "lease": self.lease.to_json() if self.lease else None,
             "owner": self.owner.to_json(),
         }
@@ -145,6 +151,7 @@ class Claim:
             data.get("from_queued"),
             data.get("job_hint"),
             Lease.from_json(data.get("lease")),
+            JobRef.read(data.get("named_job")),
         )
 
 

@@ -160,10 +160,9 @@ def _entered(
     key = words["key"]
     record = run.node(key)
     paths = ArtifactPaths(record["directory"])
-    turn = claim.read_turn(paths, record["claim"])
     worker = context.Worker(
         words.get("engine", LOCAL),
-        job or turn.job,
+        job or claim.read_turn(paths, record["claim"]).job,
         frozenset(record["needs"]),
         owns_process,
         preempt_signals,
@@ -171,7 +170,7 @@ def _entered(
     )
     token = context.worker.set(worker)
     try:
-        yield _Node(run, key, record, paths, turn)
+        yield _Node(run, key, record, paths)
     finally:
         context.worker.reset(token)
 
@@ -190,14 +189,11 @@ def _adopt(run: Run, owns_process: bool) -> None:
 class _Node:
     """One node of a run, on its worker."""
 
-    def __init__(
-        self, run: Run, key: str, record: Mapping[str, Any], paths: ArtifactPaths, turn: Turn
-    ) -> None:
+    def __init__(self, run: Run, key: str, record: Mapping[str, Any], paths: ArtifactPaths) -> None:
         self.run = run
         self.key = key
         self.record = record
         self.paths = paths
-        self.queued = turn
 
     def make(self) -> str | None:
         """Make the artifact; the text of the failure if that cannot be."""
@@ -224,20 +220,17 @@ class _Node:
         return None
 
     def _my_claim(self) -> Claim | None:
-        mine = self.queued.claim
+        mine = claim.read_claim(self.paths, self.record["claim"])
         is_mine = mine.kind == QUEUED and mine.owner.token == self.record["token"]
         return mine if is_mine else None
 
     def _refusal(self) -> str | None:
         """Why this payload must not be run (again)."""
-        if artifact.is_made(self.paths):
-            return None
         first = self.record["claim"]
+        if not claim.has_ended(self.paths, first) or artifact.is_made(self.paths):
+            return None
         since = [number for number in claim.numbers(self.paths) if number >= first]
-        turns = [
-            self.queued if number == first else claim.read_turn(self.paths, number)
-            for number in since
-        ]
+        turns = [claim.read_turn(self.paths, number) for number in since]
         ends = [turn for turn in turns if turn.end is not None and turn.end.status != STARTED]
         for turn in ends:
             if turn.status in (AttemptStatus.FAILED, AttemptStatus.CANCELLED):

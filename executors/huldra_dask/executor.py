@@ -173,6 +173,10 @@ class DaskExecutor:
         refusals = refuse_by_capabilities(graph, self.capabilities)
         return refusals + resources.refuse(graph.tasks.values(), self._workers())
 
+    def named_jobs(self, graph: TaskGraph) -> JobRef:
+        """The jobs of a graph, by what their names have in common."""
+        return JobRef(NAME, _suffix(graph.root), self._meta(graph))
+
     def submit(self, graph: TaskGraph, on_submitted: OnSubmitted) -> None:
         """Send the graph as one; on a scheduler outside of this process it outlives us."""
         self._say_what_ends_with_us()
@@ -542,7 +546,11 @@ def _name_of(task: Task, root: str) -> str:
     The scheduler groups keys by what stands before the first hexadecimal part; with anything else
     in there, its bookkeeping costs five times as much.
     """
-    return f"{task.task_name}-{hashlib.blake2s(root.encode(), digest_size=4).hexdigest()}"
+    return task.task_name + _suffix(root)
+
+
+def _suffix(root: str) -> str:
+    return f"-{hashlib.blake2s(root.encode(), digest_size=4).hexdigest()}"
 
 
 _of_object: weakref.WeakKeyDictionary[Any, DaskExecutor] = weakref.WeakKeyDictionary()

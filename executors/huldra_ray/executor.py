@@ -34,6 +34,8 @@ SUPERVISOR = "huldra-supervisor-1"
 NAMESPACE = "huldra"
 _CALL_TIMEOUT_S = 120.0
 _LISTEN_S = 2.0
+# A name is on disk before its node is sent, so for a while a name that is not known means little.
+_ON_ITS_WAY_S = 60.0
 _POLL_S = 0.5
 _MANY = 200
 _live: dict[str, RayExecutor] = {}
@@ -112,6 +114,10 @@ class RayExecutor:
         refusals = refuse_by_capabilities(graph, self.capabilities)
         nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
         return refusals + resources.refuse(graph.tasks.values(), nodes)
+
+    def named_jobs(self, graph: TaskGraph) -> JobRef:
+        """The jobs of a graph, by what their names have in common."""
+        return JobRef(NAME, _suffix(graph.root), self._meta(graph))
 
     def submit(self, graph: TaskGraph, on_submitted: OnSubmitted) -> None:
         """Send all tasks, with refs as edges."""
@@ -224,6 +230,7 @@ class RayExecutor:
         return {
             "address": self._runtime.address,
             "ends_with": driver if self._runtime.ends_with_us else None,
+            "queued_at": time.time(),
             "logs": os.path.dirname(graph.run_path),
         }
 
@@ -287,7 +294,8 @@ class RayExecutor:
             return JobStatus(told[0])
         # The supervisor never forgets: what it does not know was another one's, or never came.
         is_here = ref.meta.get("address") == self._runtime.address
-        return JobStatus.LOST if is_here else JobStatus.UNKNOWN
+        is_young = time.time() - float(ref.meta.get("queued_at") or 0) < _ON_ITS_WAY_S
+        return JobStatus.LOST if is_here and not is_young else JobStatus.UNKNOWN
 
 
 class _FarDesk:
@@ -331,7 +339,11 @@ class _FarDesk:
 
 def _name_of(task: Task, root: str) -> str:
     """The node's name: equal for drivers that ask for one node of one store, and for no others."""
-    return f"{task.task_name}-{hashlib.blake2s(root.encode(), digest_size=4).hexdigest()}"
+    return task.task_name + _suffix(root)
+
+
+def _suffix(root: str) -> str:
+    return f"-{hashlib.blake2s(root.encode(), digest_size=4).hexdigest()}"
 
 
 def _huldra_folders() -> list[str]:

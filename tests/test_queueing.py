@@ -1,0 +1,108 @@
+"""Queued turns: one record for a run, exact all the same, and what a late job may not take."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+import huldra
+from huldra import claim, worker
+from huldra.executor import JobRef
+from huldra.layout import ArtifactPaths
+from huldra.owner import new_owner
+from huldra.queueing import Queue
+from huldra.state import AttemptStatus, Turn
+from huldra.testing import FakeExecutor
+from huldra.waiting import Waiting
+from tests.support.odd import Note
+
+
+def paths_of(folder: Path, digest: str) -> ArtifactPaths:
+    paths = ArtifactPaths(str(folder / "data" / "module" / "Class" / digest))
+    os.makedirs(paths.claims)
+    return paths
+
+
+def queue_of(folder: Path, named: JobRef | None = None, *, binds: bool = False) -> Queue:
+    return Queue(str(folder / "runs" / "r"), "r", new_owner("engine"), named, binds)
+
+
+def test_the_nodes_of_a_run_share_one_claim_and_one_state(tmp_path: Path) -> None:
+    """Two nodes' queued turns are two names of one file, and say what they would say alone."""
+    queue = queue_of(tmp_path)
+    one, two = paths_of(tmp_path, "a" * 32), paths_of(tmp_path, "b" * 32)
+    assert queue.add(one, 1, None) is not None
+    assert queue.add(two, 1, None) is not None
+    assert os.path.samefile(one.claim(1), two.claim(1))
+    assert os.path.samefile(one.state, two.state)
+    assert huldra.StateManager.read(two.directory).to_json()["attempt"]["status"] == "queued"
+
+
+def test_a_turn_that_somebody_has_is_not_taken(tmp_path: Path) -> None:
+    """Of two runs that queue one node the second is told that it was not first."""
+    paths = paths_of(tmp_path, "a" * 32)
+    first, second = queue_of(tmp_path), queue_of(tmp_path / "other")
+    mine = first.add(paths, 1, None)
+    assert mine is not None
+    assert second.add(paths, 1, None) is None
+    assert claim.read_claim(paths, 1).owner == mine.owner
+
+
+@pytest.mark.parametrize("code", [errno.EXDEV, errno.EMLINK])
+def test_a_file_that_takes_no_more_names_is_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """Another file system below the root, or a full inode, costs files and no promise."""
+    link = os.link
+
+    def refuse(source: str, target: str) -> None:
+        if source.startswith(f"{tmp_path}/runs"):
+            raise OSError(code, os.strerror(code))
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", refuse)
+    queue = queue_of(tmp_path)
+    one, two = paths_of(tmp_path, "a" * 32), paths_of(tmp_path, "b" * 32)
+    assert queue.add(one, 1, None) is not None
+    assert queue.add(two, 1, None) is not None
+    assert queue.add(two, 1, None) is None
+    assert claim.read_claim(one, 1) == claim.read_claim(two, 1)
+    assert not os.path.samefile(one.claim(1), two.claim(1))
+
+
+def test_a_named_job_is_read_from_the_claim(tmp_path: Path) -> None:
+    """Each node has the job of its own name, though the record is one."""
+    named = JobRef("engine", "-root", {"address": "there"})
+    queue = queue_of(tmp_path, named)
+    for digest in ("a" * 32, "b" * 32):
+        paths = paths_of(tmp_path, digest)
+        queue.add(paths, 1, None)
+        name = f"module/Class-{digest}-1-root"
+        assert claim.read_turn(paths, 1).ref == JobRef("engine", name, {"address": "there"})
+
+
+def test_a_late_job_takes_no_turn_of_others(
+    huldra_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An artifact removed while it was queued, and being made anew, is not the old job's to end."""
+    engine = FakeExecutor()
+    huldra.load_or_create([Note(name="a")], executor=engine)
+    (task,) = engine.graphs[-1].tasks.values()
+    paths = ArtifactPaths(task.directory)
+    os.rename(paths.claims, f"{huldra_root}/removed")
+    os.mkdir(paths.claims)
+    owner = new_owner()
+    claim.hold(owner)
+    claim.claim_next(paths, 1, owner)
+    waited_for: list[Turn] = []
+
+    def step(_: Waiting, turn: Turn) -> None:
+        waited_for.append(turn)
+        assert claim.end_turn(paths, 1, AttemptStatus.PREEMPTED, owner) is not None
+
+    monkeypatch.setattr(Waiting, "step", step)
+    worker.run_node(task.payload)
+    assert [turn.claim.owner for turn in waited_for] == [owner]
