@@ -292,7 +292,8 @@ class _Attempt:
         timer.start()
 
     def _make(self) -> Made:
-        with context.making_artifact(self.request.key), capture(self.paths.log):
+        log = capture(self.paths.log, stays=self.worker.owns_process)
+        with context.making_artifact(self.request.key), log:
             try:
                 self._write_state()
                 self.request.write_metadata()

@@ -116,10 +116,15 @@ def read_claim(paths: ArtifactPaths, number: int) -> Claim:
     return Claim.from_json(number, files.read_object(paths.claim(number)) or {})
 
 
+def is_claimed_by(paths: ArtifactPaths, number: int, owner: Owner) -> bool:
+    """Whether turn `number` is the owner's; asks the file for the token, which nobody else has."""
+    data = files.read_bytes(paths.claim(number))
+    return data is not None and f'"token": "{owner.token}"'.encode() in data
+
+
 def _job_of(paths: ArtifactPaths, queued: Claim) -> JobRef | None:
-    if (named := queued.named_job) is not None:
-        name = task_name(paths.key, queued.number)
-        return JobRef(named.engine, f"{name}{named.job_id}", named.meta)
+    if queued.named_job is not None:
+        return queued.named_job.named(task_name(paths.key, queued.number))
     return JobRef.read(files.read_object(paths.claim_job(queued.number)))
 
 

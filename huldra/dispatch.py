@@ -52,6 +52,7 @@ class _Dispatch:
     plan: Plan
     run_id: str
     owner: Owner
+    named_job: JobRef | None = None
     binds_jobs: bool = False
     queued: dict[str, Claim] = field(default_factory=dict)
     elsewhere: dict[str, Turn | None] = field(default_factory=dict)
@@ -205,14 +206,15 @@ def _queue_all(work: _Dispatch, draft: TaskGraph) -> None:
 
 def _open_queue(work: _Dispatch, draft: TaskGraph) -> Queue:
     """Take up what all nodes share; jobs that others can ask about are findable from now on."""
-    can_find = work.executor.capabilities.finds_by_id
-    named_jobs = getattr(work.executor, "named_jobs", None) if can_find else None
-    named = named_jobs(draft) if named_jobs is not None else None
+    named_jobs = getattr(work.executor, "named_jobs", None)
+    work.named_job = named_jobs(draft) if named_jobs is not None else None
     # A job that ends with this process is judged by this process; one that does not, or that others
     # can ask about, has to be findable from its record.
-    work.binds_jobs = can_find and named is None
+    can_find = work.executor.capabilities.finds_by_id
+    work.binds_jobs = can_find and work.named_job is None
     folder = StorePaths(HULDRA_CONFIG.root).run_directory(work.run_id)
-    return Queue(folder, work.run_id, work.owner, named, work.binds_jobs)
+    findable = work.named_job if can_find else None
+    return Queue(folder, work.run_id, work.owner, findable, work.binds_jobs)
 
 
 def _queue(
@@ -235,6 +237,7 @@ def _write_run_record(work: _Dispatch, graph: Graph) -> None:
         "name": work.name,
         "module": work.module,
         "engine": work.executor.name,
+        "named_job": work.named_job.to_json() if work.named_job else None,
         "root": HULDRA_CONFIG.root,
         "settings": HULDRA_CONFIG.snapshot(),
         "sys_path": [os.path.abspath(entry) for entry in sys.path],

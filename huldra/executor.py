@@ -96,6 +96,10 @@ class JobRef:
         """Read what `to_json` wrote; unknown keys are ignored."""
         return JobRef(str(data["engine"]), str(data["job_id"]), dict(data.get("meta") or {}))
 
+    def named(self, name: str) -> JobRef:
+        """The job of the task `name`, where this is what a run's jobs have in common."""
+        return JobRef(self.engine, name + self.job_id, self.meta)
+
     @staticmethod
     def read(data: object) -> JobRef | None:
         """What `to_json` wrote, or None where something else stands."""

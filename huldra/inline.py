@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from logging import INFO
 from typing import Any
 
@@ -18,6 +17,7 @@ from huldra.place import paths_of, prepare_artifact
 from huldra.state import Claim, Result
 
 _NO_RESOURCES = Resources()
+_NO_PYTHON = "__huldra_no_python__"
 _WAIT_S = 600.0  # that an in-process call waits for others, unless its class says otherwise
 
 
@@ -97,29 +97,31 @@ def wait_limit_of(obj: Any) -> float | None:
 
 def write_metadata(obj: Any, paths: ArtifactPaths) -> None:
     """Write down what `obj` is, where it comes from and where it is being made."""
+    worker = context.worker.get()
     record, patch = metadata.collect(
         namespace=namespace_of(type(obj)),
         huldra_hash=digest_of(obj),
         directory=paths.directory,
         python_def=_python_def(obj),
-        document=serialize.to_document(obj),
+        document=serialize.to_document(obj, shared=True),
         config=serialize.plain_config(obj),
         dependencies=_dependency_records(obj),
         cache_version=type(obj).__huldra_cache_version__,
         version_controlled=type(obj).__huldra_version_controlled__,
+        command=worker.command if worker is not None else "",
     )
-    worker = context.worker.get()
-    if worker is not None and worker.command:
-        record = replace(record, command=worker.command)
     artifact.write_metadata(paths, record.to_json(), patch)
 
 
 def _python_def(obj: Any) -> str:
-    try:
-        return serialize.to_python(obj)
-    except HuldraSerializationError:
-        # Too deep or too large for one expression; `huldra_obj` has it all.
-        return f"{type(obj).__qualname__}(...)"
+    """The config as Python; too deep or too large for one expression, `huldra_obj` has it all."""
+    if not any(_NO_PYTHON in child.__dict__ for _, child in children_of(obj)):
+        try:
+            return serialize.to_python(obj)
+        except HuldraSerializationError:
+            pass
+    obj.__dict__[_NO_PYTHON] = True  # then what holds it cannot be written either
+    return f"{type(obj).__qualname__}(...)"
 
 
 def _dependency_records(obj: Any) -> list[dict[str, str]]:

@@ -212,9 +212,12 @@ class Job(Generic[T]):
         if self._ref is None:
             return JobStatus.UNKNOWN
         try:
-            return self._engine().status([self._ref]).get(self._ref, JobStatus.UNKNOWN)
+            word = self._engine().status([self._ref]).get(self._ref, JobStatus.UNKNOWN)
         except (HuldraExecutorError, ImportError):
             return JobStatus.UNKNOWN
+        if word.is_over:  # who asks for the artifact now must not find the job on its way
+            liveness.note_word(self._ref, word)
+        return word
 
     def _error(self) -> Exception | None:
         status = self.status()

@@ -172,6 +172,10 @@ class _EngineWord:
                 self.answers[ref] = (now, status)
             return {ref: self.answers[ref][1] for ref in refs}
 
+    def note(self, ref: JobRef, status: JobStatus) -> None:
+        with self.lock:
+            self.answers[ref] = (uptime_s(), status)
+
     def _is_due(self, ref: JobRef, now: float, since: float) -> bool:
         if ref not in self.answers:
             return True
@@ -208,6 +212,11 @@ os.register_at_fork(after_in_child=_forget_answers)
 def of_job(ref: JobRef, since: float = 0.0) -> JobStatus:
     """The engine's word on one job; that it is over, only if it was said after `since` (uptime)."""
     return _engine_word.of([ref], since)[ref]
+
+
+def note_word(ref: JobRef, status: JobStatus) -> None:
+    """Take note of what an engine has just said, so that the next call here goes by that."""
+    _engine_word.note(ref, status)
 
 
 def is_told_of(ref: JobRef) -> bool:

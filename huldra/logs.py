@@ -206,12 +206,16 @@ class capture:  # noqa: N801  used as a function, like contextlib's own
     The level of a named logger, `logger.disabled` and `logging.disable` count as the user set them;
     the root's level does not, as WARNING is what everybody has there. Not caught: lines of spawned
     processes, of threads that existed before, and what comes after the block has ended.
+
+    With `stays`, for processes that are huldra's own, what it sets up in `logging` is left there,
+    and the next block begins at no cost.
     """
 
-    __slots__ = ("_log", "_path", "_token")
+    __slots__ = ("_log", "_path", "_stays", "_token")
 
-    def __init__(self, log_path: str | os.PathLike[str]) -> None:
+    def __init__(self, log_path: str | os.PathLike[str], *, stays: bool = False) -> None:
         self._path = os.fspath(log_path)
+        self._stays = stays
 
     def __enter__(self) -> None:
         self._log = _LogFile(self._path, _log_of_this_thread())
@@ -225,7 +229,7 @@ class capture:  # noqa: N801  used as a function, like contextlib's own
         trace: TracebackType | None,
     ) -> None:
         _current.reset(self._token)
-        _tap.close()
+        _tap.close(stays=self._stays)
         with _ARTIFACT_HANDLER.lock or contextlib.nullcontext():
             self._log.close()
 
@@ -303,11 +307,16 @@ class _Handlers(list[logging.Handler]):
 
 
 class _Tap:
-    """What stands in `logging` while captures are open: set up by the first, undone by the last."""
+    """What stands in `logging` while captures are open: set up by the first, undone by the last.
+
+    Idle is what the last left for the next, which takes it if `logging` is as it was.
+    """
 
     def __init__(self) -> None:
         self.level = logging.INFO
         self._open_count = 0
+        self._is_idle = False
+        self._found: tuple[object, ...] = ()
         self._filtered: list[logging.Handler] = []
         self._isolated: list[logging.Logger] = []
 
@@ -316,14 +325,24 @@ class _Tap:
         configure_logging()
         with _setup.lock:
             self._open_count += 1
-            if self._open_count == 1:
-                self._install()
+            if self._open_count > 1:
+                return
+            was_idle, self._is_idle = self._is_idle, False
+            if was_idle and self._found == _signs_of_change():
+                return
+            if was_idle:
+                self._remove()
+            self._install()
 
-    def close(self) -> None:
+    def close(self, *, stays: bool = False) -> None:
         """Note that a capture has ended."""
         with _setup.lock:
             self._open_count -= 1
-            if self._open_count == 0:
+            if self._open_count:
+                return
+            if stays:
+                self._is_idle, self._found = True, _signs_of_change()
+            else:
                 self._remove()
 
     def restart(self, open_count: int) -> None:
@@ -370,6 +389,13 @@ class _Tap:
                 handler.filters.remove(_as_the_user_set)
         self._isolated.clear()
         self._filtered.clear()
+
+
+def _signs_of_change() -> tuple[object, ...]:
+    """What differs once `logging` has been changed in a way that a capture has to know of."""
+    root = logging.root
+    known = len(root.manager.loggerDict)
+    return known, id(root.level), *map(id, root.handlers), HULDRA_CONFIG.log_level
 
 
 def _lower(logger: logging.Logger, level: int) -> bool:

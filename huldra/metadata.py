@@ -107,6 +107,7 @@ def collect(
     dependencies: Sequence[Mapping[str, Any]] = (),
     cache_version: str | None = None,
     version_controlled: bool = False,
+    command: str = "",
 ) -> tuple[Metadata, bytes | None]:
     """Metadata of an attempt that starts now in this process, and the git patch for its file.
 
@@ -120,6 +121,7 @@ def collect(
         dependencies: `{"field", "namespace", "hash"}` of each.
         cache_version: The class keyword.
         version_controlled: The class keyword.
+        command: The command line to tell, where it is not this process's own.
 
     Returns:
         The metadata, and the content of `git.patch`: None if there are no uncommitted changes,
@@ -153,6 +155,7 @@ def collect(
         pid=os.getpid(),
         cwd=cwd,
         directory=directory,
+        command=command or _own_command(),
         **_environment(),
     )
     return metadata, git.patch
@@ -167,13 +170,17 @@ def _working_directory() -> str:
 
 
 @lru_cache(maxsize=1)
+def _own_command() -> str:
+    return command_line(sys.orig_argv)
+
+
+@lru_cache(maxsize=1)
 def _environment() -> dict[str, Any]:
     """What stays the same for the life of a process, and of those that it forks."""
     import platform  # here and below: importing huldra should not pay for what a hit never needs
     import socket
 
     return {
-        "command": command_line(sys.orig_argv),
         "python_version": platform.python_version(),
         "executable": sys.executable or "",
         "platform": platform.platform(),

@@ -24,16 +24,19 @@ MAX_PYTHON_CHARACTERS: Final = 1_000_000
 
 _LARGEST_JSON_INT: Final = 2**63 - 1
 _LOST: Final = "$lost"
+_WRITTEN: Final = ("__huldra_written__", "__huldra_written_strictly__")  # by `strict`
 
 
 # --- to JSON -------------------------------------------------------------------------------
 
 
-def to_document(obj: Any, *, strict: bool = False) -> dict[str, Any]:
+def to_document(obj: Any, *, strict: bool = False, shared: bool = False) -> dict[str, Any]:
     """Write `obj` and all configs in it as one flat JSON document; `from_document` reads it.
 
     A value of an *unhashed* field that cannot be written (a callback, say) is noted as lost, and
-    reading the document back is then an error that names it; with `strict` writing it is.
+    reading the document back is then an error that names it; with `strict` writing it is. With
+    `shared` each object is written once in its life, and the parts of the document, which must not
+    be changed then, are those of other documents, too: each config of a chain holds all below it.
 
     Raises:
         HuldraIdentityError: a value has no stable identity, or is `huldra.MISSING`.
@@ -41,15 +44,17 @@ def to_document(obj: Any, *, strict: bool = False) -> dict[str, Any]:
     return {
         "huldra": DOCUMENT_VERSION,
         "root": digest_of(obj),
-        "objects": to_objects([obj], strict=strict),
+        "objects": to_objects([obj], strict=strict, shared=shared),
     }
 
 
-def to_objects(objs: Iterable[Any], *, strict: bool = True) -> dict[str, dict[str, Any]]:
+def to_objects(
+    objs: Iterable[Any], *, strict: bool = True, shared: bool = False
+) -> dict[str, dict[str, Any]]:
     """Write all these configs and those in them: digest → object of a document, each once.
 
-    Where two configs of one digest differ in unhashed fields, the first one stands. Raises as
-    `to_document`.
+    Where two configs of one digest differ in unhashed fields, the first one stands. `shared` and
+    what is raised are as in `to_document`.
     """
     objects: dict[str, dict[str, Any]] = {}
     for obj in objs:
@@ -58,10 +63,26 @@ def to_objects(objs: Iterable[Any], *, strict: bool = True) -> dict[str, dict[st
             current = stack.pop()
             digest = digest_of(current)
             if digest not in objects:
-                sheet = _Sheet(strict)
-                objects[digest] = _object_entry(current, sheet)
-                stack += reversed(sheet.nested)
+                write = _object_once if shared else _object_and_nested
+                objects[digest], nested = write(current, strict)
+                stack += reversed(nested)
     return objects
+
+
+def _object_once(obj: Any, strict: bool) -> tuple[dict[str, Any], list[Any]]:
+    """As `_object_and_nested`, remembered in `obj` itself, as its digest is."""
+    name = _WRITTEN[strict]
+    owner, written = obj.__dict__.get(name, (0, None))
+    if written is None or owner != id(obj):  # a copy has its original's
+        written = _object_and_nested(obj, strict)
+        obj.__dict__[name] = id(obj), written
+    known: tuple[dict[str, Any], list[Any]] = written
+    return known
+
+
+def _object_and_nested(obj: Any, strict: bool) -> tuple[dict[str, Any], list[Any]]:
+    sheet = _Sheet(strict)
+    return _object_entry(obj, sheet), sheet.nested
 
 
 class _Sheet:

@@ -19,7 +19,7 @@ from typing import Any
 from huldra import artifact, claim, context, files, inline, liveness, serialize
 from huldra.attempt import error_record, obtain
 from huldra.errors import HuldraCancelled, HuldraError, NodeFailed
-from huldra.executor import PAYLOAD_PROTOCOL, JobRef, JobStatus
+from huldra.executor import PAYLOAD_PROTOCOL, JobRef, JobStatus, task_name
 from huldra.heartbeat import uptime_s
 from huldra.identity import key_of
 from huldra.layout import ArtifactPaths
@@ -43,12 +43,17 @@ _RETRY_PATIENCE_S = 60.0
 
 @dataclass(slots=True)
 class Run:
-    """A run record in memory, and the objects that were built from it so far."""
+    """A run record in memory, the objects that were built from it so far, and its queued claims.
+
+    The claims by number: those of two nodes differ in nothing that is looked at.
+    """
 
     path: str
     record: Mapping[str, Any]
     driver: Owner
+    named_job: JobRef | None = None
     built: dict[str, Any] = field(default_factory=dict)
+    claims: dict[int, Claim] = field(default_factory=dict)
 
     def node(self, key: str) -> Mapping[str, Any]:
         """The record of one node; a key that is not in the run is the engine's mistake."""
@@ -60,6 +65,14 @@ class Run:
     def paths(self, key: str) -> ArtifactPaths:
         """The files of a node, or of a dependency that was made before the run."""
         return ArtifactPaths(self.record["directories"][key])
+
+    def job_of(self, key: str) -> JobRef | None:
+        """The engine's job of a node, where the engine takes names of ours."""
+        return (
+            self.named_job.named(task_name(key, self.node(key)["claim"]))
+            if self.named_job
+            else None
+        )
 
     def dependents(self, key: str) -> list[str]:
         """Every node that needs `key`, straight or through others."""
@@ -88,7 +101,8 @@ def _load_run(path: str) -> Run:
             f"the run record {path} is gone or unreadable here: the root must be a folder that"
             " workers share with the driver, under the same path"
         )
-    return Run(path, record, Owner.from_json(record["driver"]))
+    named_job = JobRef.read(record.get("named_job"))
+    return Run(path, record, Owner.from_json(record["driver"]), named_job)
 
 
 def run_node(
@@ -162,7 +176,7 @@ def _entered(
     paths = ArtifactPaths(record["directory"])
     worker = context.Worker(
         words.get("engine", LOCAL),
-        job or claim.read_turn(paths, record["claim"]).job,
+        job or run.job_of(key) or claim.read_turn(paths, record["claim"]).job,
         frozenset(record["needs"]),
         owns_process,
         preempt_signals,
@@ -220,9 +234,13 @@ class _Node:
         return None
 
     def _my_claim(self) -> Claim | None:
-        mine = claim.read_claim(self.paths, self.record["claim"])
-        is_mine = mine.kind == QUEUED and mine.owner.token == self.record["token"]
-        return mine if is_mine else None
+        number = self.record["claim"]
+        if not claim.is_claimed_by(self.paths, number, self.run.driver):
+            return None  # the artifact was removed meanwhile, and is somebody else's now
+        mine = self.run.claims.get(number)
+        if mine is None:
+            mine = self.run.claims[number] = claim.read_claim(self.paths, number)
+        return mine
 
     def _refusal(self) -> str | None:
         """Why this payload must not be run (again)."""

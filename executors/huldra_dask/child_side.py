@@ -1,8 +1,8 @@
 """The program of a child: runs one node after the other for its Dask worker.
 
-One line of JSON each way: `{"id", "payload", "job", "log"}` in, `{"id", "error"}` out, the error
-null where the node was made. When the worker goes, a busy child ends as preempted, an idle one
-just ends.
+One line of JSON each way: `{"id", "payload"}` in (with `log`, a path, when it changes), and
+`{"id", "error"}` out, the error null where the node was made. When the worker goes, a busy child
+ends as preempted, an idle one just ends.
 """
 
 from __future__ import annotations
@@ -38,20 +38,20 @@ def main(runner: str) -> None:
             _write_all(answers, json.dumps(answer).encode("ascii") + b"\n")
 
 
-def run_node(payload: str, job: dict[str, Any]) -> None:
+def run_node(payload: str) -> None:
     """Run one node through the core, in a process that is there for it alone."""
-    from huldra.executor import JobRef
     from huldra.worker import run_node as run
 
-    run(payload, job=JobRef.from_json(job), owns_process=True)
+    run(payload, owns_process=True)
 
 
 def _obey(run: Any, order: dict[str, Any]) -> dict[str, Any]:
     """Run one node; whatever it raises is an answer, so that the child goes on."""
     error = None
-    _print_to(order["log"])
+    if log_path := order.get("log"):
+        _print_to(log_path)
     try:
-        run(order["payload"], order["job"])
+        run(order["payload"])
     except BaseException as raised:  # noqa: BLE001  sys.exit and Ctrl-C are answers too
         error = (str(raised) or type(raised).__name__)[:_ERROR_CHARACTERS]
     for stream in (sys.stdout, sys.stderr):

@@ -20,8 +20,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-
-from huldra.executor import JobRef
+from typing import Any
 
 RUNNER = "huldra_dask.child_side:run_node"
 LOG_PREFIX = "dask-"
@@ -51,6 +50,7 @@ class Child:
     runner: str = field(default_factory=lambda: RUNNER)
     idle_since: float = 0.0
     stopped_as: str = ""
+    _prints_to: str = ""
     _number: int = 0
     _rest: bytes = b""
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -72,16 +72,14 @@ class Child:
             )
         self.pid = self._process.pid
 
-    def ask(
-        self, payload: str, job: JobRef, log_directory: str, timeout_s: float | None
-    ) -> str | None:
-        """Run one payload as `job`; None when it went well, else what went wrong.
+    def ask(self, payload: str, log_directory: str, timeout_s: float | None) -> str | None:
+        """Run one payload; None when it went well, else what went wrong.
 
         Raises `ChildDied` when it ends without an answer: by itself, by `stop`, or because
         `timeout_s` seconds are over; then it is gone when this returns.
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        self._send(payload, job, log_directory)
+        self._send(payload, log_directory)
         while True:
             line = self._read_line(deadline)
             if line is None:
@@ -107,14 +105,13 @@ class Child:
         self._close()
         threading.Thread(target=self._process.wait, daemon=True).start()
 
-    def _send(self, payload: str, job: JobRef, log_directory: str) -> None:
+    def _send(self, payload: str, log_directory: str) -> None:
         self._number += 1
-        message = {
-            "id": self._number,
-            "payload": payload,
-            "job": job.to_json(),
-            "log": f"{log_directory}/{LOG_PREFIX}{socket.gethostname()}-{self.pid}.log",
-        }
+        message: dict[str, Any] = {"id": self._number, "payload": payload}
+        if log_directory != self._prints_to:
+            self._prints_to = log_directory
+            log = f"{log_directory}/{LOG_PREFIX}{socket.gethostname()}-{self.pid}.log"
+            message["log"] = log
         data = json.dumps(message).encode("ascii") + b"\n"
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # its death is noticed when we read

@@ -14,6 +14,7 @@ import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from huldra.elsewhere import driver_record
 from huldra.errors import HuldraExecutorError, HuldraSubmitError
 from huldra.executor import (
     Capabilities,
@@ -21,12 +22,12 @@ from huldra.executor import (
     JobStatus,
     OnSubmitted,
     Refusal,
+    Resources,
     Task,
     TaskGraph,
     refuse_by_capabilities,
 )
 from huldra.flight import Node, needs_in_flight
-from huldra.owner import this_process
 from huldra_dask import cluster, resources, scheduler_side, worker_side
 from huldra_dask.children import LOG_PREFIX
 from huldra_dask.ended import status_of_error, status_of_text
@@ -35,6 +36,7 @@ from huldra_dask.worker_side import NodeCall
 log = logging.getLogger("huldra.dask")
 
 NAME = "dask"
+_NOTHING = Resources()
 _QUERY_TIMEOUT_S = 30.0
 _CANCEL_S = 0.02
 _ADOPT_TIMEOUT_S = 120.0
@@ -103,6 +105,7 @@ class DaskExecutor:
         self._seen_progress_at = time.monotonic()
         self._looked_at = 0.0
         self._told_ends_with_us = False
+        self._metas: dict[str, dict[str, Any]] = {}
         told = self._ask(scheduler_side.inspect)
         self.scheduler_id = str(told["id"])
         declares_cpus = resources.Workers.of(told["workers"]).name_of("cpus")
@@ -175,15 +178,18 @@ class DaskExecutor:
 
     def named_jobs(self, graph: TaskGraph) -> JobRef:
         """The jobs of a graph, by what their names have in common."""
-        return JobRef(NAME, _suffix(graph.root), self._meta(graph))
+        meta = self._metas[graph.run_id] = self._meta(graph)
+        return JobRef(NAME, _suffix(graph.root), meta)
 
     def submit(self, graph: TaskGraph, on_submitted: OnSubmitted) -> None:
         """Send the graph as one; on a scheduler outside of this process it outlives us."""
         self._say_what_ends_with_us()
-        names = {key: _name_of(task, graph.root) for key, task in graph.tasks.items()}
-        meta = self._meta(graph)
+        suffix = _suffix(graph.root)
+        names = {key: task.task_name + suffix for key, task in graph.tasks.items()}
+        # That of the claims, so that the refs here and there are equal.
+        meta = self._metas.pop(graph.run_id, None) or self._meta(graph)
         try:
-            dsk = self._dask_graph(graph, names, meta)
+            dsk = self._dask_graph(graph, names)
             futures = self._send(graph, dsk, names)
         except Exception as error:
             raise HuldraSubmitError(
@@ -200,10 +206,18 @@ class DaskExecutor:
             self._let_go(graph, names)
 
     def status(self, refs: Collection[JobRef]) -> Mapping[JobRef, JobStatus]:
-        """One query of the scheduler for all that are not known to be over."""
-        open_refs = [ref for ref in refs if ref.job_id not in self._over]
-        told = self._ask_states(open_refs) if open_refs else {}
-        return {ref: self._over.get(ref.job_id) or told[ref] for ref in refs}
+        """One query of the scheduler for all of other processes; of ours we are told.
+
+        Of ours QUEUED stands for all that is not over: whether a node runs, its artifact says.
+        """
+        told = {ref: self._known(ref) for ref in refs}
+        others = [ref for ref, status in told.items() if status is None]
+        answers = self._ask_states(others) if others else {}
+        return {ref: status or answers[ref] for ref, status in told.items()}
+
+    def _known(self, ref: JobRef) -> JobStatus | None:
+        over = self._over.get(ref.job_id)
+        return over or (JobStatus.QUEUED if ref.job_id in self._futures else None)
 
     def wait(self, refs: Collection[JobRef], timeout_s: float) -> set[JobRef]:
         """Return when one of ours has ended; jobs of other processes are polled."""
@@ -260,10 +274,7 @@ class DaskExecutor:
 
     # --- sending
 
-    def _dask_graph(
-        self, graph: TaskGraph, names: Mapping[str, str], meta: dict[str, Any]
-    ) -> dict[str, Any]:
-        directory = os.path.dirname(graph.run_path)
+    def _dask_graph(self, graph: TaskGraph, names: Mapping[str, str]) -> dict[str, Any]:
         in_flight = self._in_flight(graph)
         ours = self._ours_in_flight(graph)
         dsk: dict[str, Any] = {}
@@ -271,17 +282,15 @@ class DaskExecutor:
             after = [names[other] for other in task.after]
             before = [in_flight[ref.job_id] for ref in task.after_jobs if ref.job_id in in_flight]
             before += ours.get(key, [])
-            ref = JobRef(NAME, names[key], meta)
-            call = self._call(task, ref, directory, graph.preempt_max)
+            call = self._call(task, names[key], graph.preempt_max)
             dsk[names[key]] = (worker_side.run, call, *after, *before)
         return dsk
 
-    def _call(self, task: Task, ref: JobRef, directory: str, retries: int) -> NodeCall:
+    def _call(self, task: Task, name: str, retries: int) -> NodeCall:
         limit_min = task.resources.time_min
         return NodeCall(
-            ref=ref,
+            name=name,
             payload=task.payload,
-            log_directory=directory,
             retries=retries,
             gpus=int(task.resources.gpus or 0),
             time_limit_s=limit_min * 60 if limit_min else None,
@@ -332,6 +341,8 @@ class DaskExecutor:
         workers = self._workers()
         taken, urgent = {}, {}
         for key, task in graph.tasks.items():
+            if task.resources == _NOTHING:
+                continue
             if counters := resources.restrictions(task.resources, workers):
                 taken[names[key]] = counters
             if priority := task.resources.extra.get("dask_priority"):
@@ -357,18 +368,10 @@ class DaskExecutor:
             )
 
     def _meta(self, graph: TaskGraph) -> dict[str, Any]:
-        me = this_process()
-        driver = {
-            "host": me.host,
-            "boot_id": me.boot_id,
-            "pid": me.pid,
-            "started": me.started,
-            "pid_namespace": me.pid_namespace,
-        }
         return {
             "scheduler": self._address,
             "scheduler_id": self.scheduler_id,
-            "ends_with": None if self.survives_driver else driver,
+            "driver": None if self.survives_driver else driver_record(),
             "sent_at": time.time(),
             "logs": os.path.dirname(graph.run_path),
         }
@@ -435,7 +438,7 @@ class DaskExecutor:
             told = self._ended.wait(timeout_s)
         if told and len(refs) > _MANY:
             # Each call looks at all refs: when they are many, let some more ends come first.
-            time.sleep(min(timeout_s, 0.1, len(refs) * 2e-5))
+            time.sleep(min(timeout_s, 0.1, len(refs) * 1e-4))
         quiet_since = max(self._seen_progress_at, self._looked_at)
         if not told and time.monotonic() - quiet_since > _LOOK_AFTER_S:
             self._looked_at = time.monotonic()
@@ -540,16 +543,12 @@ def _silent(name: str) -> Iterator[None]:
         logger.disabled = before
 
 
-def _name_of(task: Task, root: str) -> str:
-    """The task's key: equal for drivers that ask for one node of one store, and for no others.
+def _suffix(root: str) -> str:
+    """What follows a node's name in its key: equal for all drivers of one store.
 
     The scheduler groups keys by what stands before the first hexadecimal part; with anything else
     in there, its bookkeeping costs five times as much.
     """
-    return task.task_name + _suffix(root)
-
-
-def _suffix(root: str) -> str:
     return f"-{hashlib.blake2s(root.encode(), digest_size=4).hexdigest()}"
 
 

@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from huldra.errors import NodeFailed
-from huldra.executor import JobRef
 from huldra_dask.children import CHILDREN, LOG_PREFIX, ChildDied
 from huldra_dask.ended import NodeEnded
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class NodeCall:
-    """One node, as it travels to a worker: names and numbers, nothing of the user's."""
+    """One node, as it travels to a worker: names and numbers, nothing of the user's.
 
-    ref: JobRef
+    No tuple or dict: Dask would look for keys of its tasks in there, and find the task's own.
+    """
+
+    name: str  # the task's key
     payload: str
-    log_directory: str
     retries: int
     gpus: int = 0
     time_limit_s: float | None = None
     isolate: bool = True
 
     @property
-    def name(self) -> str:
-        """The task's key."""
-        return self.ref.job_id
+    def log_directory(self) -> str:
+        """The folder of the node's run."""
+        run_path: str = json.loads(self.payload)["run"]
+        return os.path.dirname(run_path)
 
 
 def run(call: NodeCall, *after: object) -> None:  # noqa: ARG001  `after` orders tasks, no more
@@ -46,11 +50,12 @@ def stop(names: Sequence[str], status: str) -> list[str]:
 
 
 def _run_in_child(call: NodeCall) -> None:
+    log_directory = call.log_directory
     for _ in range(call.retries + 1):
-        child = CHILDREN.take(call.name, call.gpus, call.log_directory)
+        child = CHILDREN.take(call.name, call.gpus, log_directory)
         alive = False
         try:
-            problem = child.ask(call.payload, call.ref, call.log_directory, call.time_limit_s)
+            problem = child.ask(call.payload, log_directory, call.time_limit_s)
             alive = True
         except ChildDied as death:
             if child.stopped_as:
@@ -63,14 +68,14 @@ def _run_in_child(call: NodeCall) -> None:
         finally:
             CHILDREN.give_back(call.name, child, alive)
     reason = f"its process died {call.retries + 1} times, the last time with exit code {code}"
-    raise NodeEnded("lost", call.name, f"{reason}; see {LOG_PREFIX}*.log in {call.log_directory}")
+    raise NodeEnded("lost", call.name, f"{reason}; see {LOG_PREFIX}*.log in {log_directory}")
 
 
 def _run_here(call: NodeCall) -> None:
     from huldra.worker import run_node
 
     try:
-        run_node(call.payload, job=call.ref)
+        run_node(call.payload)
     except NodeFailed as error:
         raise NodeEnded("failed", call.name, str(error)) from None
     except SystemExit as error:  # Dask would take it as an order to end the worker

@@ -11,7 +11,7 @@ from typing import Any
 
 from huldra.errors import HuldraExecutorError
 from huldra.executor import Executor, JobRef
-from huldra_local.drivers import ENGINE
+from huldra.owner import LOCAL as ENGINE
 from huldra_local.engine import find_or_view, living
 from huldra_local.futures import FuturesExecutor, ThreadsExecutor
 from huldra_local.inline import InlineExecutor

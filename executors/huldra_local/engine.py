@@ -8,8 +8,9 @@ import os
 import weakref
 from collections.abc import Collection, Mapping, Sequence
 
+from huldra.elsewhere import DriverView
 from huldra.executor import Capabilities, JobRef, JobStatus, OnSubmitted, Refusal, TaskGraph
-from huldra_local.drivers import ENGINE, DriverView
+from huldra.owner import LOCAL as ENGINE
 from huldra_local.table import JobTable
 
 
@@ -69,7 +70,8 @@ _living: weakref.WeakSet[LocalEngine] = weakref.WeakSet()
 
 def find_or_view(ref: JobRef) -> LocalEngine | DriverView:
     """The executor of this process that made the job, else a view of the other process."""
-    return next((engine for engine in list(_living) if engine.owns(ref)), None) or DriverView()
+    here = next((engine for engine in list(_living) if engine.owns(ref)), None)
+    return here or DriverView(ENGINE)
 
 
 def living() -> list[LocalEngine]:

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from huldra.executor import JobRef
-from huldra_local.drivers import ENGINE
+from huldra.owner import LOCAL as ENGINE
 
 _ORPHAN_LOOK_S = 0.05
 _ORPHAN_GRACE_S = 30.0

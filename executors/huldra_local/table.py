@@ -8,8 +8,9 @@ import threading
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from huldra.elsewhere import DriverView, driver_record, status_of_driver
 from huldra.executor import JobRef, JobStatus
-from huldra_local.drivers import ENGINE, driver_meta, status_from_outside, wait_from_outside
+from huldra.owner import LOCAL as ENGINE
 from huldra_local.turns import free_turns, is_to_be_freed
 
 _FOREIGN_POLL_S = 0.2
@@ -27,7 +28,7 @@ class JobTable:
 
     def _reset(self) -> None:
         self._prefix = f"{os.getpid()}-{next(_executor_numbers)}"
-        self._meta = driver_meta(self._form)
+        self._meta = {"form": self._form, "driver": driver_record()}
         self._numbers = itertools.count(1)
         self._changed = threading.Condition(threading.Lock())
         self._statuses: dict[str, JobStatus] = {}
@@ -81,7 +82,7 @@ class JobTable:
 
     def status(self, refs: Collection[JobRef]) -> dict[JobRef, JobStatus]:
         """The status of each; those of other processes as they look from here."""
-        return {ref: self._statuses.get(ref.job_id) or status_from_outside(ref) for ref in refs}
+        return {ref: self._statuses.get(ref.job_id) or _status_of_other(ref) for ref in refs}
 
     def logs(self, refs: Collection[JobRef]) -> Mapping[JobRef, Sequence[str]]:
         """The file that got what the job printed, once it has started."""
@@ -98,7 +99,7 @@ class JobTable:
         """
         ours = {ref.job_id: ref for ref in refs if ref.job_id in self._statuses}
         if not ours:
-            return wait_from_outside(refs, timeout_s)
+            return DriverView(ENGINE).wait(refs, timeout_s)
         foreign = [ref for ref in refs if ref.job_id not in ours]
         deadline = time.monotonic() + timeout_s
         over = self._await_end(ours, foreign, deadline)
@@ -115,7 +116,7 @@ class JobTable:
             over = self._over(ours.values())
             seen = len(self._ended)
             while True:
-                over |= {ref for ref in foreign if status_from_outside(ref).is_over}
+                over |= {ref for ref in foreign if _status_of_other(ref).is_over}
                 remaining = deadline - time.monotonic()
                 if over or remaining <= 0:
                     return over
@@ -127,3 +128,7 @@ class JobTable:
 
     def _over(self, refs: Iterable[JobRef]) -> set[JobRef]:
         return {ref for ref in refs if self._statuses[ref.job_id].is_over}
+
+
+def _status_of_other(ref: JobRef) -> JobStatus:
+    return status_of_driver(ref.meta.get("driver"))

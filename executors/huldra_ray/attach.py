@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Mapping
 
+from huldra.elsewhere import DriverView
 from huldra.errors import HuldraExecutorError
-from huldra.executor import (
-    Capabilities,
-    Executor,
-    JobRef,
-    JobStatus,
-    OnSubmitted,
-    Refusal,
-    TaskGraph,
-)
-from huldra.owner import Owner, is_living, shares_pids, this_process
+from huldra.executor import Executor, JobRef, JobStatus
 from huldra_ray import runtime
 from huldra_ray.executor import NAME, RayExecutor, _live
 
@@ -32,11 +23,10 @@ def connect_to_job(ref: JobRef) -> Executor:
     live = _live.get(address)
     if live is not None:
         return live
-    driver = ref.meta.get("ends_with")
-    if driver is not None or not address:
-        return Silent(_word_for(driver))
+    if ref.meta.get("driver") is not None or not address:
+        return DriverView(NAME)
     if runtime.is_listening(address) is False:
-        return Silent(JobStatus.LOST)
+        return _Gone(NAME)
     with _lock:
         return _live.get(address) or _attach(address)
 
@@ -51,50 +41,9 @@ def _attach(address: str) -> RayExecutor:
     return RayExecutor(address)
 
 
-def _word_for(driver: Mapping[str, Any] | None) -> JobStatus:
-    """LOST where the process that the runtime ended with is known to be dead."""
-    owner = Owner.from_json(driver or {})
-    if not owner.started or not shares_pids(owner, this_process()):
-        return JobStatus.UNKNOWN
-    return JobStatus.LOST if is_living(owner) is False else JobStatus.UNKNOWN
-
-
-class Silent:
-    """Stands for a runtime inside another process: it has one answer, and takes nothing."""
-
-    name = NAME
-    capabilities = Capabilities()
-
-    def __init__(self, answer: JobStatus) -> None:
-        self._answer = answer
-
-    def check(self, graph: TaskGraph) -> list[Refusal]:
-        """Refuse every task."""
-        return [Refusal(key, "submit", "this is another process's runtime") for key in graph.tasks]
-
-    def submit(self, graph: TaskGraph, on_submitted: OnSubmitted) -> None:  # noqa: ARG002  the seam
-        """Refuse."""
-        raise HuldraExecutorError(
-            "this Ray runtime is another process's and takes nothing from here"
-        )
+class _Gone(DriverView):
+    """Stands for a cluster that is no more."""
 
     def status(self, refs: Collection[JobRef]) -> Mapping[JobRef, JobStatus]:
-        """The one answer."""
-        return dict.fromkeys(refs, self._answer)
-
-    def wait(self, refs: Collection[JobRef], timeout_s: float) -> set[JobRef]:
-        """Whether the answer is an end; waits `timeout_s` seconds where it is not."""
-        if self._answer.is_over:
-            return set(refs)
-        threading.Event().wait(timeout_s)
-        return set()
-
-    def cancel(self, refs: Collection[JobRef]) -> None:
-        """Leave it to the request in the store, which the node itself reads."""
-
-    def logs(self, refs: Collection[JobRef]) -> Mapping[JobRef, Sequence[str]]:
-        """None are known here."""
-        return {ref: [] for ref in refs}
-
-    def close(self) -> None:
-        """Nothing is held."""
+        """All of them are lost."""
+        return dict.fromkeys(refs, JobStatus.LOST)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from huldra.elsewhere import driver_record
 from huldra.errors import HuldraExecutorError, HuldraSubmitError
 from huldra.executor import (
     Capabilities,
@@ -19,12 +20,10 @@ from huldra.executor import (
     JobStatus,
     OnSubmitted,
     Refusal,
-    Task,
     TaskGraph,
     refuse_by_capabilities,
 )
 from huldra.flight import Node, needs_in_flight
-from huldra.owner import this_process
 from huldra_ray import far, resources, runtime
 
 log = logging.getLogger("huldra.ray")
@@ -67,6 +66,7 @@ class RayExecutor:
         self._over: dict[str, JobStatus] = {}
         self._reasons: dict[str, str] = {}
         self._told_ends_with_us = False
+        self._metas: dict[str, dict[str, Any]] = {}
         self._is_closed = False
         self._desk = self._open_desk()
         self._cursor = self._desk.news(-1, 0.0)[0]
@@ -117,17 +117,20 @@ class RayExecutor:
 
     def named_jobs(self, graph: TaskGraph) -> JobRef:
         """The jobs of a graph, by what their names have in common."""
-        return JobRef(NAME, _suffix(graph.root), self._meta(graph))
+        meta = self._metas[graph.run_id] = self._meta(graph)
+        return JobRef(NAME, _suffix(graph.root), meta)
 
     def submit(self, graph: TaskGraph, on_submitted: OnSubmitted) -> None:
         """Send all tasks, with refs as edges."""
         self._say_what_ends_with_us()
-        names = {key: _name_of(task, graph.root) for key, task in graph.tasks.items()}
-        meta = self._meta(graph)
+        suffix = _suffix(graph.root)
+        names = {key: task.task_name + suffix for key, task in graph.tasks.items()}
+        # That of the claims, so that the refs here and there are equal.
+        meta = self._metas.pop(graph.run_id, None) or self._meta(graph)
         with self._ended:
             before = {node: name for name, node in self._open.items()}
         in_flight = needs_in_flight(graph, before)
-        batch = [self._entry(graph, key, names, meta) for key in graph.tasks]
+        batch = [self._entry(graph, key, names) for key in graph.tasks]
         for entry, key in zip(batch, graph.tasks, strict=True):
             entry["after"] += in_flight.get(key, ())
         with self._ended:
@@ -170,7 +173,7 @@ class RayExecutor:
                 time.sleep(min(left_s, _POLL_S))
             elif len(refs) > _MANY:
                 # Each call looks at all refs: when they are many, let some more ends come first.
-                time.sleep(min(0.1, max(0.0, deadline - time.monotonic()), len(refs) * 2e-5))
+                time.sleep(min(0.1, max(0.0, deadline - time.monotonic()), len(refs) * 1e-4))
 
     def cancel(self, refs: Collection[JobRef]) -> None:
         """Cancel these; what runs is interrupted, and killed after a grace."""
@@ -191,15 +194,14 @@ class RayExecutor:
         self._is_closed = True
         if _live.get(self._runtime.address) is self:
             del _live[self._runtime.address]
+        self._desk.close()
         if self._runtime.is_ours:
             with contextlib.suppress(Exception):
                 self._ray.shutdown()
 
     # --- sending
 
-    def _entry(
-        self, graph: TaskGraph, key: str, names: Mapping[str, str], meta: dict[str, Any]
-    ) -> dict[str, Any]:
+    def _entry(self, graph: TaskGraph, key: str, names: Mapping[str, str]) -> dict[str, Any]:
         task = graph.tasks[key]
         options = resources.options(task.resources)
         if self._runtime_env:
@@ -210,7 +212,7 @@ class RayExecutor:
             "name": names[key],
             "call": {
                 "payload": task.payload,
-                "job": JobRef(NAME, names[key], meta).to_json(),
+                "name": names[key],
                 "time_limit_s": limit_min * 60 if limit_min else None,
             },
             "options": {**options, "name": task.label},
@@ -219,17 +221,9 @@ class RayExecutor:
         }
 
     def _meta(self, graph: TaskGraph) -> dict[str, Any]:
-        me = this_process()
-        driver = {
-            "host": me.host,
-            "boot_id": me.boot_id,
-            "pid": me.pid,
-            "started": me.started,
-            "pid_namespace": me.pid_namespace,
-        }
         return {
             "address": self._runtime.address,
-            "ends_with": driver if self._runtime.ends_with_us else None,
+            "driver": driver_record() if self._runtime.ends_with_us else None,
             "queued_at": time.time(),
             "logs": os.path.dirname(graph.run_path),
         }
@@ -333,16 +327,15 @@ class _FarDesk:
     def cancel(self, names: list[str]) -> None:
         self._call(self._actor.cancel, names)
 
+    def close(self) -> None:
+        """Leave it: it works for other drivers, too."""
+
     def _call(self, method: Any, *args: Any) -> Any:
         return self._ray.get(method.remote(*args), timeout=_CALL_TIMEOUT_S)
 
 
-def _name_of(task: Task, root: str) -> str:
-    """The node's name: equal for drivers that ask for one node of one store, and for no others."""
-    return task.task_name + _suffix(root)
-
-
 def _suffix(root: str) -> str:
+    """What follows a node's name in its task's: equal for all drivers of one store."""
     return f"-{hashlib.blake2s(root.encode(), digest_size=4).hexdigest()}"
 
 

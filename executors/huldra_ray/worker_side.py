@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any, NoReturn, Self
 
 from huldra.errors import NodeFailed
-from huldra.executor import JobRef, JobStatus
+from huldra.executor import JobStatus
 from huldra_ray.ended import NodeEnded
 
 _KILL_GRACE_S = 10.0
@@ -24,10 +24,9 @@ def run_call(call: dict[str, Any]) -> None:
     """Make the node of `call`; raises `NodeEnded` when it was not made."""
     from huldra.worker import run_node
 
-    ref = JobRef.from_json(call["job"])
     with _same_folder(), _TimeLimit(call["time_limit_s"]) as limit:
         try:
-            run_node(call["payload"], job=ref, owns_process=True)
+            run_node(call["payload"], owns_process=True)
             return
         except NodeFailed as error:
             status, text = JobStatus.FAILED, str(error)
@@ -38,7 +37,7 @@ def run_call(call: dict[str, Any]) -> None:
             if limit.is_over:
                 status, text = JobStatus.TIMED_OUT, f"took longer than {call['time_limit_s']:g} s"
     # Outside of any `except`, so that no cause of the user's travels with it.
-    raise NodeEnded(status.value, ref.job_id, text)
+    raise NodeEnded(status.value, call["name"], text)
 
 
 class _TimeLimit:

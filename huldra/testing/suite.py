@@ -95,6 +95,10 @@ class Spy:
         self.graphs: list[TaskGraph] = []
         self.refs: dict[str, JobRef] = {}
 
+    def __getattr__(self, name: str) -> Any:
+        """Pass on what an executor may have: `named_jobs`, `job_hints`, `find`, `why`."""
+        return getattr(self._inner, name)
+
     @property
     def name(self) -> str:
         """The inner executor's name."""

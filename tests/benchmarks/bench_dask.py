@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -62,6 +63,15 @@ class Alone:
         return self._client.map(work, arguments, pure=False)
 
     def drop(self, sent: Any) -> None:
-        """Start the workers anew: a thread cannot be stopped."""
+        """Cancel, once the scheduler has them all, and wait until it has none but what runs."""
+        self._await_tasks(lambda count: count >= len(sent))
         self._client.cancel(sent)
-        self._client.restart()
+        self._await_tasks(lambda count: count < len(sent) // 100)
+
+    def _await_tasks(self, is_reached: Callable[[int], bool]) -> None:
+        while not is_reached(self._client.run_on_scheduler(_count_tasks)):
+            time.sleep(0.05)
+
+
+def _count_tasks(dask_scheduler: Any = None) -> int:
+    return len(dask_scheduler.tasks)

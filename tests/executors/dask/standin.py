@@ -14,7 +14,7 @@ from huldra.errors import NodeFailed
 from huldra.executor import Resources, Task, TaskGraph
 
 
-def run(payload: str, job: dict[str, Any]) -> None:
+def run(payload: str) -> None:
     """Note the call in a file, then end as told."""
     orders = json.loads(payload)
     with Path(orders["notes"]).open("a", encoding="utf-8") as notes:
@@ -49,7 +49,8 @@ def graph(folder: Path, nodes: dict[str, Any], preempt_max: int = 2) -> TaskGrap
     run_path.parent.mkdir(parents=True, exist_ok=True)
     tasks = {}
     for key, (what, after, *rest) in nodes.items():
-        orders = {"do": what, "key": key, "notes": str(folder / "notes")}
+        notes = str(folder / "notes")
+        orders = {"do": what, "key": key, "notes": notes, "run": str(run_path)}
         digest = f"{abs(hash((str(folder), key))):032x}"
         tasks[key] = Task(
             key=key,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ import huldra
 import huldra_dask
 from huldra.errors import HuldraExecutorError
 from huldra.executor import JobRef, JobStatus
-from huldra.owner import this_process
+from huldra.owner import start_time, this_process
 from huldra.testing.pipelines import Step
 
 pytestmark = pytest.mark.dask
@@ -97,13 +98,13 @@ def test_a_scheduler_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize(
-    ("started", "word"), [("1", JobStatus.LOST), (None, JobStatus.UNKNOWN)], ids=["dead", "alive"]
+    ("is_alive", "word"), [(False, JobStatus.LOST), (True, JobStatus.QUEUED)], ids=["dead", "alive"]
 )
-def test_a_job_of_another_drivers_own_cluster(started: str | None, word: JobStatus) -> None:
-    """It is lost when that driver is dead; while it lives, nobody can ask."""
-    me = this_process().to_json()
-    driver = {**me, "started": started or me["started"]}
-    ref = JobRef("dask", "x", {"scheduler": "inproc://x", "scheduler_id": "y", "ends_with": driver})
+def test_a_job_of_another_drivers_own_cluster(is_alive: bool, word: JobStatus) -> None:
+    """It is lost when that driver is dead; while that lives, nobody else can tell more."""
+    started = str(start_time(os.getppid())) if is_alive else "1"
+    driver = {**this_process().to_json(), "pid": os.getppid(), "started": started}
+    ref = JobRef("dask", "x", {"scheduler": "inproc://x", "scheduler_id": "y", "driver": driver})
     assert huldra_dask.connect(ref).status([ref])[ref] is word
 
 

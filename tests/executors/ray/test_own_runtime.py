@@ -104,7 +104,7 @@ import ray
 from huldra_ray.supervisor import Supervisor
 
 def entry(name, after):
-    call = {"payload": "{}", "job": {"engine": "ray", "job_id": name}, "time_limit_s": None}
+    call = {"payload": "{}", "name": name, "time_limit_s": None}
     return {"name": name, "call": call, "options": {}, "after": after, "retries": 0}
 
 ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
