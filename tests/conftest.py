@@ -7,9 +7,15 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.support import parts
+
+# How long an example takes says something of the machine, and nothing of the code.
+_SLOW_IS_FINE = [hypothesis.HealthCheck.too_slow]
+hypothesis.settings.register_profile("ours", deadline=None, suppress_health_check=_SLOW_IS_FINE)
+hypothesis.settings.load_profile("ours")
 
 
 def pytest_configure() -> None:

@@ -194,7 +194,6 @@ class RayExecutor:
         self._is_closed = True
         if _live.get(self._runtime.address) is self:
             del _live[self._runtime.address]
-        self._desk.close()
         if self._runtime.is_ours:
             with contextlib.suppress(Exception):
                 self._ray.shutdown()
@@ -326,9 +325,6 @@ class _FarDesk:
 
     def cancel(self, names: list[str]) -> None:
         self._call(self._actor.cancel, names)
-
-    def close(self) -> None:
-        """Leave it: it works for other drivers, too."""
 
     def _call(self, method: Any, *args: Any) -> Any:
         return self._ray.get(method.remote(*args), timeout=_CALL_TIMEOUT_S)

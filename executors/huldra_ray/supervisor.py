@@ -6,9 +6,9 @@ the driver, or in a detached actor, which owns the tasks and lets the driver go.
 
 from __future__ import annotations
 
+import queue
 import threading
-import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,9 +17,6 @@ from huldra_ray import far
 from huldra_ray.ended import status_of
 
 _FORCE_AFTER_S = 10.0
-_LOOK_S = 0.05  # tasks that are sent meanwhile are heard of from the next look on
-_PAUSE = 10.0  # times what a look took
-_MAX_PAUSE_S = 0.5
 
 
 @dataclass(eq=False)
@@ -54,8 +51,8 @@ class Supervisor:
         self._nodes: dict[str, _Node] = {}
         self._count = 0
         self._log: list[tuple[str, str, str]] = []
-        self._sent: dict[Any, _Node] = {}
-        self._is_closed = False
+        self._ends: queue.SimpleQueue[tuple[_Node, Any, BaseException | None] | None]
+        self._ends = queue.SimpleQueue()
         threading.Thread(target=self._hear, name="huldra-ray", daemon=True).start()
 
     def submit(self, batch: list[dict[str, Any]]) -> None:
@@ -121,12 +118,6 @@ class Supervisor:
         timer.daemon = True
         timer.start()
 
-    def close(self) -> None:
-        """Hear of nothing more: Ray is about to be shut down."""
-        with self._changed:
-            self._is_closed = True
-            self._changed.notify_all()
-
     def _force(self, cancelled: Iterable[tuple[_Node, Any]]) -> None:
         for node, ref in cancelled:
             if not node.status.is_over:
@@ -148,8 +139,7 @@ class Supervisor:
             return
         refs = [need.ref for need in needs]
         node.ref = self._task_with(node.options).remote(self._paths, node.call, *refs)
-        self._sent[node.ref] = node
-        self._changed.notify_all()
+        node.ref.future().add_done_callback(self._listener(node, node.ref))
 
     def _task_with(self, options: dict[str, Any]) -> Any:
         """The task with these options; nodes have few different ones, and Ray takes its time."""
@@ -159,26 +149,16 @@ class Supervisor:
             task = self._tasks[shape] = self._task.options(**options)
         return task
 
-    def _hear(self) -> None:
-        """Note how tasks end, for ever.
+    def _listener(self, node: _Node, ref: Any) -> Callable[[Any], None]:
+        def tell(future: Any) -> None:
+            self._ends.put((node, ref, future.exception()))
 
-        By looking, and not by a callback for each: those run in the thread that also hands workers
-        their next task, and would have it wait for whatever Python code runs here at the moment.
-        """
-        while True:
+        return tell
+
+    def _hear(self) -> None:
+        while (heard := self._ends.get()) is not None:
             with self._changed:
-                self._changed.wait_for(lambda: bool(self._sent) or self._is_closed)
-                refs = list(self._sent)
-            if self._is_closed or not _is_there():
-                return
-            began = time.monotonic()
-            ended = _ended_of(refs)
-            pause_s = _PAUSE * (time.monotonic() - began) if ended else 0.0
-            with self._changed:
-                for ref, error in ended:
-                    if (node := self._sent.pop(ref, None)) is not None:
-                        self._take(node, ref, error)
-            time.sleep(min(pause_s, _MAX_PAUSE_S))  # so that looking at many stays cheap
+                self._take(*heard)
 
     def _take(self, node: _Node, ref: Any, error: BaseException | None) -> None:
         """Note how a task ended; what was sent again meanwhile is not meant."""
@@ -223,38 +203,6 @@ def _downstream(node: _Node) -> list[_Node]:
                 found[dependent.number] = dependent
                 stack.append(dependent)
     return [found[number] for number in sorted(found)]  # what is needed was submitted before
-
-
-def _is_there() -> bool:
-    """Whether Ray runs here still: asked for anything after its shutdown, it starts anew."""
-    import ray
-
-    return bool(ray.is_initialized())
-
-
-def _ended_of(refs: list[Any]) -> list[tuple[Any, BaseException | None]]:
-    """Those of `refs` that have ended, with their errors, as soon as one has; or none for now."""
-    import ray
-
-    first, _ = ray.wait(refs, num_returns=1, timeout=_LOOK_S, fetch_local=False)
-    if not first:
-        return []
-    ended, _ = ray.wait(refs, num_returns=len(refs), timeout=0, fetch_local=False)
-    try:
-        ray.get(ended)
-    except Exception:  # noqa: BLE001  one of them at least: now each is asked for its own
-        return [(ref, _error_of(ref)) for ref in ended]
-    return [(ref, None) for ref in ended]
-
-
-def _error_of(ref: Any) -> BaseException | None:
-    import ray
-
-    try:
-        ray.get(ref)
-    except Exception as error:  # noqa: BLE001  the user's, or any of Ray's
-        return error
-    return None
 
 
 def _remote_task() -> Any:

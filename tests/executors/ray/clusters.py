@@ -21,9 +21,10 @@ START_S = 100.0
 
 @dataclass
 class Outside:
-    """A head with `cpus` slots at `address`."""
+    """A head with `cpus` slots at `address`; Ray Client's server listens at `client_address`."""
 
     address: str
+    client_address: str
     process: subprocess.Popen[bytes]
     folder: Path
 
@@ -48,10 +49,10 @@ def outside(cpus: int = 2) -> Iterator[Outside]:
     """A cluster of one node outside of this process, up."""
     # Not below pytest's folder: a socket's path may have 107 characters.
     folder = Path(tempfile.mkdtemp(prefix="hr", dir="/tmp"))
-    port = free_port()
+    port, client_port = free_port(), free_port()
     command = [
         *(sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block"),
-        *("--port", str(port)),
+        *("--port", str(port), "--ray-client-server-port", str(client_port)),
         *("--num-cpus", str(cpus), "--include-dashboard", "false", "--disable-usage-stats"),
         *("--temp-dir", str(folder / "t"), "--object-store-memory", "100000000"),
     ]
@@ -66,7 +67,7 @@ def outside(cpus: int = 2) -> Iterator[Outside]:
             stderr=log,
             start_new_session=True,
         )
-    cluster = Outside("", process, folder)
+    cluster = Outside("", f"ray://127.0.0.1:{client_port}", process, folder)
     try:
         cluster.address = _await_head(cluster)
         yield cluster
