@@ -246,6 +246,8 @@ class RayExecutor:
         while not self._is_closed:
             try:
                 self._cursor, ends = self._desk.news(self._cursor, _LISTEN_S)
+                if not self._ray.is_initialized():
+                    raise HuldraExecutorError("it was shut down")
             except BaseException as error:  # noqa: BLE001  at its shutdown Ray raises SystemExit here
                 self._lose_all(error)
                 return

@@ -120,17 +120,42 @@ for r in range(20):
 """
 
 
-def test_cancel_of_what_was_just_sent_leaves_the_driver_alive() -> None:
-    """A cancel that overtakes its task inside of Ray aborts nothing, and the engine goes on."""
-    environ = {**os.environ, "PYTHONPATH": ":".join(p for p in sys.path if p)}
-    ended = subprocess.run(
-        [sys.executable, "-c", _CANCELS_AT_ONCE],
+_SHUTS_RAY_DOWN = """
+import pathlib, sys
+import huldra, huldra_ray, ray
+from huldra.testing.pipelines import Step
+
+folder = pathlib.Path(sys.argv[1])
+huldra.set_huldra_root(folder / "store")
+executor = huldra_ray.RayExecutor(cpus=2)
+waits = Step(name="waits", does="wait", notes=str(folder))
+job = waits.load_or_create(executor=executor)
+ray.shutdown()
+print(type(job.exception(timeout=60)).__name__)
+"""
+
+
+def run_alone(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a program in a process of its own, which it may bring down."""
+    return subprocess.run(
+        [sys.executable, "-c", program, *arguments],
         check=False,
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,
-        env=environ,
+        env={**os.environ, "PYTHONPATH": ":".join(p for p in sys.path if p)},
     )
+
+
+def test_a_runtime_that_the_user_shuts_down_loses_its_jobs_and_no_more(tmp_path: Path) -> None:
+    """After `ray.shutdown()` the driver lives, and its jobs say that they are lost."""
+    ended = run_alone(_SHUTS_RAY_DOWN, str(tmp_path))
+    assert (ended.returncode, ended.stdout.strip()) == (0, "HuldraJobLost"), ended.stderr
+
+
+def test_cancel_of_what_was_just_sent_leaves_the_driver_alive() -> None:
+    """A cancel that overtakes its task inside of Ray aborts nothing, and the engine goes on."""
+    ended = run_alone(_CANCELS_AT_ONCE)
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.split() == ["cancelled"] * 20
 
