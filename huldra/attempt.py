@@ -212,7 +212,8 @@ class _Attempt:
         self.worker = worker
         self.guard = guard
         self.pid = os.getpid()
-        self.is_ended = False
+        self.is_ended = False  # in the books
+        self.is_over = False  # in this process
         self.queued = Turn(request.queued) if request.queued else None
 
     def run(self, previous: Turn | None) -> tuple[Made | None] | None:
@@ -232,6 +233,7 @@ class _Attempt:
             get_logger().warning("%s", lost)
             return None
         finally:
+            self.is_over = True
             heartbeat.stop(beat)
             if not self.is_ended and os.getpid() == self.pid:
                 claim.abandon(self.paths, self.claim.number)
@@ -287,9 +289,14 @@ class _Attempt:
         # Code that holds the interpreter never sees a signal's handler; then nothing can be
         # recorded, and leaving is what keeps the successor's directory its own.
         grace_s = max(0.5, HULDRA_CONFIG.heartbeat / 2)
-        timer = threading.Timer(grace_s, os._exit, args=(75,))
+        timer = threading.Timer(grace_s, self._leave)
         timer.daemon = True
         timer.start()
+
+    def _leave(self) -> None:
+        """End the process, unless the attempt has ended: then it may be about something else."""
+        if not self.is_over:
+            os._exit(75)
 
     def _make(self) -> Made:
         log = capture(self.paths.log, stays=self.worker.owns_process)

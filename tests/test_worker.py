@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -216,3 +218,52 @@ def test_job_pickles_and_is_found_again(huldra_root: Path) -> None:
     worker.run_node(payload_of(engine, note))
     assert job.result(timeout=5) == "a"
     assert isinstance(job.ref, JobRef)
+
+
+_GOES_ON_AFTER_A_CANCEL = """
+import sys, threading, time
+import huldra
+from huldra import claim, worker
+from huldra.layout import ArtifactPaths
+from huldra.owner import new_owner
+from huldra.testing import FakeExecutor
+from huldra.testing.pipelines import Step, count_notes
+from pathlib import Path
+
+folder = Path(sys.argv[1])
+huldra.set_huldra_root(folder / "store")
+huldra.HULDRA_CONFIG.update(lease=3.0, heartbeat=1.0)
+engine = FakeExecutor()
+huldra.load_or_create([Step(name="w", does="wait", notes=str(folder))], executor=engine)
+(task,) = engine.graphs[-1].tasks.values()
+
+def cancel():
+    while not count_notes(folder, "w", "began"):
+        time.sleep(0.01)
+    claim.request_cancel(ArtifactPaths(task.directory), 2, new_owner())
+
+threading.Thread(target=cancel).start()
+try:
+    worker.run_node(task.payload, owns_process=True)
+except BaseException as error:
+    print(type(error).__name__)
+time.sleep(1.5)  # for three times the grace after which a process that ignores SIGTERM is ended
+print("goes on")
+"""
+
+
+def test_a_process_that_obeyed_a_cancel_goes_on(tmp_path: Path) -> None:
+    """What ends a process that ignores a cancel must not end it once the attempt is over."""
+    program = (
+        f"import signal; signal.signal(signal.SIGTERM, lambda *_: None)\n{_GOES_ON_AFTER_A_CANCEL}"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": ":".join(p for p in sys.path if p)},
+    )
+    assert ended.stdout.split("\n")[-2:] == ["goes on", ""], (ended.stdout, ended.stderr)
+    assert ended.returncode == 0

@@ -8,15 +8,21 @@ huldra is not found.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 
-def run(paths: list[str], call: dict[str, Any], *after: object) -> None:  # noqa: ARG001  `after` orders tasks, no more
-    """Make one node; raises `NodeEnded` when it was not made."""
-    reach(paths)
-    from huldra_ray.worker_side import run_call
+def runner(paths: list[str]) -> Callable[..., None]:
+    """What runs one node, where huldra is found in `paths` if it is not there anyway."""
 
-    run_call(call)
+    def run(call: dict[str, Any], *after: object) -> None:  # noqa: ARG001  `after` orders tasks, no more
+        """Make one node; raises `NodeEnded` when it was not made."""
+        reach(paths)
+        from huldra_ray.worker_side import run_call
+
+        run_call(call)
+
+    return run
 
 
 class FarSupervisor:

@@ -15,6 +15,7 @@ from typing import Any
 from huldra.executor import JobStatus
 from huldra_ray import far
 from huldra_ray.ended import status_of
+from huldra_ray.running import is_running
 
 _FORCE_AFTER_S = 10.0
 
@@ -44,8 +45,7 @@ class Supervisor:
 
     def __init__(self, paths: list[str]) -> None:
         """`paths` are the folders where workers find huldra if they have none."""
-        self._paths = paths
-        self._task = _remote_task()
+        self._task = _remote_task(paths)
         self._tasks: dict[str, Any] = {}
         self._changed = threading.Condition()
         self._nodes: dict[str, _Node] = {}
@@ -93,12 +93,13 @@ class Supervisor:
             return len(self._log), self._log[cursor:]
 
     def cancel(self, names: list[str]) -> None:
-        """Cancel those of `names` that are open: softly at first, then by force.
+        """End those of `names` that are open; each has been cancelled in its store before.
 
-        Ray is not asked to cancel a task that waits for others: when that request overtakes the
-        task inside of Ray (2.60), the end of what it waits for aborts the whole process, and this
-        one is the user's driver or the supervisor of everybody's jobs. Such a node is over in
-        these books at once; its task comes later, finds its turn ended and makes nothing.
+        Ray is not asked to, as its `cancel` (2.60) races with the task: when that is on its way to
+        a worker, or waits for another one, the whole process that asked may be aborted, be it the
+        user's driver or the supervisor of everybody's jobs. So a task that has not begun comes
+        to its worker, finds its turn ended and makes nothing; one that runs sees the request
+        beside its claim within a second; only what still runs after a grace is killed by Ray.
         """
         running = []
         with self._changed:
@@ -111,24 +112,19 @@ class Supervisor:
                 if node.open_needs():
                     self._end(node, JobStatus.CANCELLED, "cancelled before it began")
                 else:
-                    running.append((node, node.ref))
-        for node, ref in running:
-            self._cancel_ref(node, ref, force=False)
+                    running.append(node)
         timer = threading.Timer(_FORCE_AFTER_S, self._force, [running])
         timer.daemon = True
         timer.start()
 
-    def _force(self, cancelled: Iterable[tuple[_Node, Any]]) -> None:
-        for node, ref in cancelled:
-            if not node.status.is_over:
-                self._cancel_ref(node, ref, force=True)
-
     @staticmethod
-    def _cancel_ref(node: _Node, ref: Any, *, force: bool) -> None:
+    def _force(cancelled: Iterable[_Node]) -> None:
         import ray
 
-        if ref is not None and not node.status.is_over:
-            ray.cancel(ref, force=force, recursive=False)
+        for node in cancelled:
+            ref, payload = node.ref, node.call.get("payload")
+            if ref is not None and payload and is_running(payload):
+                ray.cancel(ref, force=True, recursive=False)
 
     def _send(self, node: _Node) -> None:
         needs = node.open_needs()
@@ -138,7 +134,7 @@ class Supervisor:
             self._end(node, JobStatus.UPSTREAM_FAILED, "what it needs had failed before")
             return
         refs = [need.ref for need in needs]
-        node.ref = self._task_with(node.options).remote(self._paths, node.call, *refs)
+        node.ref = self._task_with(node.options).remote(node.call, *refs)
         node.ref.future().add_done_callback(self._listener(node, node.ref))
 
     def _task_with(self, options: dict[str, Any]) -> Any:
@@ -205,11 +201,11 @@ def _downstream(node: _Node) -> list[_Node]:
     return [found[number] for number in sorted(found)]  # what is needed was submitted before
 
 
-def _remote_task() -> Any:
+def _remote_task(paths: list[str]) -> Any:
     import ray
     from ray import cloudpickle as pickle
 
     cloudpickle: Any = pickle
 
     cloudpickle.register_pickle_by_value(far)
-    return ray.remote(max_retries=0, retry_exceptions=False)(far.run)
+    return ray.remote(max_retries=0, retry_exceptions=False)(far.runner(paths))
