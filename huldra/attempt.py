@@ -50,7 +50,8 @@ class Request:
     """One wish: make `obj` in `paths`, waiting for others at most `wait_limit_s`.
 
     `queued` is the queued turn that this job was sent for. `write_metadata` writes the
-    artifact's metadata; it is called under the claim, before `_create`.
+    artifact's metadata; it is called under the claim, before `_create`. `is_new`: nobody had ever
+    tried to make it a moment ago.
     """
 
     obj: Makeable
@@ -59,16 +60,7 @@ class Request:
     wait_limit_s: float | None
     write_metadata: Callable[[], None]
     queued: Claim | None = None
-
-    @property
-    def label(self) -> str:
-        """The class's name, for people."""
-        return type(self.obj).__name__
-
-    @property
-    def digest(self) -> str:
-        """The artifact's hash."""
-        return self.key.rpartition("/")[2]
+    is_new: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +90,14 @@ def obtain(request: Request) -> Made | None:
     `HuldraWaitTimeout`, `HuldraCycleError`, `HuldraStoreError`.
     """
     context.refuse_cycle(request.key)
-    if request.queued is not None and (made := _take(request, Turn(request.queued))):
-        return made[0]  # most often the turn that was queued for us just waits for us
+    # Most often the turn that was queued for us just waits for us, or there was never any; where
+    # that is not so any more, the claim says so.
+    if request.queued is not None or request.is_new:
+        first = Turn(request.queued) if request.queued else None
+        if made := _take(request, first):
+            return made[0]
+        if first is not None:
+            _refuse_withdrawn(request, first.number)
     return _obtain_among_others(request)
 
 

@@ -62,8 +62,8 @@ def store_error(error: OSError, wanted: str, path: str) -> HuldraStoreError:
     return HuldraStoreError(f"cannot {wanted} {path}: {reason}; {advice}", directory=path)
 
 
-def make_directories(path: str) -> None:
-    """Make `path` and its parents; one that is there already is fine."""
+def make_directories(path: str) -> bool:
+    """Make `path` and its parents; False when it is there already, which is fine."""
     try:
         os.mkdir(path)
     except FileExistsError:
@@ -72,11 +72,13 @@ def make_directories(path: str) -> None:
                 f"wanted a directory at {path}, found a file there; move it away",
                 directory=path,
             ) from None
+        return False
     except FileNotFoundError:
         make_directories(os.path.dirname(path))
-        make_directories(path)
+        return make_directories(path)
     except OSError as error:
         raise store_error(error, "make the directory", path) from error
+    return True
 
 
 def _write_temporary(path: str, data: bytes, sync: bool) -> str:

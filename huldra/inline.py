@@ -22,17 +22,23 @@ _WAIT_S = 600.0  # that an in-process call waits for others, unless its class sa
 
 
 def request_for(
-    obj: Any, *, wait_limit_s: float | None, queued: Claim | None = None, key: str | None = None
+    obj: Any,
+    *,
+    key: str,
+    wait_limit_s: float | None,
+    queued: Claim | None = None,
+    is_new: bool = False,
 ) -> Request:
     """The wish to have `obj` made."""
     paths = paths_of(obj)
     return Request(
         obj,
-        key or key_of(obj),
+        key,
         paths,
         wait_limit_s,
         lambda: write_metadata(obj, paths),
         queued,
+        is_new,
     )
 
 
@@ -72,18 +78,18 @@ def make(obj: Any) -> Made | None:
 
 def make_node(obj: Any, key: str) -> Made | None:
     """Make one artifact whose dependencies are there."""
-    request = request_for(obj, wait_limit_s=wait_limit_of(obj), key=key)
+    paths = paths_of(obj)
     configure_logging()
     if get_logger().isEnabledFor(INFO):  # else nobody has to look why it is made
-        log_status(request.label, request.digest, f"{_transition(request)}->create")
+        log_status(type(obj).__name__, digest_of(obj), f"{_transition(paths)}->create")
     if obj._resources != _NO_RESOURCES:  # noqa: SLF001  part of the protocol of a Huldra class
         get_logger().debug("%s: _resources have no effect on what is made in-process", key)
-    prepare_artifact(obj, request.paths)
-    return obtain(request)
+    is_new = prepare_artifact(obj, paths)
+    return obtain(request_for(obj, wait_limit_s=wait_limit_of(obj), key=key, is_new=is_new))
 
 
-def _transition(request: Request) -> str:
-    state = artifact.read_state(request.paths)
+def _transition(paths: ArtifactPaths) -> str:
+    state = artifact.read_state(paths)
     if state.result is Result.ABSENT or state.attempt is None:
         return "missing"
     return "invalid" if state.result is Result.SUCCESS else state.attempt.status.value
@@ -97,15 +103,15 @@ def wait_limit_of(obj: Any) -> float | None:
 
 def write_metadata(obj: Any, paths: ArtifactPaths) -> None:
     """Write down what `obj` is, where it comes from and where it is being made."""
-    worker = context.worker.get()
+    worker, children = context.worker.get(), children_of(obj)
     record, patch = metadata.collect(
         namespace=namespace_of(type(obj)),
         huldra_hash=digest_of(obj),
         directory=paths.directory,
-        python_def=_python_def(obj),
+        python_def=_python_def(obj, children),
         document=serialize.to_document(obj, shared=True),
         config=serialize.plain_config(obj),
-        dependencies=_dependency_records(obj),
+        dependencies=_dependency_records(obj, children),
         cache_version=type(obj).__huldra_cache_version__,
         version_controlled=type(obj).__huldra_version_controlled__,
         command=worker.command if worker is not None else "",
@@ -113,9 +119,9 @@ def write_metadata(obj: Any, paths: ArtifactPaths) -> None:
     artifact.write_metadata(paths, record.to_json(), patch)
 
 
-def _python_def(obj: Any) -> str:
+def _python_def(obj: Any, children: list[tuple[str, Any]]) -> str:
     """The config as Python; too deep or too large for one expression, `huldra_obj` has it all."""
-    if not any(_NO_PYTHON in child.__dict__ for _, child in children_of(obj)):
+    if not any(_NO_PYTHON in child.__dict__ for _, child in children):
         try:
             return serialize.to_python(obj)
         except HuldraSerializationError:
@@ -124,8 +130,8 @@ def _python_def(obj: Any) -> str:
     return f"{type(obj).__qualname__}(...)"
 
 
-def _dependency_records(obj: Any) -> list[dict[str, str]]:
-    found = [(field, child) for field, child in children_of(obj)]
+def _dependency_records(obj: Any, children: list[tuple[str, Any]]) -> list[dict[str, str]]:
+    found = list(children)
     keys = {key_of(child) for _, child in found}
     if type(obj).__huldra_declares_dependencies__:
         added = [child for child in dependencies_of(obj) if key_of(child) not in keys]

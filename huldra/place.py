@@ -42,8 +42,8 @@ def prepare_root() -> None:
     _prepared_roots.add(root)
 
 
-def prepare_artifact(obj: Any, paths: ArtifactPaths) -> None:
-    """Make the directory of an artifact that is about to be claimed."""
+def prepare_artifact(obj: Any, paths: ArtifactPaths) -> bool:
+    """Make the directory of an artifact that is about to be claimed; whether nobody had before."""
     prepare_root()
     if type(obj).__huldra_version_controlled__:
         folder = f"{HULDRA_CONFIG.root}/{GIT}"
@@ -51,8 +51,9 @@ def prepare_artifact(obj: Any, paths: ArtifactPaths) -> None:
             files.make_directories(folder)
             files.write_atomic(f"{folder}/.gitignore", _IGNORED_IN_GIT.encode())
     # From the top: the first one is most often all that has a parent.
-    for folder in (paths.directory, paths.private, paths.claims):
+    for folder in (paths.directory, paths.private):
         files.make_directories(folder)
+    return files.make_directories(paths.claims)
 
 
 def raw_directory() -> str:

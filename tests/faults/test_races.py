@@ -210,10 +210,9 @@ def test_replaced_owner_does_not_withdraw_its_successors_result(
 
 
 DISPATCH_POINTS = [
-    ("after", "link_new", "claims/1"),  # queued, and no run record
-    ("before", "write_atomic", "graph.json"),
+    ("after", "os.link", "claims/1"),  # queued, and no state that says so
+    ("before", "write_atomic", "graph.json"),  # no run record
     ("after", "write_atomic", "graph.json"),  # a run record, and nothing sent
-    ("before", "write_atomic", "state.json"),  # sent, and not told
 ]
 
 
