@@ -41,20 +41,39 @@ def begun(child: subprocess.Popen[str], ledger: str, count: int = 1) -> None:
     assert child.poll() is None, child.communicate()
 
 
-def _await_line(file: str, word: str) -> None:
-    children.until(lambda: bool(lines(file, word)))
+def _said(child: subprocess.Popen[str], file: str, word: str) -> list[str]:
+    """The lines with this word, once the child has written one."""
+    children.until(lambda: bool(lines(file, word)) or child.poll() is not None)
+    said = lines(file, word)
+    assert said, child.communicate()
+    return said
 
 
 STORM = """
-    import signal, sys, traceback
+    import signal, sys
     from tests.support.odd import Note, leave
     ready, ledger = {ready!r}, {ledger!r}
-    before = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
-    interrupted = False
-    try:
-        leave(ready, "ready")
+
+    def work():
         for number in range(50):
             Note(name=f"n{{number}}", ledger=ledger).load_or_create()
+
+    def interrupt(signum, _):
+        # One that comes when the work is over would end this program at a line of its own.
+        frame = sys._getframe()
+        while frame is not None:
+            if frame.f_code is work.__code__:
+                raise KeyboardInterrupt
+            frame = frame.f_back
+
+    signal.signal(signal.SIGINT, interrupt)
+    before = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
+    interrupted = False
+    # Python makes other errors of a Ctrl-C that comes in the middle of an import.
+    Note(name="first").load_or_create()
+    leave(ready, "ready")
+    try:
+        work()
     except KeyboardInterrupt:
         interrupted = True
     after = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
@@ -82,12 +101,11 @@ def test_ctrl_c_at_any_moment_leaves_nothing_open(huldra_root: Path, tmp_path: P
             stderr=subprocess.PIPE,
             text=True,
         )
-        _await_line(ready, "ready")
+        _said(child, ready, "ready")
         for _ in range(dice.choice([1, 1, 2, 3])):
             time.sleep(dice.random() * 0.03)  # the moment of the signal is what is random here
             child.send_signal(signal.SIGINT)
-        _await_line(ready, "over")
-        interrupted += lines(ready, "over") == ["over True"]
+        interrupted += _said(child, ready, "over") == ["over True"]
         with huldra.huldra_root(root):
             for note in [Note(name=f"n{i}", ledger=ledger) for i in range(50)]:
                 object.__setattr__(note, "_max_wait_time_sec", 5.0)
