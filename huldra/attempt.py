@@ -109,12 +109,7 @@ def _obtain_among_others(request: Request) -> Made | None:
             return None
         turn = claim.last_turn(request.paths)
         if turn is not None and turn.end is None:
-            if turn.is_queued and _is_mine(request, turn):
-                if made := _take(request, turn):
-                    return made[0]
-                _refuse_withdrawn(request, turn.number)
-            else:
-                waiting.step(turn)
+            waiting.step(turn)
             continue
         if turn is not None:
             waiting.refuse_failure(turn)
@@ -128,10 +123,6 @@ def _obtain_among_others(request: Request) -> Made | None:
         if made := _take(request, turn):
             return made[0]
         waiting.lose_to(turn.number + 1 if turn else 1)
-
-
-def _is_mine(request: Request, turn: Turn) -> bool:
-    return request.queued is not None and request.queued.owner.token == turn.claim.owner.token
 
 
 def _refuse_withdrawn(request: Request, number: int) -> None:
@@ -210,8 +201,7 @@ class _Attempt:
         self.worker = worker
         self.guard = guard
         self.pid = os.getpid()
-        self.is_ended = False  # in the books
-        self.is_over = False  # in this process
+        self.is_ended = False
         self.queued = Turn(request.queued) if request.queued else None
 
     def run(self, previous: Turn | None) -> tuple[Made | None] | None:
@@ -231,10 +221,10 @@ class _Attempt:
             get_logger().warning("%s", lost)
             return None
         finally:
-            self.is_over = True
             heartbeat.stop(beat)
             if not self.is_ended and os.getpid() == self.pid:
                 claim.abandon(self.paths, self.claim.number)
+            self.is_ended = True
 
     def _was_made(self, previous: Turn) -> bool:
         """Whether the last turn that began anything before ours ended with success.
@@ -293,7 +283,7 @@ class _Attempt:
 
     def _leave(self) -> None:
         """End the process, unless the attempt has ended: then it may be about something else."""
-        if not self.is_over:
+        if not self.is_ended:
             os._exit(75)
 
     def _make(self) -> Made:

@@ -12,7 +12,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -98,7 +98,8 @@ def _send(work: _Dispatch, graph: Graph) -> None:
             _write_run_record(work, graph)
             ready = [node for node in work.plan.to_run if node.key in work.queued]
             # The draft stands where every node is ours under the number that it was drafted with.
-            _submit(work, _task_graph(work, ready, resources) if work.elsewhere else draft)
+            final = _task_graph(work, ready, resources) if work.elsewhere else draft
+            _submit(work, replace(final, named_job=work.named_job))
     except BaseException as error:
         with signals.guarded():  # a second Ctrl-C comes when all is free
             _free_unsent(work, error)

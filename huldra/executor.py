@@ -10,6 +10,7 @@ failure, and must never re-run one because `run_node` raised `NodeFailed`.
 from __future__ import annotations
 
 import enum
+import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
@@ -171,7 +172,7 @@ class TaskGraph:
     """Tasks in topological order (each after all that it needs), with their run record.
 
     `run_id` is unique; `run_path` is the run record's file, on disk before `submit` is called.
-    `root` is the store's root.
+    `root` is the store's root. `named_job` is what the executor's `named_jobs` said of the graph.
     """
 
     run_id: str
@@ -179,6 +180,12 @@ class TaskGraph:
     root: str
     tasks: Mapping[str, Task]
     preempt_max: int = 5
+    named_job: JobRef | None = None
+
+    @property
+    def store_suffix(self) -> str:
+        """What may follow a task's name: equal for all drivers of one store, and for no others."""
+        return f"-{hashlib.blake2s(self.root.encode(), digest_size=4).hexdigest()}"
 
 
 @dataclass(frozen=True)

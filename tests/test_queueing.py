@@ -26,8 +26,8 @@ def paths_of(folder: Path, digest: str) -> ArtifactPaths:
     return paths
 
 
-def queue_of(folder: Path, named: JobRef | None = None, *, binds: bool = False) -> Queue:
-    return Queue(str(folder / "runs" / "r"), "r", new_owner("engine"), named, binds)
+def queue_of(folder: Path, named: JobRef | None = None) -> Queue:
+    return Queue(str(folder / "runs" / "r"), "r", new_owner("engine"), named, binds_jobs=False)
 
 
 def test_the_nodes_of_a_run_share_one_claim_and_one_state(tmp_path: Path) -> None:

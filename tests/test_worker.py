@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,7 @@ import pytest
 
 import huldra
 from huldra import claim, worker
-from huldra.executor import JobRef
+from huldra.executor import Capabilities, JobRef
 from huldra.layout import ArtifactPaths
 from huldra.metadata import command_line
 from huldra.owner import new_owner
@@ -50,6 +48,15 @@ def test_queued_turn_becomes_a_running_one(huldra_root: Path) -> None:
     worker.run_node(payload_of(engine, note))
     assert statuses(note) == ["queued started", "running success"]
     assert next(iter(sweep.values())).result(timeout=0) == "a"
+
+
+def test_the_job_of_an_engine_that_others_can_ask_is_in_the_state(huldra_root: Path) -> None:
+    """The id that the engine gave stands in `state.json` before the call returns."""
+    note = Note(name="a")
+    engine = FakeExecutor(capabilities=Capabilities(cancels_queued=True, finds_by_id=True))
+    job = note.load_or_create(executor=engine)
+    state = json.loads((note.huldra_dir / ".huldra" / "state.json").read_text())
+    assert state["attempt"]["job_id"] == job.job_id
 
 
 def test_payload_run_twice_makes_the_artifact_once(huldra_root: Path, tmp_path: Path) -> None:
@@ -221,17 +228,17 @@ def test_job_pickles_and_is_found_again(huldra_root: Path) -> None:
 
 
 _GOES_ON_AFTER_A_CANCEL = """
-import sys, threading, time
+import signal, threading, time
 import huldra
 from huldra import claim, worker
 from huldra.layout import ArtifactPaths
 from huldra.owner import new_owner
 from huldra.testing import FakeExecutor
 from huldra.testing.pipelines import Step, count_notes
-from pathlib import Path
 
-folder = Path(sys.argv[1])
-huldra.set_huldra_root(folder / "store")
+signal.signal(signal.SIGTERM, lambda *_: None)
+folder = huldra.get_huldra_root()
+folder.mkdir()
 huldra.HULDRA_CONFIG.update(lease=3.0, heartbeat=1.0)
 engine = FakeExecutor()
 huldra.load_or_create([Step(name="w", does="wait", notes=str(folder))], executor=engine)
@@ -252,18 +259,8 @@ print("goes on")
 """
 
 
-def test_a_process_that_obeyed_a_cancel_goes_on(tmp_path: Path) -> None:
+def test_a_process_that_obeyed_a_cancel_goes_on(huldra_root: Path) -> None:
     """What ends a process that ignores a cancel must not end it once the attempt is over."""
-    program = (
-        f"import signal; signal.signal(signal.SIGTERM, lambda *_: None)\n{_GOES_ON_AFTER_A_CANCEL}"
-    )
-    ended = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path)],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env={**os.environ, "PYTHONPATH": ":".join(p for p in sys.path if p)},
-    )
+    ended = children.run(_GOES_ON_AFTER_A_CANCEL, huldra_root)
     assert ended.stdout.split("\n")[-2:] == ["goes on", ""], (ended.stdout, ended.stderr)
     assert ended.returncode == 0

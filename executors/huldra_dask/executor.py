@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
-import hashlib
 import logging
 import os
 import threading
@@ -22,7 +21,6 @@ from huldra.executor import (
     JobStatus,
     OnSubmitted,
     Refusal,
-    Resources,
     Task,
     TaskGraph,
     refuse_by_capabilities,
@@ -36,7 +34,6 @@ from huldra_dask.worker_side import NodeCall
 log = logging.getLogger("huldra.dask")
 
 NAME = "dask"
-_NOTHING = Resources()
 _QUERY_TIMEOUT_S = 30.0
 _CANCEL_S = 0.02
 _ADOPT_TIMEOUT_S = 120.0
@@ -105,7 +102,6 @@ class DaskExecutor:
         self._seen_progress_at = time.monotonic()
         self._looked_at = 0.0
         self._told_ends_with_us = False
-        self._metas: dict[str, dict[str, Any]] = {}
         told = self._ask(scheduler_side.inspect)
         self.scheduler_id = str(told["id"])
         declares_cpus = resources.Workers.of(told["workers"]).name_of("cpus")
@@ -177,17 +173,19 @@ class DaskExecutor:
         return refusals + resources.refuse(graph.tasks.values(), self._workers())
 
     def named_jobs(self, graph: TaskGraph) -> JobRef:
-        """The jobs of a graph, by what their names have in common."""
-        meta = self._metas[graph.run_id] = self._meta(graph)
-        return JobRef(NAME, _suffix(graph.root), meta)
+        """The jobs of a graph, by what their names have in common.
+
+        The scheduler groups keys by what stands before the first hexadecimal part; with anything
+        else in there, its bookkeeping costs five times as much.
+        """
+        return JobRef(NAME, graph.store_suffix, self._meta(graph))
 
     def submit(self, graph: TaskGraph, on_submitted: OnSubmitted) -> None:
         """Send the graph as one; on a scheduler outside of this process it outlives us."""
         self._say_what_ends_with_us()
-        suffix = _suffix(graph.root)
-        names = {key: task.task_name + suffix for key, task in graph.tasks.items()}
-        # That of the claims, so that the refs here and there are equal.
-        meta = self._metas.pop(graph.run_id, None) or self._meta(graph)
+        named = graph.named_job or self.named_jobs(graph)
+        refs = {key: named.named(task.task_name) for key, task in graph.tasks.items()}
+        names = {key: ref.job_id for key, ref in refs.items()}
         try:
             dsk = self._dask_graph(graph, names)
             futures = self._send(graph, dsk, names)
@@ -200,8 +198,8 @@ class DaskExecutor:
         self._futures.update(futures)
         self._nodes.update({name: (graph.root, key) for key, name in names.items()})
         self.client.loop.add_callback(self._watch, list(futures.values()))
-        for key, name in names.items():
-            on_submitted(key, JobRef(NAME, name, meta))
+        for key, ref in refs.items():
+            on_submitted(key, ref)
         if self.survives_driver:
             self._let_go(graph, names)
 
@@ -341,8 +339,6 @@ class DaskExecutor:
         workers = self._workers()
         taken, urgent = {}, {}
         for key, task in graph.tasks.items():
-            if task.resources == _NOTHING:
-                continue
             if counters := resources.restrictions(task.resources, workers):
                 taken[names[key]] = counters
             if priority := task.resources.extra.get("dask_priority"):
@@ -541,15 +537,6 @@ def _silent(name: str) -> Iterator[None]:
         yield
     finally:
         logger.disabled = before
-
-
-def _suffix(root: str) -> str:
-    """What follows a node's name in its key: equal for all drivers of one store.
-
-    The scheduler groups keys by what stands before the first hexadecimal part; with anything else
-    in there, its bookkeeping costs five times as much.
-    """
-    return f"-{hashlib.blake2s(root.encode(), digest_size=4).hexdigest()}"
 
 
 _of_object: weakref.WeakKeyDictionary[Any, DaskExecutor] = weakref.WeakKeyDictionary()

@@ -46,8 +46,10 @@ def restrictions(resources: Resources, workers: Workers) -> dict[str, float]:
     wanted: dict[str, float] = {}
     for request in _NAMES:
         amount = getattr(resources, request)
+        if not amount:
+            continue
         name = workers.name_of(request) or ("GPU" if request == "gpus" else None)
-        if amount and name:
+        if name:
             wanted[name] = amount * GIB if request == "memory_gb" else amount
     wanted.update(resources.extra.get("dask_resources") or {})
     return wanted

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
 import os
 import sys
@@ -66,7 +65,6 @@ class RayExecutor:
         self._over: dict[str, JobStatus] = {}
         self._reasons: dict[str, str] = {}
         self._told_ends_with_us = False
-        self._metas: dict[str, dict[str, Any]] = {}
         self._is_closed = False
         self._desk = self._open_desk()
         self._cursor = self._desk.news(-1, 0.0)[0]
@@ -117,16 +115,14 @@ class RayExecutor:
 
     def named_jobs(self, graph: TaskGraph) -> JobRef:
         """The jobs of a graph, by what their names have in common."""
-        meta = self._metas[graph.run_id] = self._meta(graph)
-        return JobRef(NAME, _suffix(graph.root), meta)
+        return JobRef(NAME, graph.store_suffix, self._meta(graph))
 
     def submit(self, graph: TaskGraph, on_submitted: OnSubmitted) -> None:
         """Send all tasks, with refs as edges."""
         self._say_what_ends_with_us()
-        suffix = _suffix(graph.root)
-        names = {key: task.task_name + suffix for key, task in graph.tasks.items()}
-        # That of the claims, so that the refs here and there are equal.
-        meta = self._metas.pop(graph.run_id, None) or self._meta(graph)
+        named = graph.named_job or self.named_jobs(graph)
+        refs = {key: named.named(task.task_name) for key, task in graph.tasks.items()}
+        names = {key: ref.job_id for key, ref in refs.items()}
         with self._ended:
             before = {node: name for name, node in self._open.items()}
         in_flight = needs_in_flight(graph, before)
@@ -143,8 +139,8 @@ class RayExecutor:
             raise HuldraSubmitError(
                 f"Ray at {self._runtime.address} did not take it: {error!r}"
             ) from error
-        for key, name in names.items():
-            on_submitted(key, JobRef(NAME, name, meta))
+        for key, ref in refs.items():
+            on_submitted(key, ref)
 
     def status(self, refs: Collection[JobRef]) -> Mapping[JobRef, JobStatus]:
         """Ask the supervisor once for all that are not known to be over.
@@ -209,6 +205,7 @@ class RayExecutor:
         in_flight = [ref.job_id for ref in task.after_jobs if ref.engine == NAME]
         return {
             "name": names[key],
+            "directory": task.directory,
             "call": {
                 "payload": task.payload,
                 "name": names[key],
@@ -330,11 +327,6 @@ class _FarDesk:
 
     def _call(self, method: Any, *args: Any) -> Any:
         return self._ray.get(method.remote(*args), timeout=_CALL_TIMEOUT_S)
-
-
-def _suffix(root: str) -> str:
-    """What follows a node's name in its task's: equal for all drivers of one store."""
-    return f"-{hashlib.blake2s(root.encode(), digest_size=4).hexdigest()}"
 
 
 def _huldra_folders() -> list[str]:

@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from huldra.artifact import StateManager
 from huldra.executor import JobStatus
+from huldra.state import AttemptStatus
 from huldra_ray import far
 from huldra_ray.ended import status_of
-from huldra_ray.running import is_running
 
 _FORCE_AFTER_S = 10.0
 
@@ -26,6 +27,7 @@ class _Node:
 
     number: int
     name: str
+    directory: str
     call: dict[str, Any]
     options: dict[str, Any]
     after: tuple[_Node, ...]
@@ -68,6 +70,7 @@ class Supervisor:
                 node = _Node(
                     self._count,
                     entry["name"],
+                    entry["directory"],
                     entry["call"],
                     entry["options"],
                     after,
@@ -122,8 +125,8 @@ class Supervisor:
         import ray
 
         for node in cancelled:
-            ref, payload = node.ref, node.call.get("payload")
-            if ref is not None and payload and is_running(payload):
+            ref = node.ref
+            if ref is not None and _is_running(node):
                 ray.cancel(ref, force=True, recursive=False)
 
     def _send(self, node: _Node) -> None:
@@ -187,6 +190,12 @@ class Supervisor:
         node.status, node.reason, node.ref = status, reason, None
         node.after, node.call = (), {}
         self._log.append((node.name, status.value, reason))
+
+
+def _is_running(node: _Node) -> bool:
+    """Whether somebody makes it, by its artifact: Ray tells no queued task from a running one."""
+    attempt = StateManager.read(node.directory).attempt
+    return attempt is not None and attempt.status is AttemptStatus.RUNNING
 
 
 def _downstream(node: _Node) -> list[_Node]:

@@ -211,6 +211,7 @@ def test_replaced_owner_does_not_withdraw_its_successors_result(
 
 DISPATCH_POINTS = [
     ("after", "os.link", "claims/1"),  # queued, and no state that says so
+    ("after", "os.link", "state.json"),  # queued, and says so
     ("before", "write_atomic", "graph.json"),  # no run record
     ("after", "write_atomic", "graph.json"),  # a run record, and nothing sent
 ]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from huldra.errors import HuldraExecutorError
 from huldra.testing import Driver, ExecutorSuite
 from huldra_ray import RayExecutor
 from tests.executors.ray import clusters
@@ -20,23 +21,42 @@ def cluster() -> Iterator[clusters.Outside]:
         yield cluster
 
 
-@pytest.fixture(scope="module")
-def attached(cluster: clusters.Outside) -> Iterator[RayExecutor]:
-    """The driver's executor on that cluster."""
-    executor = RayExecutor(cluster.address)
-    yield executor
-    executor.close()
-
-
 class TestOutsideCluster(ExecutorSuite):
     """A head in a process of its own, started in another folder and without our import path."""
 
     patience_s = 90.0
 
-    @pytest.fixture
-    def executor(self, attached: RayExecutor) -> RayExecutor:
-        return attached
+    @pytest.fixture(scope="class")
+    @classmethod
+    def executor(cls, cluster: clusters.Outside) -> Iterator[RayExecutor]:
+        executor = RayExecutor(cluster.address)
+        yield executor
+        executor.close()
 
     @pytest.fixture
     def driver(self, cluster: clusters.Outside) -> Driver:
         return Driver(executor=f"ray:{cluster.address}")
+
+
+class TestThroughRayClient(ExecutorSuite):
+    """The same cluster by its `ray://` address: this process only speaks to it."""
+
+    patience_s = 90.0
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def executor(cls, cluster: clusters.Outside) -> Iterator[RayExecutor]:
+        executor = connect(cluster.client_address)
+        yield executor
+        executor.close()
+
+
+def connect(address: str) -> RayExecutor:
+    """Connect; a server that Ray starts for each client does not always come up in Ray's time."""
+    for _ in range(3):
+        try:
+            return RayExecutor(address)
+        except HuldraExecutorError as error:
+            if "Starting Ray client server failed" not in str(error):
+                raise
+    return RayExecutor(address)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from huldra.executor import JobStatus, Resources, Task
 from huldra.testing.pipelines import Step, count_notes
 from huldra_ray import RayExecutor, resources
 from huldra_ray.ended import NodeEnded, status_of
+from tests.support import children
 
 pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("ray"), pytest.mark.timeout(300)]
 PATIENCE_S = 120.0
@@ -105,7 +105,8 @@ from huldra_ray.supervisor import Supervisor
 
 def entry(name, after):
     call = {"payload": "{}", "name": name, "time_limit_s": None}
-    return {"name": name, "call": call, "options": {}, "after": after, "retries": 0}
+    more = {"directory": "/nowhere", "options": {}, "retries": 0}
+    return {"name": name, "call": call, "after": after, **more}
 
 ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
 supervisor = Supervisor([])
@@ -128,13 +129,12 @@ for r in range(3):
 
 
 _SHUTS_RAY_DOWN = """
-import pathlib, sys
 import huldra, huldra_ray, ray
 from huldra.testing.pipelines import Step
 
-folder = pathlib.Path(sys.argv[1])
-huldra.set_huldra_root(folder / "store")
 executor = huldra_ray.RayExecutor(cpus=2)
+folder = huldra.get_huldra_root()
+folder.mkdir()
 waits = Step(name="waits", does="wait", notes=str(folder))
 job = waits.load_or_create(executor=executor)
 ray.shutdown()
@@ -142,27 +142,15 @@ print(type(job.exception(timeout=60)).__name__)
 """
 
 
-def run_alone(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a program in a process of its own, which it may bring down."""
-    return subprocess.run(
-        [sys.executable, "-c", program, *arguments],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        env={**os.environ, "PYTHONPATH": ":".join(p for p in sys.path if p)},
-    )
-
-
-def test_a_runtime_that_the_user_shuts_down_loses_its_jobs_and_no_more(tmp_path: Path) -> None:
+def test_a_runtime_that_the_user_shuts_down_loses_its_jobs_and_no_more(huldra_root: Path) -> None:
     """After `ray.shutdown()` the driver lives, and its jobs say that they are lost."""
-    ended = run_alone(_SHUTS_RAY_DOWN, str(tmp_path))
+    ended = children.run(_SHUTS_RAY_DOWN, huldra_root)
     assert (ended.returncode, ended.stdout.strip()) == (0, "HuldraJobLost"), ended.stderr
 
 
-def test_cancel_of_what_was_just_sent_leaves_the_driver_alive() -> None:
+def test_cancel_of_what_was_just_sent_leaves_the_driver_alive(huldra_root: Path) -> None:
     """A cancel that overtakes its task inside of Ray aborts nothing, and the engine goes on."""
-    ended = run_alone(_CANCELS_AT_ONCE)
+    ended = children.run(_CANCELS_AT_ONCE, huldra_root)
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.split() == ["cancelled"] * 20 + ["True"] * 3
 
