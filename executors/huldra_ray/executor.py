@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import logging
 import os
@@ -23,14 +24,12 @@ from huldra.executor import (
     refuse_by_capabilities,
 )
 from huldra.flight import Node, needs_in_flight
-from huldra_ray import far, resources, runtime
+from huldra_ray import resources, runtime
+from huldra_ray.desk import FarDesk
 
 log = logging.getLogger("huldra.ray")
 
 NAME = "ray"
-SUPERVISOR = "huldra-supervisor-1"
-NAMESPACE = "huldra"
-_CALL_TIMEOUT_S = 120.0
 _LISTEN_S = 2.0
 # A name is on disk before its node is sent, so for a while a name that is not known means little.
 _ON_ITS_WAY_S = 60.0
@@ -68,7 +67,10 @@ class RayExecutor:
         self._is_closed = False
         self._desk = self._open_desk()
         self._cursor = self._desk.news(-1, 0.0)[0]
-        threading.Thread(target=self._listen, name="huldra-ray-news", daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, name="huldra-ray-news", daemon=True)
+        self._listener.start()
+        # Registered after Ray's own, and so called before it.
+        atexit.register(self._stop_listening)
         _live[self._runtime.address] = self
 
     @staticmethod
@@ -187,12 +189,15 @@ class RayExecutor:
 
     def close(self) -> None:
         """Shut down a runtime that we started; leave any other as it is."""
-        self._is_closed = True
+        self._stop_listening()
+        atexit.unregister(self._stop_listening)
         if _live.get(self._runtime.address) is self:
             del _live[self._runtime.address]
         if self._runtime.is_ours:
             with contextlib.suppress(Exception):
                 self._ray.shutdown()
+            if self._runtime.ends_with_us:
+                self._lose_all(HuldraExecutorError("it was shut down"))
 
     # --- sending
 
@@ -229,7 +234,7 @@ class RayExecutor:
             from huldra_ray.supervisor import Supervisor
 
             return Supervisor(self._paths)
-        return _FarDesk(self._ray, self._paths)
+        return FarDesk(self._ray, self._paths)
 
     def _say_what_ends_with_us(self) -> None:
         if self._runtime.ends_with_us and not self._told_ends_with_us:
@@ -246,13 +251,20 @@ class RayExecutor:
                 if not self._ray.is_initialized():
                     raise HuldraExecutorError("it was shut down")
             except BaseException as error:  # noqa: BLE001  at its shutdown Ray raises SystemExit here
-                self._lose_all(error)
+                if not self._is_closed:
+                    self._lose_all(error)
                 return
             with self._ended:
                 for name, status, reason in ends:
                     self._note(name, JobStatus(status), reason)
                 if ends:
                     self._ended.notify_all()
+
+    def _stop_listening(self) -> None:
+        """Be out of Ray before it is shut down here: else it may end the whole process."""
+        self._is_closed = True
+        self._desk.close()
+        self._listener.join(_LISTEN_S)
 
     def _note(self, name: str, status: JobStatus, reason: str) -> None:
         if name in self._open:
@@ -288,45 +300,6 @@ class RayExecutor:
         is_here = ref.meta.get("address") == self._runtime.address
         is_young = time.time() - float(ref.meta.get("queued_at") or 0) < _ON_ITS_WAY_S
         return JobStatus.LOST if is_here and not is_young else JobStatus.UNKNOWN
-
-
-class _FarDesk:
-    """The supervisor in its actor, called as if it were here."""
-
-    def __init__(self, ray: Any, paths: list[str]) -> None:
-        from ray import cloudpickle as pickle
-
-        cloudpickle: Any = pickle
-
-        cloudpickle.register_pickle_by_value(far)
-        self._ray = ray
-        options = {
-            "name": SUPERVISOR,
-            "namespace": NAMESPACE,
-            "lifetime": "detached",
-            "get_if_exists": True,
-            "num_cpus": 0,
-            "max_concurrency": 64,
-        }
-        self._actor = ray.remote(far.FarSupervisor).options(**options).remote(paths)
-
-    def submit(self, batch: list[dict[str, Any]]) -> None:
-        self._call(self._actor.submit, batch)
-
-    def status(self, names: list[str]) -> dict[str, tuple[str, str]]:
-        told: dict[str, tuple[str, str]] = self._call(self._actor.status, names)
-        return told
-
-    def news(self, cursor: int, timeout_s: float) -> tuple[int, list[tuple[str, str, str]]]:
-        told: tuple[int, list[tuple[str, str, str]]]
-        told = self._call(self._actor.news, cursor, timeout_s)
-        return told
-
-    def cancel(self, names: list[str]) -> None:
-        self._call(self._actor.cancel, names)
-
-    def _call(self, method: Any, *args: Any) -> Any:
-        return self._ray.get(method.remote(*args), timeout=_CALL_TIMEOUT_S)
 
 
 def _huldra_folders() -> list[str]:

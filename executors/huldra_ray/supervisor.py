@@ -53,6 +53,7 @@ class Supervisor:
         self._nodes: dict[str, _Node] = {}
         self._count = 0
         self._log: list[tuple[str, str, str]] = []
+        self._is_closed = False
         self._ends: queue.SimpleQueue[tuple[_Node, Any, BaseException | None] | None]
         self._ends = queue.SimpleQueue()
         threading.Thread(target=self._hear, name="huldra-ray", daemon=True).start()
@@ -92,8 +93,14 @@ class Supervisor:
         with self._changed:
             if cursor < 0:
                 return len(self._log), []
-            self._changed.wait_for(lambda: len(self._log) > cursor, timeout_s)
+            self._changed.wait_for(lambda: self._is_closed or len(self._log) > cursor, timeout_s)
             return len(self._log), self._log[cursor:]
+
+    def close(self) -> None:
+        """Ask nothing of Ray from now on, and let nobody wait for news."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
 
     def cancel(self, names: list[str]) -> None:
         """End those of `names` that are open; each has been cancelled in its store before.
@@ -120,13 +127,12 @@ class Supervisor:
         timer.daemon = True
         timer.start()
 
-    @staticmethod
-    def _force(cancelled: Iterable[_Node]) -> None:
+    def _force(self, cancelled: Iterable[_Node]) -> None:
         import ray
 
         for node in cancelled:
             ref = node.ref
-            if ref is not None and _is_running(node):
+            if ref is not None and not self._is_closed and _is_running(node):
                 ray.cancel(ref, force=True, recursive=False)
 
     def _send(self, node: _Node) -> None:
@@ -157,7 +163,8 @@ class Supervisor:
     def _hear(self) -> None:
         while (heard := self._ends.get()) is not None:
             with self._changed:
-                self._take(*heard)
+                if not self._is_closed:
+                    self._take(*heard)
 
     def _take(self, node: _Node, ref: Any, error: BaseException | None) -> None:
         """Note how a task ended; what was sent again meanwhile is not meant."""

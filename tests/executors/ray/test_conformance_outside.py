@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from huldra.errors import HuldraExecutorError
 from huldra.testing import Driver, ExecutorSuite
 from huldra_ray import RayExecutor
 from tests.executors.ray import clusters
+from tests.support import children
 
 pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("ray"), pytest.mark.timeout(300)]
 
@@ -60,3 +62,32 @@ def connect(address: str) -> RayExecutor:
             if "Starting Ray client server failed" not in str(error):
                 raise
     return RayExecutor(address)
+
+
+_GOES_FROM_ONE_TO_THE_NEXT = """
+import ray
+from huldra.testing.pipelines import Step
+from huldra_ray import RayExecutor
+from tests.executors.ray.test_conformance_outside import connect
+
+for number in range(3):
+    if number == 0:
+        executor = RayExecutor(cpus=1)
+    elif number == 1:
+        executor = RayExecutor({address!r})
+    else:
+        executor = connect({client_address!r})
+    Step(name=str(number)).load_or_create(executor=executor).result(timeout=60)
+    {end}()
+print("alive")
+"""
+
+
+@pytest.mark.parametrize("end", ["executor.close", "ray.shutdown"])
+def test_a_driver_that_leaves_a_runtime_lives(
+    cluster: clusters.Outside, huldra_root: Path, end: str
+) -> None:
+    """Whoever shuts Ray down, no thread of ours is left in there to bring the process down."""
+    where = {"address": cluster.address, "client_address": cluster.client_address}
+    ended = children.run(_GOES_FROM_ONE_TO_THE_NEXT.format(**where, end=end), huldra_root)
+    assert (ended.returncode, ended.stdout.split()) == (0, ["alive"]), ended.stderr
