@@ -155,7 +155,6 @@ def _task(
     resources: Resources,
     run_path: str,
 ) -> Task:
-    paths = paths_of(node.node.obj)
     number = work.queued[node.key].number if node.key in work.queued else _next_number(node)
     payload = {
         "protocol": PAYLOAD_PROTOCOL,
@@ -168,8 +167,8 @@ def _task(
         task_name=task_name(node.key, number),
         label=type(node.node.obj).__name__,
         payload=json.dumps(payload),
-        directory=paths.directory,
-        log_path=paths.log,
+        directory=node.paths.directory,
+        log_path=node.paths.log,
         after=tuple(key for key in node.node.needs if key in included),
         after_jobs=tuple(_jobs_in_flight(work, node)),
         resources=resources,
@@ -196,13 +195,12 @@ def _queue_all(work: _Dispatch, draft: TaskGraph) -> None:
     job_hints: Mapping[str, Any] = hints(draft) if hints is not None else {}
     queue = _open_queue(work, draft)
     for node in work.plan.to_run:
-        paths = paths_of(node.node.obj)
-        prepare_artifact(node.node.obj, paths)
-        mine = _queue(queue, node, paths, job_hints.get(node.key))
+        prepare_artifact(node.node.obj, node.paths)
+        mine = _queue(queue, node, job_hints.get(node.key))
         if mine is not None:
             work.queued[node.key] = mine
         else:
-            work.elsewhere[node.key] = claim.last_turn(paths)
+            work.elsewhere[node.key] = claim.last_turn(node.paths)
 
 
 def _open_queue(work: _Dispatch, draft: TaskGraph) -> Queue:
@@ -218,19 +216,18 @@ def _open_queue(work: _Dispatch, draft: TaskGraph) -> Queue:
     return Queue(folder, work.run_id, work.owner, findable, work.binds_jobs)
 
 
-def _queue(
-    queue: Queue, node: PlannedNode, paths: ArtifactPaths, hint: Mapping[str, Any] | None
-) -> Claim | None:
+def _queue(queue: Queue, node: PlannedNode, hint: Mapping[str, Any] | None) -> Claim | None:
     if node.turn is not None and node.turn.end is None:  # planned to run because its owner is dead
-        claim.end_turn(paths, node.turn.number, AttemptStatus.CRASHED, new_owner())
+        claim.end_turn(node.paths, node.turn.number, AttemptStatus.CRASHED, new_owner())
     if node.turn is not None and inline.is_there(node.node.obj, node.key):
         return None  # made since the plan looked: another turn would void what is good
-    return queue.add(paths, _next_number(node), hint)
+    return queue.add(node.paths, _next_number(node), hint)
 
 
 def _write_run_record(work: _Dispatch, graph: Graph) -> None:
     nodes = {key: graph.nodes[key] for key in work.queued}
-    involved = {key: graph.nodes[key] for node in nodes.values() for key in (node.key, *node.needs)}
+    involved = dict.fromkeys(key for n in nodes.values() for key in (n.key, *n.needs))
+    directories = {key: work.plan.nodes[key].paths.directory for key in involved}
     record = {
         "huldra": 1,
         "run_id": work.run_id,
@@ -246,11 +243,11 @@ def _write_run_record(work: _Dispatch, graph: Graph) -> None:
         "command": command_line(sys.orig_argv),
         "driver": work.owner.to_json(),
         "members": {name: key_of(obj) for name, obj in work.members.items()},
-        "directories": {key: paths_of(node.obj).directory for key, node in involved.items()},
+        "directories": directories,
         "nodes": {
             key: {
                 "config": key.rpartition("/")[2],
-                "directory": paths_of(node.obj).directory,
+                "directory": directories[key],
                 "claim": work.queued[key].number,
                 "token": work.owner.token,
                 "after": [need for need in node.needs if need in work.queued],
@@ -285,13 +282,12 @@ def _free_unsent(work: _Dispatch, error: BaseException) -> None:
     for node in work.plan.to_run:
         if node.key in work.sent and not isinstance(error, HuldraSubmitError):
             continue
-        paths = paths_of(node.node.obj)
-        turn = claim.last_turn(paths)
+        turn = claim.last_turn(node.paths)
         if turn is None or not turn.is_queued or turn.claim.owner.token != work.owner.token:
             continue
-        end = claim.end_turn(paths, turn.number, AttemptStatus.CANCELLED, new_owner())
+        end = claim.end_turn(node.paths, turn.number, AttemptStatus.CANCELLED, new_owner())
         if end is not None:
-            artifact.write_state(paths, Turn(turn.claim, end))
+            artifact.write_state(node.paths, Turn(turn.claim, end))
 
 
 def _job_of(work: _Dispatch, obj: Any) -> Job[Any]:
@@ -301,7 +297,7 @@ def _job_of(work: _Dispatch, obj: Any) -> Job[Any]:
     node = work.plan.nodes[key]
     turn = work.elsewhere.get(key) or node.turn
     if turn is not None and turn.ref is None:  # found by its hint while we planned, perhaps
-        turn = claim.read_turn(paths_of(obj), turn.number)
+        turn = claim.read_turn(node.paths, turn.number)
     if node.standing is Standing.CACHED or turn is None or turn.ref is None:
         return Job(obj, None, None)
     same = turn.ref.engine == work.executor.name and work.executor.capabilities.finds_by_id

@@ -26,9 +26,10 @@ class Standing(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PlannedNode:
-    """One node: its standing, the reason in words, and the turn of whoever holds it."""
+    """One node: its files, its standing, the reason in words, the turn of whoever holds it."""
 
     node: Node
+    paths: ArtifactPaths
     standing: Standing
     reason: str
     turn: Turn | None = None
@@ -86,21 +87,20 @@ def text_table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
 
 def make_plan(graph: Graph, paths_of: Callable[[Node], ArtifactPaths]) -> Plan:
     """Ask the store about each node of the graph; nothing is written or sent."""
-    turns = {
-        node.key: (paths_of(node), claim.last_turn(paths_of(node))) for node in graph.missing()
-    }
+    paths = {node.key: paths_of(node) for node in graph.nodes.values()}
+    turns = {node.key: claim.last_turn(paths[node.key]) for node in graph.missing()}
     seen = uptime_s()
-    open_turns = [turn for _, turn in turns.values() if turn is not None and turn.end is None]
+    open_turns = [turn for turn in turns.values() if turn is not None and turn.end is None]
     # Asked for together, so that the engine is asked once however many nodes it holds.
     liveness.of_jobs({turn.ref for turn in open_turns if turn.ref is not None})
     planned: dict[str, PlannedNode] = {}
-    for node in graph.nodes.values():
+    for key, node in graph.nodes.items():
         if node.is_made:
-            planned[node.key] = PlannedNode(node, Standing.CACHED, "made")
+            planned[key] = PlannedNode(node, paths[key], Standing.CACHED, "made")
         else:
-            paths, turn = turns[node.key]
+            turn = turns[key]
             watch = Watch(number=turn.number if turn else 0, since=seen)
-            planned[node.key] = _plan_missing(node, paths, turn, planned, watch)
+            planned[key] = _plan_missing(node, paths[key], turn, planned, watch)
     return Plan(planned)
 
 
@@ -113,7 +113,7 @@ def _plan_missing(
 ) -> PlannedNode:
     if turn is not None and turn.end is None:
         if liveness.of_turn(paths, turn, watch) is not Life.DEAD:
-            return PlannedNode(node, Standing.IN_FLIGHT, describe(paths, turn), turn)
+            return PlannedNode(node, paths, Standing.IN_FLIGHT, describe(paths, turn), turn)
         reason = f"its owner is dead ({turn.claim.owner.describe()})"
     else:
         reason = _why(turn)
@@ -123,8 +123,8 @@ def _plan_missing(
     if blocked_by:
         waits = f"waits for {_short(blocked_by[0])}"
         more = f" and {len(blocked_by) - 1} more" if len(blocked_by) > 1 else ""
-        return PlannedNode(node, Standing.BLOCKED, f"{reason}; {waits}{more}", turn)
-    return PlannedNode(node, Standing.TO_RUN, reason, turn)
+        return PlannedNode(node, paths, Standing.BLOCKED, f"{reason}; {waits}{more}", turn)
+    return PlannedNode(node, paths, Standing.TO_RUN, reason, turn)
 
 
 def _why(turn: Turn | None) -> str:

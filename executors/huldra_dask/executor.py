@@ -336,7 +336,8 @@ class DaskExecutor:
         return dict(zip(names.values(), futures, strict=True))
 
     def _annotations(self, graph: TaskGraph, names: Mapping[str, str]) -> dict[str, Any]:
-        workers = self._workers()
+        counts = resources.are_counted(graph.tasks.values())
+        workers = self._workers() if counts else resources.Workers(())
         taken, urgent = {}, {}
         for key, task in graph.tasks.items():
             if counters := resources.restrictions(task.resources, workers):

@@ -38,6 +38,15 @@ class Workers:
         return next((name for name in sorted(names) if name.upper() in _NAMES[request]), None)
 
 
+def are_counted(tasks: Iterable[Task]) -> bool:
+    """Whether some task asks for anything that workers declare."""
+    return any(
+        any(getattr(task.resources, request) for request in _NAMES)
+        or "dask_resources" in task.resources.extra
+        for task in tasks
+    )
+
+
 def restrictions(resources: Resources, workers: Workers) -> dict[str, float]:
     """The counters that a task takes.
 
