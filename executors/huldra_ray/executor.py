@@ -274,6 +274,7 @@ class RayExecutor:
                 self._reasons[name] = reason
 
     def _lose_all(self, error: BaseException) -> None:
+        self._desk.close()
         with self._ended:
             for name in list(self._open):
                 self._note(name, JobStatus.LOST, f"Ray is gone: {error!r}")
