@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import collections
 import contextlib
 import logging
 import os
@@ -275,13 +276,17 @@ class DaskExecutor:
     def _dask_graph(self, graph: TaskGraph, names: Mapping[str, str]) -> dict[str, Any]:
         in_flight = self._in_flight(graph)
         ours = self._ours_in_flight(graph)
+        needed = collections.Counter(key for task in graph.tasks.values() for key in task.after)
         dsk: dict[str, Any] = {}
         for key, task in graph.tasks.items():
             after = [names[other] for other in task.after]
             before = [in_flight[ref.job_id] for ref in task.after_jobs if ref.job_id in in_flight]
             before += ours.get(key, [])
             call = self._call(task, names[key], graph.preempt_max)
-            dsk[names[key]] = (worker_side.run, call, *after, *before)
+            if not before and any(needed[other] > 1 for other in task.after):
+                dsk[names[key]] = _anywhere(names[key], call, after)
+            else:
+                dsk[names[key]] = (worker_side.run, call, *after, *before)
         return dsk
 
     def _call(self, task: Task, name: str, retries: int) -> NodeCall:
@@ -528,6 +533,19 @@ class DaskExecutor:
             self._cancel_there(names)
         given_up = f"given up after {since_s:.0f} s: {reason}"
         self._note([(name, JobStatus.LOST, given_up) for name in names])
+
+
+def _anywhere(name: str, call: NodeCall, after: Sequence[str]) -> Any:
+    """A task that any free worker may take.
+
+    Dask sends a task to the workers that hold what it needs, so all that need one node would go to
+    one worker. What moves here is a token: a "data producer" is given to whoever is free.
+    """
+    from dask._task_spec import Task as DaskTask
+    from dask._task_spec import TaskRef
+
+    refs = map(TaskRef, after)
+    return DaskTask(name, worker_side.run, call, *refs, _data_producer=True)
 
 
 @contextlib.contextmanager

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+import huldra
 from huldra.testing import Driver, ExecutorSuite
+from huldra.testing.pipelines import Step
 from huldra_dask import DaskExecutor
 from tests.executors.dask import clusters
 
@@ -60,3 +62,14 @@ class TestOutsideCluster(ExecutorSuite):
     @pytest.fixture
     def driver(self, cluster: clusters.Outside) -> Driver:
         return Driver(executor=cluster.name)
+
+
+def test_what_shares_a_need_is_spread_over_the_workers(
+    attached: DaskExecutor, huldra_root: Path
+) -> None:
+    """A free worker is given nodes, whoever made what they need: what moves is a token."""
+    source = Step(name="source")
+    sweep = huldra.load_or_create(
+        [Step(name=str(number), needs=(source,)) for number in range(16)], executor=attached
+    )
+    assert len({result["pid"] for result in sweep.results(timeout=60).values()}) == 2
