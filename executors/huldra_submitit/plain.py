@@ -215,12 +215,11 @@ def local_status(ref: JobRef) -> JobStatus:
     meta = ref.meta
     if any(meta.get(name) != value for name, value in _here().items()):
         return JobStatus.UNKNOWN
-    handle = _handles.get(ref.job_id)
-    if handle is not None:
-        handle.get_info()  # reaps the process if it has ended
     if start_time(int(ref.job_id)) == meta.get("started") != "":
         return JobStatus.RUNNING
-    _handles.pop(ref.job_id, None)
+    handle = _handles.pop(ref.job_id, None)
+    if handle is not None:
+        handle.get_info()  # reaps the process, which has ended
     return _outcome(str(meta.get("result")))
 
 

@@ -53,13 +53,16 @@ class TestThroughRayClient(ExecutorSuite):
         executor.close()
 
 
+_NOT_UP_IN_TIME = ("Starting Ray client server failed", "has already been cleaned up")
+
+
 def connect(address: str) -> RayExecutor:
     """Connect; a server that Ray starts for each client does not always come up in Ray's time."""
-    for _ in range(3):
+    for _ in range(4):
         try:
             return RayExecutor(address)
         except HuldraExecutorError as error:
-            if "Starting Ray client server failed" not in str(error):
+            if not any(sign in str(error) for sign in _NOT_UP_IN_TIME):
                 raise
     return RayExecutor(address)
 
@@ -91,3 +94,28 @@ def test_a_driver_that_leaves_a_runtime_lives(
     where = {"address": cluster.address, "client_address": cluster.client_address}
     ended = children.run(_GOES_FROM_ONE_TO_THE_NEXT.format(**where, end=end), huldra_root)
     assert (ended.returncode, ended.stdout.split()) == (0, ["alive"]), ended.stderr
+
+
+_LEAVES_A_JOB_BEHIND = """
+from huldra.testing.pipelines import Step
+from huldra_ray import RayExecutor
+
+folder = {notes!r}
+executor = RayExecutor({address!r})
+job = Step(name="waits", does="wait", notes=folder).load_or_create(executor=executor)
+executor.close()
+print(executor.status([job.ref])[job.ref].value)
+again = Step(name="waits", does="wait", notes=folder)
+other = again.load_or_create(executor=RayExecutor({address!r}))
+print(other.job_id == job.job_id)
+other.cancel()
+"""
+
+
+def test_a_driver_that_only_leaves_calls_no_job_lost(
+    cluster: clusters.Outside, huldra_root: Path, tmp_path: Path
+) -> None:
+    """A closed executor does not know of jobs that outlive it, and a new one finds them."""
+    program = _LEAVES_A_JOB_BEHIND.format(notes=str(tmp_path), address=cluster.address)
+    ended = children.run(program, huldra_root)
+    assert ended.stdout.split() == ["unknown", "True"], ended.stderr
