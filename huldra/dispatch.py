@@ -28,7 +28,6 @@ from huldra.executor import (
     TaskGraph,
     task_name,
 )
-from huldra.graph import Graph
 from huldra.identity import key_of
 from huldra.job import Job
 from huldra.layout import ArtifactPaths, StorePaths
@@ -79,7 +78,7 @@ def dispatch(
     owner = new_owner(executor.name)
     work = _Dispatch(executor, members, name, module, plan, _new_run_id(), owner)
     if plan.to_run:
-        _send(work, graph)
+        _send(work)
     return {name: _job_of(work, obj) for name, obj in members.items()}
 
 
@@ -87,7 +86,7 @@ def _new_run_id() -> str:
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.urandom(5).hex()}"
 
 
-def _send(work: _Dispatch, graph: Graph) -> None:
+def _send(work: _Dispatch) -> None:
     resources = {node.key: resources_of(node.node.obj) for node in work.plan.to_run}
     draft = _task_graph(work, work.plan.to_run, resources)
     _refuse(work.executor, draft)
@@ -95,7 +94,7 @@ def _send(work: _Dispatch, graph: Graph) -> None:
     try:
         _queue_all(work, draft)
         if work.queued:
-            _write_run_record(work, graph)
+            _write_run_record(work)
             ready = [node for node in work.plan.to_run if node.key in work.queued]
             # The draft stands where every node is ours under the number that it was drafted with.
             final = _task_graph(work, ready, resources) if work.elsewhere else draft
@@ -224,8 +223,8 @@ def _queue(queue: Queue, node: PlannedNode, hint: Mapping[str, Any] | None) -> C
     return queue.add(node.paths, _next_number(node), hint)
 
 
-def _write_run_record(work: _Dispatch, graph: Graph) -> None:
-    nodes = {key: graph.nodes[key] for key in work.queued}
+def _write_run_record(work: _Dispatch) -> None:
+    nodes = {key: work.plan.nodes[key].node for key in work.queued}
     involved = dict.fromkeys(key for n in nodes.values() for key in (n.key, *n.needs))
     directories = {key: work.plan.nodes[key].paths.directory for key in involved}
     record = {

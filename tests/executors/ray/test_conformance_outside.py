@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,9 +32,8 @@ class TestOutsideCluster(ExecutorSuite):
     @pytest.fixture(scope="class")
     @classmethod
     def executor(cls, cluster: clusters.Outside) -> Iterator[RayExecutor]:
-        executor = RayExecutor(cluster.address)
-        yield executor
-        executor.close()
+        with contextlib.closing(RayExecutor(cluster.address)) as executor:
+            yield executor
 
     @pytest.fixture
     def driver(self, cluster: clusters.Outside) -> Driver:
@@ -48,9 +48,8 @@ class TestThroughRayClient(ExecutorSuite):
     @pytest.fixture(scope="class")
     @classmethod
     def executor(cls, cluster: clusters.Outside) -> Iterator[RayExecutor]:
-        executor = connect(cluster.client_address)
-        yield executor
-        executor.close()
+        with contextlib.closing(connect(cluster.client_address)) as executor:
+            yield executor
 
 
 _NOT_UP_IN_TIME = ("Starting Ray client server failed", "has already been cleaned up")
