@@ -2,16 +2,16 @@
 
 A Dask worker runs tasks in threads of a daemonic process: there a `_create` has no signals, may
 start no processes, cannot be stopped, and takes all of the worker's other tasks along when it
-crashes. In a child it is alone in a main thread, and costs a tenth of a millisecond beyond the
-first. Its program is `child_side`.
+crashes. In a child it is alone in a main thread. Its program is `child_side`. The worker's event
+loop waits for it: a thread would have to be woken, to wake the loop in turn.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
-import select
 import signal
 import socket
 import subprocess
@@ -43,7 +43,7 @@ class ChildDied(Exception):
 
 @dataclass(eq=False)
 class Child:
-    """One child process; `ask` is for one thread, `stop` for any."""
+    """One child process; `ask` is for one task at a time, of any loop, `stop` for any thread."""
 
     log_directory: str
     gpus: tuple[str, ...] = ()
@@ -72,22 +72,29 @@ class Child:
             )
         self.pid = self._process.pid
 
-    def ask(self, payload: str, log_directory: str, timeout_s: float | None) -> str | None:
+    async def ask(self, payload: str, log_directory: str, timeout_s: float | None) -> str | None:
         """Run one payload; None when it went well, else what went wrong.
 
         Raises `ChildDied` when it ends without an answer: by itself, by `stop`, or because
         `timeout_s` seconds are over; then it is gone when this returns.
         """
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        self._send(payload, log_directory)
-        while True:
-            line = self._read_line(deadline)
-            if line is None:
-                raise ChildDied(self._bury())
-            answer = json.loads(line)
-            if answer.get("id") == self._number:
-                error: str | None = answer["error"]
-                return error
+        loop = asyncio.get_running_loop()
+        answered: asyncio.Future[dict[str, Any] | None] = loop.create_future()
+        limit = loop.call_later(timeout_s, self.stop, "timed_out") if timeout_s else None
+        assert self._process.stdout is not None
+        descriptor = self._process.stdout.fileno()
+        loop.add_reader(descriptor, self._receive, descriptor, answered)
+        try:
+            self._send(payload, log_directory)
+            answer = await answered
+        finally:
+            loop.remove_reader(descriptor)
+            if limit is not None:
+                limit.cancel()
+        if answer is None:
+            raise ChildDied(await asyncio.to_thread(self._bury))
+        error: str | None = answer["error"]
+        return error
 
     def stop(self, status: str) -> None:
         """End it soon: SIGTERM now, SIGKILL for its whole group after a grace."""
@@ -99,6 +106,17 @@ class Child:
         timer = threading.Timer(STOP_GRACE_S, self._kill)
         timer.daemon = True
         timer.start()
+
+    def dismiss(self) -> None:
+        """End it soon, with nobody waiting for what it says."""
+        self.stop("preempted")
+        threading.Thread(target=self._see_end, daemon=True).start()
+
+    def _see_end(self) -> None:
+        assert self._process.stdout is not None
+        while os.read(self._process.stdout.fileno(), 65536):
+            pass
+        self._bury()
 
     def retire(self) -> None:
         """Let an idle child go: it ends when its pipe does."""
@@ -114,27 +132,18 @@ class Child:
             message["log"] = log
         data = json.dumps(message).encode("ascii") + b"\n"
         assert self._process.stdin is not None
+        # Does not block the loop: an order is short, and the pipe of a child that waits is empty.
         with contextlib.suppress(BrokenPipeError):  # its death is noticed when we read
             while data:
                 data = data[os.write(self._process.stdin.fileno(), data) :]
 
-    def _read_line(self, deadline: float | None) -> bytes | None:
-        assert self._process.stdout is not None
-        descriptor = self._process.stdout.fileno()
-        poll = select.poll()
-        poll.register(descriptor, select.POLLIN)
-        while b"\n" not in self._rest:
-            left_ms = None if deadline is None else max(0.0, (deadline - time.monotonic()) * 1000)
-            if not poll.poll(left_ms):
-                self.stop("timed_out")
-                deadline = None
-                continue
-            data = os.read(descriptor, 65536)
-            if not data:
-                return None
-            self._rest += data
-        line, self._rest = self._rest.split(b"\n", 1)
-        return line
+    def _receive(self, descriptor: int, answered: asyncio.Future[dict[str, Any] | None]) -> None:
+        """Read what there is; the answer, or None at the end of the pipe, goes to who asked."""
+        data = os.read(descriptor, 65536)
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        answers = [answer for answer in map(json.loads, lines) if answer["id"] == self._number]
+        if (answers or not data) and not answered.done():
+            answered.set_result(answers[0] if answers else None)
 
     def _bury(self) -> int:
         with self._lock:
@@ -180,19 +189,48 @@ class Children:
         self._taken_gpus: set[str] = set()
         self._reaper: threading.Thread | None = None
 
-    def take(self, name: str, gpus: int, log_directory: str) -> Child:
+    async def take(self, name: str, gpus: int, log_directory: str) -> Child:
         """A child for the node `name`; one that gets GPUs is always new and sees only those."""
+        idle = self._reuse(name, gpus)
+        if idle is not None:
+            return idle
+        # In a thread, since the folder of its log may be slow to answer.
+        start = asyncio.to_thread(self._start, name, gpus, log_directory)
+        starting = asyncio.ensure_future(start)
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:  # nobody wants it any more
+            starting.add_done_callback(lambda started: self._dismiss(name, started.result()))
+            raise
+
+    def _dismiss(self, name: str, child: Child) -> None:
+        child.dismiss()
+        self.give_back(name, child, alive=False)
+
+    def _reuse(self, name: str, gpus: int) -> Child | None:
         with self._lock:
-            visible = self._free_gpus(gpus)
-            fitting = [c for c in self._idle if c.runner == RUNNER and not visible]
-            child = fitting[-1] if fitting else Child(log_directory, visible)
-            if fitting:
-                self._idle.remove(child)
-            self._taken_gpus.update(visible)
-            self._busy[name] = child
+            fitting = [c for c in self._idle if c.runner == RUNNER]
+            if not fitting or self._free_gpus(gpus):
+                return None
+            child = self._busy[name] = fitting[-1]
+            self._idle.remove(child)
             return child
 
-    def give_back(self, name: str, child: Child, alive: bool) -> None:
+    def _start(self, name: str, gpus: int, log_directory: str) -> Child:
+        with self._lock:
+            visible = self._free_gpus(gpus)
+            self._taken_gpus.update(visible)
+        try:
+            child = Child(log_directory, visible)
+        except BaseException:
+            with self._lock:
+                self._taken_gpus.difference_update(visible)
+            raise
+        with self._lock:
+            self._busy[name] = child
+        return child
+
+    def give_back(self, name: str, child: Child, *, alive: bool) -> None:
         """Keep a child for the next node, unless it died or holds GPUs."""
         with self._lock:
             self._busy.pop(name, None)

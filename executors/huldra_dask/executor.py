@@ -277,6 +277,7 @@ class DaskExecutor:
         in_flight = self._in_flight(graph)
         ours = self._ours_in_flight(graph)
         needed = collections.Counter(key for task in graph.tasks.values() for key in task.after)
+        run = worker_side.run_in_child if self._isolate else worker_side.run_here
         dsk: dict[str, Any] = {}
         for key, task in graph.tasks.items():
             after = [names[other] for other in task.after]
@@ -284,9 +285,9 @@ class DaskExecutor:
             before += ours.get(key, [])
             call = self._call(task, names[key], graph.preempt_max)
             if not before and any(needed[other] > 1 for other in task.after):
-                dsk[names[key]] = _anywhere(names[key], call, after)
+                dsk[names[key]] = _anywhere(names[key], run, call, after)
             else:
-                dsk[names[key]] = (worker_side.run, call, *after, *before)
+                dsk[names[key]] = (run, call, *after, *before)
         return dsk
 
     def _call(self, task: Task, name: str, retries: int) -> NodeCall:
@@ -297,7 +298,6 @@ class DaskExecutor:
             retries=retries,
             gpus=int(task.resources.gpus or 0),
             time_limit_s=limit_min * 60 if limit_min else None,
-            isolate=self._isolate,
         )
 
     def _ours_in_flight(self, graph: TaskGraph) -> dict[str, list[Any]]:
@@ -535,7 +535,7 @@ class DaskExecutor:
         self._note([(name, JobStatus.LOST, given_up) for name in names])
 
 
-def _anywhere(name: str, call: NodeCall, after: Sequence[str]) -> Any:
+def _anywhere(name: str, run: Callable[..., Any], call: NodeCall, after: Sequence[str]) -> Any:
     """A task that any free worker may take.
 
     Dask sends a task to the workers that hold what it needs, so all that need one node would go to
@@ -545,7 +545,7 @@ def _anywhere(name: str, call: NodeCall, after: Sequence[str]) -> Any:
     from dask._task_spec import TaskRef
 
     refs = map(TaskRef, after)
-    return DaskTask(name, worker_side.run, call, *refs, _data_producer=True)
+    return DaskTask(name, run, call, *refs, _data_producer=True)
 
 
 @contextlib.contextmanager

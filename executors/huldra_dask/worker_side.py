@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from collections.abc import Sequence
@@ -24,7 +25,6 @@ class NodeCall:
     retries: int
     gpus: int = 0
     time_limit_s: float | None = None
-    isolate: bool = True
 
     @property
     def log_directory(self) -> str:
@@ -33,45 +33,40 @@ class NodeCall:
         return os.path.dirname(run_path)
 
 
-def run(call: NodeCall, *after: object) -> None:  # noqa: ARG001  `after` orders tasks, no more
+async def run_in_child(call: NodeCall, *after: object) -> None:  # noqa: ARG001  `after` orders tasks
     """Make one node, in a child process of this worker; a child that dies is replaced.
 
     Raises `NodeEnded` when the artifact was not made.
     """
-    if call.isolate:
-        _run_in_child(call)
-    else:
-        _run_here(call)
-
-
-def stop(names: Sequence[str], status: str) -> list[str]:
-    """Stop those of these nodes that run in children of this process; returns their names."""
-    return CHILDREN.stop(names, status)
-
-
-def _run_in_child(call: NodeCall) -> None:
     log_directory = call.log_directory
     for _ in range(call.retries + 1):
-        child = CHILDREN.take(call.name, call.gpus, log_directory)
+        child = await CHILDREN.take(call.name, call.gpus, log_directory)
         alive = False
         try:
-            problem = child.ask(call.payload, log_directory, call.time_limit_s)
+            problem = await child.ask(call.payload, log_directory, call.time_limit_s)
             alive = True
         except ChildDied as death:
             if child.stopped_as:
                 raise NodeEnded(child.stopped_as, call.name, "stopped on request") from None
             code = death.args[0]
+        except asyncio.CancelledError:  # the worker closes, and does not wait for what runs
+            child.dismiss()
+            raise
         else:
             if problem is None:
                 return
             raise NodeEnded("failed", call.name, problem)
         finally:
-            CHILDREN.give_back(call.name, child, alive)
+            CHILDREN.give_back(call.name, child, alive=alive)
     reason = f"its process died {call.retries + 1} times, the last time with exit code {code}"
     raise NodeEnded("lost", call.name, f"{reason}; see {LOG_PREFIX}*.log in {log_directory}")
 
 
-def _run_here(call: NodeCall) -> None:
+def run_here(call: NodeCall, *after: object) -> None:  # noqa: ARG001  `after` orders tasks
+    """Make one node in a thread of this worker.
+
+    Raises `NodeEnded` when the artifact was not made.
+    """
     from huldra.worker import run_node
 
     try:
@@ -80,3 +75,8 @@ def _run_here(call: NodeCall) -> None:
         raise NodeEnded("failed", call.name, str(error)) from None
     except SystemExit as error:  # Dask would take it as an order to end the worker
         raise NodeEnded("failed", call.name, f"SystemExit({error.code!r})") from None
+
+
+def stop(names: Sequence[str], status: str) -> list[str]:
+    """Stop those of these nodes that run in children of this process; returns their names."""
+    return CHILDREN.stop(names, status)

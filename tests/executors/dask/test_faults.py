@@ -82,6 +82,27 @@ def test_a_worker_killed_in_the_middle_costs_its_node_one_retry(
     assert [count_notes(notes, n, "began") for n in ("first", "held", "last")] == [1, 2, 1]
 
 
+def test_a_worker_that_is_retired_stops_its_node_which_runs_elsewhere(notes: Path) -> None:
+    """A worker is asked to leave with a node in work: its child is stopped, and another goes on."""
+    import distributed
+
+    quiet: dict[str, Any] = {"dashboard_address": "127.0.0.1:0", "threads_per_worker": 1}
+    with (
+        distributed.LocalCluster(n_workers=2, processes=False, **quiet) as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+    ):
+        held = Step(name="held", does="wait", notes=str(notes))
+        job = held.load_or_create(executor=client)
+        until(lambda: pids_of(notes, "held"), "held began")
+        (first,) = pids_of(notes, "held")
+        (worker,) = [address for address, keys in client.processing().items() if keys]
+        client.retire_workers([worker], close_workers=True)
+        until(lambda: len(pids_of(notes, "held")) == 2, "held began again")
+        (notes / "held.open").touch()
+        assert job.result(timeout=PATIENCE_S)["pid"] != first
+    until(lambda: not Path(f"/proc/{first}").exists(), "the first process is gone, and waited for")
+
+
 def test_a_dead_scheduler_ends_every_wait_and_the_next_cluster_goes_on(
     cluster: clusters.Outside, executor: DaskExecutor, notes: Path, tmp_path: Path
 ) -> None:
