@@ -9,6 +9,8 @@ from typing import Any
 
 from huldra.executor import Executor, JobRef
 
+NAME = "dask"
+
 __all__ = ["DaskExecutor", "connect", "from_name", "from_object"]
 
 

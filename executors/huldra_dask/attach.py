@@ -6,7 +6,8 @@ import threading
 
 from huldra.elsewhere import DriverView, status_of_driver
 from huldra.executor import Executor, JobRef, JobStatus
-from huldra_dask.executor import NAME, DaskExecutor, _live
+from huldra_dask import NAME
+from huldra_dask.executor import DaskExecutor, _live
 
 _connected: dict[str, DaskExecutor] = {}
 _lock = threading.Lock()

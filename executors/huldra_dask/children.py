@@ -9,32 +9,21 @@ loop waits for it: a thread would have to be woken, to wake the loop in turn.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
 import os
 import signal
-import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-RUNNER = "huldra_dask.child_side:run_node"
-LOG_PREFIX = "dask-"
+from huldra.serving import RUN_NODE
+from huldra.worker_process import WorkerProcess
+from huldra_dask import NAME
+
+RUNNER = RUN_NODE
 STOP_GRACE_S = 10.0
 _IDLE_S = 60.0
-_BOOT_VARIABLE = "HULDRA_DASK_CHILD"
-# The child gets this process's sys.path whole; PYTHONPATH would reach the user's own subprocesses.
-_BOOT = (
-    "import json, os, sys; "
-    f"boot = json.loads(os.environ.pop({_BOOT_VARIABLE!r})); "
-    "sys.path[:] = boot['sys_path']; "
-    "from huldra_dask.child_side import main; "
-    "main(boot['runner'])"
-)
 
 
 class ChildDied(Exception):
@@ -50,27 +39,12 @@ class Child:
     runner: str = field(default_factory=lambda: RUNNER)
     idle_since: float = 0.0
     stopped_as: str = ""
-    _prints_to: str = ""
     _number: int = 0
-    _rest: bytes = b""
+    _is_buried: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        boot = {"runner": self.runner, "sys_path": [entry or os.getcwd() for entry in sys.path]}
-        environ = {**os.environ, _BOOT_VARIABLE: json.dumps(boot)}
-        if self.gpus:
-            environ["CUDA_VISIBLE_DEVICES"] = ",".join(self.gpus)
-        with open(f"{self.log_directory}/{LOG_PREFIX}{socket.gethostname()}.log", "ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", _BOOT],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env=environ,
-                bufsize=0,
-                start_new_session=True,  # so that its whole group can be signalled
-            )
-        self.pid = self._process.pid
+        self._process = WorkerProcess(NAME, self.runner, self.gpus, self.log_directory)
 
     async def ask(self, payload: str, log_directory: str, timeout_s: float | None) -> str | None:
         """Run one payload; None when it went well, else what went wrong.
@@ -81,14 +55,14 @@ class Child:
         loop = asyncio.get_running_loop()
         answered: asyncio.Future[dict[str, Any] | None] = loop.create_future()
         limit = loop.call_later(timeout_s, self.stop, "timed_out") if timeout_s else None
-        assert self._process.stdout is not None
-        descriptor = self._process.stdout.fileno()
-        loop.add_reader(descriptor, self._receive, descriptor, answered)
+        self._number += 1
+        loop.add_reader(self._process.answers, self._receive, answered)
         try:
-            self._send(payload, log_directory)
+            # Does not block: an order is short, and the pipe of a child that waits is empty.
+            self._process.send(self._number, payload, log_directory)
             answer = await answered
         finally:
-            loop.remove_reader(descriptor)
+            loop.remove_reader(self._process.answers)
             if limit is not None:
                 limit.cancel()
         if answer is None:
@@ -96,13 +70,20 @@ class Child:
         error: str | None = answer["error"]
         return error
 
+    def _receive(self, answered: asyncio.Future[dict[str, Any] | None]) -> None:
+        """Read what there is; the answer, or None at the end of the pipe, goes to who asked."""
+        messages, more = self._process.receive()
+        answers = [message for message in messages if message.get("id") == self._number]
+        if (answers or not more) and not answered.done():
+            answered.set_result(answers[0] if answers else None)
+
     def stop(self, status: str) -> None:
-        """End it soon: SIGTERM now, SIGKILL for its whole group after a grace."""
+        """End it soon: SIGTERM now for its whole group, SIGKILL after a grace."""
         with self._lock:
-            if self.stopped_as or self._process.returncode is not None:
+            if self.stopped_as or self._is_buried:
                 return
             self.stopped_as = status
-            self._signal(signal.SIGTERM, self._process.send_signal)
+            self._process.signal(signal.SIGTERM)
         timer = threading.Timer(STOP_GRACE_S, self._kill)
         timer.daemon = True
         timer.start()
@@ -112,67 +93,24 @@ class Child:
         self.stop("preempted")
         threading.Thread(target=self._see_end, daemon=True).start()
 
-    def _see_end(self) -> None:
-        assert self._process.stdout is not None
-        while os.read(self._process.stdout.fileno(), 65536):
-            pass
-        self._bury()
-
     def retire(self) -> None:
         """Let an idle child go: it ends when its pipe does."""
-        self._close()
-        threading.Thread(target=self._process.wait, daemon=True).start()
-
-    def _send(self, payload: str, log_directory: str) -> None:
-        self._number += 1
-        message: dict[str, Any] = {"id": self._number, "payload": payload}
-        if log_directory != self._prints_to:
-            self._prints_to = log_directory
-            log = f"{log_directory}/{LOG_PREFIX}{socket.gethostname()}-{self.pid}.log"
-            message["log"] = log
-        data = json.dumps(message).encode("ascii") + b"\n"
-        assert self._process.stdin is not None
-        # Does not block the loop: an order is short, and the pipe of a child that waits is empty.
-        with contextlib.suppress(BrokenPipeError):  # its death is noticed when we read
-            while data:
-                data = data[os.write(self._process.stdin.fileno(), data) :]
-
-    def _receive(self, descriptor: int, answered: asyncio.Future[dict[str, Any] | None]) -> None:
-        """Read what there is; the answer, or None at the end of the pipe, goes to who asked."""
-        data = os.read(descriptor, 65536)
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        answers = [answer for answer in map(json.loads, lines) if answer["id"] == self._number]
-        if (answers or not data) and not answered.done():
-            answered.set_result(answers[0] if answers else None)
-
-    def _bury(self) -> int:
-        with self._lock:
-            # What the node started would outlive it. The group's number is ours only until the
-            # child is waited for.
-            self._signal(signal.SIGKILL, self._signal_group)
-            code = self._process.wait()
-        self._close()
-        return code
+        self._process.retire()
+        threading.Thread(target=self._see_end, daemon=True).start()
 
     def _kill(self) -> None:
         with self._lock:
-            if self._process.returncode is None:
-                self._signal(signal.SIGKILL, self._signal_group)
+            if not self._is_buried:
+                self._process.signal(signal.SIGKILL)
 
-    def _signal_group(self, number: int) -> None:
-        os.killpg(self.pid, number)
+    def _see_end(self) -> None:
+        self._process.await_end()
+        self._bury()
 
-    @staticmethod
-    def _signal(number: int, send: object) -> None:
-        assert callable(send)
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            send(number)
-
-    def _close(self) -> None:
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                with contextlib.suppress(BrokenPipeError):
-                    stream.close()
+    def _bury(self) -> int:
+        with self._lock:
+            self._is_buried = True
+            return self._process.bury()
 
 
 class Children:

@@ -27,14 +27,13 @@ from huldra.executor import (
     refuse_by_capabilities,
 )
 from huldra.flight import Node, needs_in_flight
-from huldra_dask import cluster, resources, scheduler_side, worker_side
-from huldra_dask.children import LOG_PREFIX
+from huldra.prints import print_files
+from huldra_dask import NAME, cluster, resources, scheduler_side, worker_side
 from huldra_dask.ended import status_of_error, status_of_text
 from huldra_dask.worker_side import NodeCall
 
 log = logging.getLogger("huldra.dask")
 
-NAME = "dask"
 _QUERY_TIMEOUT_S = 30.0
 _CANCEL_S = 0.02
 _ADOPT_TIMEOUT_S = 120.0
@@ -243,15 +242,9 @@ class DaskExecutor:
 
     def logs(self, refs: Collection[JobRef]) -> Mapping[JobRef, Sequence[str]]:
         """What the children printed that worked for the run of each job; shared by its nodes."""
-        found: dict[str, list[str]] = {}
-        for directory in {str(ref.meta.get("logs", "")) for ref in refs}:
-            with contextlib.suppress(OSError):
-                found[directory] = sorted(
-                    entry.path
-                    for entry in os.scandir(directory)
-                    if entry.name.startswith(LOG_PREFIX) and entry.stat().st_size
-                )
-        return {ref: found.get(str(ref.meta.get("logs", "")), []) for ref in refs}
+        folders = {str(ref.meta.get("logs", "")) for ref in refs}
+        found = {folder: print_files(folder, NAME) for folder in folders}
+        return {ref: found[str(ref.meta.get("logs", ""))] for ref in refs}
 
     def why(self, ref: JobRef) -> str:
         """What Dask said when a job ended badly; empty where it said nothing."""

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from huldra.errors import NodeFailed
-from huldra_dask.children import CHILDREN, LOG_PREFIX, ChildDied
+from huldra_dask import NAME
+from huldra_dask.children import CHILDREN, ChildDied
 from huldra_dask.ended import NodeEnded
 
 
@@ -59,7 +60,7 @@ async def run_in_child(call: NodeCall, *after: object) -> None:  # noqa: ARG001 
         finally:
             CHILDREN.give_back(call.name, child, alive=alive)
     reason = f"its process died {call.retries + 1} times, the last time with exit code {code}"
-    raise NodeEnded("lost", call.name, f"{reason}; see {LOG_PREFIX}*.log in {log_directory}")
+    raise NodeEnded("lost", call.name, f"{reason}; see {NAME}-*.log in {log_directory}")
 
 
 def run_here(call: NodeCall, *after: object) -> None:  # noqa: ARG001  `after` orders tasks

@@ -20,6 +20,7 @@ from huldra.executor import (
     TaskGraph,
     refuse_by_capabilities,
 )
+from huldra.serving import RUN_NODE
 from huldra_local.engine import LocalEngine
 from huldra_local.flight import jobs_in_flight
 from huldra_local.machine import available_cpus, total_memory_gb, visible_gpus
@@ -28,7 +29,6 @@ from huldra_local.slots import Need, Totals
 
 logger = logging.getLogger("huldra.local")
 
-RUN_NODE = "huldra_local.serve:run_node"
 _NO_REQUEST = Resources()
 
 
@@ -190,4 +190,4 @@ def _gpu_names(gpus: int | Sequence[str] | None) -> tuple[str, ...]:
     return tuple(gpus)
 
 
-__all__ = ["RUN_NODE", "LocalExecutor"]
+__all__ = ["LocalExecutor"]

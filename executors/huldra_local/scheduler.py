@@ -22,7 +22,9 @@ from functools import partial
 from typing import Any
 
 from huldra.executor import JobRef, JobStatus, Task
-from huldra_local.process import WorkerProcess
+from huldra.owner import LOCAL as ENGINE
+from huldra.prints import start_file
+from huldra.worker_process import WorkerProcess
 from huldra_local.ready import ReadyQueue
 from huldra_local.slots import Need, Slots, Totals
 from huldra_local.table import JobTable
@@ -238,7 +240,7 @@ class Scheduler:
             self._try_again(job, f"no worker could be started for it ({error})", _START_BACKOFF_S)
             return
         job.worker, worker.job = worker, job
-        worker.send(job.number, job.task.payload, job.ref, job.log_directory)
+        worker.send(job.number, job.task.payload, job.log_directory, job.ref)
         self._table.set_open(job.ref.job_id, JobStatus.RUNNING, worker.log_path)
         if worker.ready:
             self._limit_time(job, worker)
@@ -323,7 +325,7 @@ class Scheduler:
         return self._hire(job)
 
     def _hire(self, job: PoolJob) -> Worker:
-        worker = Worker(self._settings.runner, job.gpus, job.log_directory)
+        worker = Worker(ENGINE, self._settings.runner, job.gpus, job.log_directory)
         self._workers.add(worker)
         read = selectors.EVENT_READ
         self._selector.register(worker.answers, read, partial(self._on_answers, worker))
@@ -364,7 +366,7 @@ class Scheduler:
         if (
             job.ending
             or self._closing
-            or (job.gpus and not answer["ok"] and not job.upstream_failed)
+            or (job.gpus and answer["error"] is not None and not job.upstream_failed)
         ):
             # A signal may still be on its way to it; or, after a failure on a GPU, the device's
             # context may be spoilt for every later task of that process.
@@ -408,7 +410,7 @@ class Scheduler:
         if worker.ready:
             self._try_again(job, why)
         else:
-            log = f"{job.log_directory}/local-workers.log"
+            log = start_file(job.log_directory, ENGINE)
             self._try_again(job, f"{why} before it was up, see {log}", _START_BACKOFF_S)
 
     def _look_for_idle(self) -> None:
@@ -429,7 +431,7 @@ class Scheduler:
 
 
 def _status_of_answer(job: PoolJob, answer: dict[str, Any]) -> JobStatus:
-    if answer["ok"]:
+    if answer["error"] is None:
         return JobStatus.SUCCEEDED
     if job.ending is not None:
         return job.ending

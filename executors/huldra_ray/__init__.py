@@ -10,6 +10,8 @@ from typing import Any
 
 from huldra.executor import Executor, JobRef
 
+NAME = "ray"
+
 __all__ = ["RayExecutor", "connect", "from_name", "from_object"]
 
 

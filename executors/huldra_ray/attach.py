@@ -8,8 +8,8 @@ from collections.abc import Collection, Mapping
 from huldra.elsewhere import DriverView
 from huldra.errors import HuldraExecutorError
 from huldra.executor import Executor, JobRef, JobStatus
-from huldra_ray import runtime
-from huldra_ray.executor import NAME, RayExecutor, _live
+from huldra_ray import NAME, runtime
+from huldra_ray.executor import RayExecutor, _live
 
 _lock = threading.Lock()
 

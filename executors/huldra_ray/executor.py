@@ -24,12 +24,12 @@ from huldra.executor import (
     refuse_by_capabilities,
 )
 from huldra.flight import Node, needs_in_flight
-from huldra_ray import resources, runtime
+from huldra.prints import print_files
+from huldra_ray import NAME, resources, runtime
 from huldra_ray.desk import FarDesk
 
 log = logging.getLogger("huldra.ray")
 
-NAME = "ray"
 _LISTEN_S = 2.0
 # A name is on disk before its node is sent, so for a while a name that is not known means little.
 _ON_ITS_WAY_S = 60.0
@@ -180,8 +180,10 @@ class RayExecutor:
             self._desk.cancel(names)
 
     def logs(self, refs: Collection[JobRef]) -> Mapping[JobRef, Sequence[str]]:
-        """None: what a node prints stands in Ray's own files, on the node that ran it."""
-        return {ref: [] for ref in refs}
+        """What Ray's workers printed while they worked for the run of each job."""
+        folders = {str(ref.meta.get("logs", "")) for ref in refs}
+        found = {folder: print_files(folder, NAME) for folder in folders}
+        return {ref: found[str(ref.meta.get("logs", ""))] for ref in refs}
 
     def why(self, ref: JobRef) -> str:
         """What Ray said when a job ended badly; empty where it said nothing."""

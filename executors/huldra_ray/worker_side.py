@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import threading
@@ -11,6 +12,8 @@ from typing import Any, NoReturn, Self
 
 from huldra.errors import NodeFailed
 from huldra.executor import JobStatus
+from huldra.prints import print_file, printing_to
+from huldra_ray import NAME
 from huldra_ray.ended import NodeEnded
 
 _KILL_GRACE_S = 10.0
@@ -24,7 +27,9 @@ def run_call(call: dict[str, Any]) -> None:
     """Make the node of `call`; raises `NodeEnded` when it was not made."""
     from huldra.worker import run_node
 
-    with _same_folder(), _TimeLimit(call["time_limit_s"]) as limit:
+    folder = os.path.dirname(json.loads(call["payload"])["run"])
+    prints = printing_to(print_file(folder, NAME))
+    with _same_folder(), prints, _TimeLimit(call["time_limit_s"]) as limit:
         try:
             run_node(call["payload"], owns_process=True)
             return

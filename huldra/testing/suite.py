@@ -28,7 +28,8 @@ Fixtures that you may replace:
   you say otherwise).
 
 Class attributes: `patience_s`; `sweep_size` (200 nodes over 3 datasets); `runs_in_submit` (True for
-an engine that is done when `submit` returns: tests that need a node to be held are skipped).
+an engine that is done when `submit` returns: tests that need a node to be held are skipped);
+`keeps_prints` (False for one whose `logs` do not tell what nodes print).
 
 Everything else goes by `capabilities`: a test whose capability is not claimed is skipped with that
 reason. A capability selects tests; it does not excuse wrong behaviour. Workers must be able to
@@ -262,6 +263,7 @@ class ExecutorSuite:
     patience_s = 60.0
     sweep_size = 200
     runs_in_submit = False
+    keeps_prints = True
 
     # What a subclass provides
 
@@ -722,6 +724,17 @@ class ExecutorSuite:
         job = scene.step("chatty").load_or_create(executor=executor)
         scene.outcome(job)
         assert "step chatty begins" in str(job.logs())
+
+    def test_prints_are_reachable(self, executor: object, seam: Executor, scene: Scene) -> None:
+        """`Job.logs()` has what `_create` printed, on both streams."""
+        self.claims(seam, "isolates")
+        if not self.keeps_prints:
+            pytest.skip("this engine keeps nothing of what nodes print")
+        job = scene.step("loud", "print").load_or_create(executor=executor)
+        scene.outcome(job)
+        printed = "".join(text for name, text in job.logs().items() if name != "huldra.log")
+        assert '{"id": 1, "ok": true}' in printed
+        assert "and on the other stream" in printed
 
     # Calls inside `_create`
 

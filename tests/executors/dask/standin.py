@@ -14,7 +14,7 @@ from huldra.errors import NodeFailed
 from huldra.executor import Resources, Task, TaskGraph
 
 
-def run(payload: str) -> None:
+def run(payload: str, job: object = None) -> None:
     """Note the call in a file, then end as told."""
     orders = json.loads(payload)
     with Path(orders["notes"]).open("a", encoding="utf-8") as notes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -188,7 +189,7 @@ def test_a_task_finds_nothing_on_stdin(pool: LocalExecutor, orders: Orders) -> N
     assert set(finish(pool, refs).values()) == {"succeeded"}
 
 
-@pytest.mark.parametrize("variable", ["HULDRA_MAKING", "HULDRA_LOCAL_WORKER"])
+@pytest.mark.parametrize("variable", ["HULDRA_MAKING", "HULDRA_WORKER_BOOT"])
 def test_what_a_worker_does_not_inherit(
     variable: str, pool: LocalExecutor, orders: Orders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -265,7 +266,7 @@ def test_a_worker_that_cannot_start_is_told_with_its_log(
     assert finish(pool, send(pool, graph)) == {"one": "lost"}
     pool.close()
     assert "before it was up" in caplog.text
-    log = Path(graph.run_path).parent / "local-workers.log"
+    log = Path(graph.run_path).parent / f"local-{socket.gethostname()}.log"
     assert "no_such_module_anywhere" in log.read_text()
 
 

@@ -1,10 +1,15 @@
-"""The driver's side of one worker process: start, send, receive, signal, bury."""
+"""The parent's side of a warm worker process: start, send, receive, signal, bury.
+
+The parent is the driver, or a worker of an engine that gives its nodes no process of their own. The
+program on the other side is `serving`.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -13,33 +18,39 @@ from typing import Any
 
 from huldra.errors import HuldraExecutorError
 from huldra.executor import JobRef
+from huldra.prints import print_file, start_file
 
-_BOOT_VARIABLE = "HULDRA_LOCAL_WORKER"
-# The worker gets the driver's sys.path whole; PYTHONPATH would reach the user's own
+_BOOT_VARIABLE = "HULDRA_WORKER_BOOT"
+# The worker gets the parent's sys.path whole; PYTHONPATH would reach the user's own
 # subprocesses, too. `__main__` is not imported, so no script needs a main guard.
 _BOOT = (
     "import json, os, sys; "
     f"boot = json.loads(os.environ.pop({_BOOT_VARIABLE!r})); "
     "sys.path[:] = boot['sys_path']; "
-    "from huldra_local.serve import main; "
-    "main(boot['runner'])"
+    "from huldra.serving import main; "
+    "main(boot['engine'], boot['runner'])"
 )
 
 
 class WorkerProcess:
-    """A warm worker. All methods are for the scheduler's thread alone."""
+    """A warm worker. All methods are for one thread at a time."""
 
-    def __init__(self, runner: str, gpus: tuple[str, ...], log_directory: str) -> None:
+    def __init__(self, engine: str, runner: str, gpus: tuple[str, ...], log_directory: str) -> None:
         """Start it; returns before it is up: what is sent meanwhile waits in the pipe.
 
-        `gpus` are the only GPUs that it will ever see; empty leaves the environment as it is.
+        `runner` is what it calls with a payload and the job's ref, as `module:function`. `gpus` are
+        the only GPUs that it will ever see; empty leaves the environment as it is. What its start
+        prints goes to a file in `log_directory`.
         """
+        self._engine = engine
         self.gpus = gpus
         self.ready = False
         self.log_path = ""
+        self._log_directory = ""
+        self._knows_meta = False
         self._rest = b""
         self.retired = False
-        self._process = _start(runner, gpus, log_directory)
+        self._process = _start(engine, runner, gpus, log_directory)
         self.pid = self._process.pid
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -48,14 +59,23 @@ class WorkerProcess:
         os.set_blocking(self.answers, False)
         self.death = _pidfd(self.pid)
 
-    def send(self, number: int, payload: str, ref: JobRef, log_directory: str) -> None:
-        """Hand one task over; a worker that is dead by now is noticed by its death."""
-        message: dict[str, Any] = {"id": number, "payload": payload, "job": ref.job_id}
-        log_path = worker_log(log_directory, self.pid)
-        if not self.log_path:
-            message["meta"] = dict(ref.meta)
-        if log_path != self.log_path:
-            message["log"] = self.log_path = log_path
+    def send(
+        self, number: int, payload: str, log_directory: str, job: JobRef | None = None
+    ) -> None:
+        """Hand one task over; a worker that is dead by now is noticed by its death.
+
+        What the task prints goes to a file in `log_directory`. All jobs have the `meta` of the
+        first.
+        """
+        message: dict[str, Any] = {"id": number, "payload": payload}
+        if job is not None:
+            message["job"] = job.job_id
+            if not self._knows_meta:
+                self._knows_meta = True
+                message["meta"] = dict(job.meta)
+        if log_directory != self._log_directory:
+            self._log_directory = log_directory
+            message["log"] = self.log_path = print_file(log_directory, self._engine, self.pid)
         data = memoryview(json.dumps(message).encode("ascii") + b"\n")
         with contextlib.suppress(BrokenPipeError):
             while data:
@@ -90,6 +110,12 @@ class WorkerProcess:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, number)
 
+    def await_end(self) -> None:
+        """Wait until it has closed its pipe, which it does by dying."""
+        poll = select.poll()
+        poll.register(self.answers, 0)  # no event asked for: only the hang-up is reported
+        poll.poll()
+
     def bury(self) -> int:
         """Take leave of a worker that has died; returns its exit code, negative for a signal."""
         # What its task started (data loaders, for example) would hold memory and GPUs for ever.
@@ -115,25 +141,23 @@ class WorkerProcess:
             self.death = None
 
 
-def worker_log(log_directory: str, pid: int) -> str:
-    """The file that a worker prints to while it works for the run of this folder."""
-    return f"{log_directory}/local-{pid}.log"
-
-
-def _start(runner: str, gpus: Sequence[str], log_directory: str) -> subprocess.Popen[bytes]:
+def _start(
+    engine: str, runner: str, gpus: Sequence[str], log_directory: str
+) -> subprocess.Popen[bytes]:
     if not sys.executable:
         raise HuldraExecutorError(
             "wanted to start a worker, but this interpreter does not know its own path "
-            '(sys.executable is empty); use executor="threads" or "inline" here'
+            "(sys.executable is empty); make nodes in threads or inline here"
         )
-    boot = {"runner": runner, "sys_path": [entry or os.getcwd() for entry in sys.path]}
+    sys_path = [entry or os.getcwd() for entry in sys.path]
+    boot = {"engine": engine, "runner": runner, "sys_path": sys_path}
     environ = {**os.environ, _BOOT_VARIABLE: json.dumps(boot)}
     # Started from inside a `_create`, a worker would for all its life take that artifact for one
     # that its own nodes are in the middle of making.
     environ.pop("HULDRA_MAKING", None)
     if gpus:
         environ["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
-    with open(f"{log_directory}/local-workers.log", "ab") as log:
+    with open(start_file(log_directory, engine), "ab") as log:
         return subprocess.Popen(
             [sys.executable, "-c", _BOOT],
             stdin=subprocess.PIPE,
@@ -141,7 +165,7 @@ def _start(runner: str, gpus: Sequence[str], log_directory: str) -> subprocess.P
             stderr=log,
             env=environ,
             bufsize=0,
-            start_new_session=True,  # Ctrl-C in the terminal is the driver's to answer
+            start_new_session=True,  # Ctrl-C in the terminal is the parent's to answer
         )
 
 
