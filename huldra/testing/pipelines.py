@@ -148,6 +148,11 @@ def _tell_gpus(_: Step) -> str | None:
     return os.environ.get("CUDA_VISIBLE_DEVICES")
 
 
+def _hold_gpus(step: Step) -> str | None:
+    _wait_for_gate(step)
+    return _tell_gpus(step)
+
+
 def _ask_for_nested(step: Step) -> list[str]:
     return [nested.load_or_create()["name"] for nested in step.nested]
 
@@ -172,6 +177,7 @@ BEHAVIOURS = {
     "read stdin": _read_stdin,
     "tell settings": _tell_settings,
     "tell gpus": _tell_gpus,
+    "hold gpus": _hold_gpus,
     "ask for nested": _ask_for_nested,
     "send nested": _send_nested,
 }
