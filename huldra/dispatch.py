@@ -168,6 +168,7 @@ def _task(
         payload=json.dumps(payload),
         directory=node.paths.directory,
         log_path=node.paths.log,
+        needs=tuple(node.node.needs),
         after=tuple(key for key in node.node.needs if key in included),
         after_jobs=tuple(_jobs_in_flight(work, node)),
         resources=resources,

@@ -150,9 +150,10 @@ class Task:
 
     `key` is `<namespace>/<hash>`. `task_name` is `<namespace>-<hash>-<claim>`, unique for this
     submission and stable across drivers that share it. `payload` is the argument of
-    `huldra.worker.run_node`. `after` are keys of this graph; `after_jobs` are jobs that were
-    found in flight under another driver (of this engine, where `JobRef.engine` equals the
-    executor's `name`; a task may start before they end, `run_node` waits for what is missing).
+    `huldra.worker.run_node`. `needs` are the keys of all that it needs; those of them that are in
+    this graph are `after`. `after_jobs` are jobs that were found in flight under another driver (of
+    this engine, where `JobRef.engine` equals the executor's `name`; a task may start before they
+    end, `run_node` waits for what is missing).
     `directory` is the artifact's directory, `log_path` the file that `run_node` logs to.
     """
 
@@ -162,6 +163,7 @@ class Task:
     payload: str
     directory: str
     log_path: str
+    needs: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     after_jobs: tuple[JobRef, ...] = ()
     resources: Resources = Resources()
@@ -186,6 +188,29 @@ class TaskGraph:
     def store_suffix(self) -> str:
         """What may follow a task's name: equal for all drivers of one store, and for no others."""
         return f"-{hashlib.blake2s(self.root.encode(), digest_size=4).hexdigest()}"
+
+    def refs(self, named: JobRef) -> dict[str, JobRef]:
+        """The job of each task, where `named` is what all of their refs have in common."""
+        return {key: named.named(task.task_name) for key, task in self.tasks.items()}
+
+    def in_flight(self, open_jobs: Mapping[tuple[str, str], str]) -> dict[str, list[str]]:
+        """What each task needs of an executor's open jobs, which are given by root and key.
+
+        Jobs that end with this process are not recorded where the core would find them for
+        `after_jobs`. A task that does not wait for them at its engine would hold a worker only to
+        wait there: enough of these, and what they need never gets one.
+        """
+        if not open_jobs:
+            return {}
+        found = {
+            key: [
+                open_jobs[self.root, need]
+                for need in task.needs
+                if need not in self.tasks and (self.root, need) in open_jobs
+            ]
+            for key, task in self.tasks.items()
+        }
+        return {key: names for key, names in found.items() if names}
 
 
 @dataclass(frozen=True)

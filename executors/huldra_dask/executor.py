@@ -26,7 +26,6 @@ from huldra.executor import (
     TaskGraph,
     refuse_by_capabilities,
 )
-from huldra.flight import Node, needs_in_flight
 from huldra.prints import print_files
 from huldra_dask import NAME, cluster, resources, scheduler_side, worker_side
 from huldra_dask.ended import status_of_error, status_of_text
@@ -96,7 +95,7 @@ class DaskExecutor:
         self._stalled_after_s = stalled_after_s
         self._ended = threading.Condition()
         self._futures: dict[str, Any] = {}
-        self._nodes: dict[str, Node] = {}
+        self._nodes: dict[str, tuple[str, str]] = {}
         self._over: dict[str, JobStatus] = {}
         self._reasons: dict[str, str] = {}
         self._seen_progress_at = time.monotonic()
@@ -183,8 +182,7 @@ class DaskExecutor:
     def submit(self, graph: TaskGraph, on_submitted: OnSubmitted) -> None:
         """Send the graph as one; on a scheduler outside of this process it outlives us."""
         self._say_what_ends_with_us()
-        named = graph.named_job or self.named_jobs(graph)
-        refs = {key: named.named(task.task_name) for key, task in graph.tasks.items()}
+        refs = graph.refs(graph.named_job or self.named_jobs(graph))
         names = {key: ref.job_id for key, ref in refs.items()}
         try:
             dsk = self._dask_graph(graph, names)
@@ -297,7 +295,7 @@ class DaskExecutor:
         """Futures of what earlier graphs of this executor make for this one, by its keys."""
         with self._ended:
             open_names = {node: name for name, node in self._nodes.items()}
-        needed = needs_in_flight(graph, open_names)
+        needed = graph.in_flight(open_names)
         return {
             key: [self._futures[name] for name in names if name in self._futures]
             for key, names in needed.items()

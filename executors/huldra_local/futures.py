@@ -22,7 +22,6 @@ from huldra.executor import (
     refuse_by_capabilities,
 )
 from huldra_local.engine import LocalEngine
-from huldra_local.flight import jobs_in_flight
 from huldra_local.inline import Runner, check_in_process, logger, run_node
 
 
@@ -84,10 +83,10 @@ class FuturesExecutor(LocalEngine):
     def submit(self, graph: TaskGraph, on_submitted: OnSubmitted) -> None:
         """Send what can run now; the rest follows as its dependencies end."""
         ids: dict[str, str] = {}
-        in_flight = jobs_in_flight(graph, self._table.open_by_key)
+        in_flight = graph.in_flight(self._table.open_by_node)
         try:
             for key, task in graph.tasks.items():
-                entry = _Entry(self._table.open(graph.run_path, key), task)
+                entry = _Entry(self._table.open(graph, key), task)
                 ids[key] = entry.ref.job_id
                 on_submitted(key, entry.ref)
                 after = [ids[k] for k in task.after]

@@ -46,7 +46,7 @@ class InlineExecutor(LocalEngine):
         """Run the whole graph; returns when all of it is over."""
         refs = {}
         for key in graph.tasks:
-            refs[key] = self._table.open(graph.run_path, key)
+            refs[key] = self._table.open(graph, key)
             on_submitted(key, refs[key])
         try:
             for key, task in graph.tasks.items():

@@ -22,7 +22,6 @@ from huldra.executor import (
 )
 from huldra.serving import RUN_NODE
 from huldra_local.engine import LocalEngine
-from huldra_local.flight import jobs_in_flight
 from huldra_local.machine import available_cpus, total_memory_gb, visible_gpus
 from huldra_local.scheduler import PoolJob, PoolSettings, Scheduler
 from huldra_local.slots import Need, Totals
@@ -120,10 +119,10 @@ class LocalExecutor(LocalEngine):
         scheduler = self._started()
         log_directory = os.path.dirname(graph.run_path)
         ids: dict[str, str] = {}
-        in_flight = jobs_in_flight(graph, self._table.open_by_key)
+        in_flight = graph.in_flight(self._table.open_by_node)
         try:
             for key, task in graph.tasks.items():
-                ref = self._table.open(graph.run_path, key)
+                ref = self._table.open(graph, key)
                 ids[key] = ref.job_id
                 job = PoolJob(
                     number=next(self._numbers),

@@ -9,7 +9,7 @@ import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from huldra.elsewhere import DriverView, driver_record, status_of_driver
-from huldra.executor import JobRef, JobStatus
+from huldra.executor import JobRef, JobStatus, TaskGraph
 from huldra.owner import LOCAL as ENGINE
 from huldra_local.turns import free_turns, is_to_be_freed
 
@@ -33,8 +33,9 @@ class JobTable:
         self._changed = threading.Condition(threading.Lock())
         self._statuses: dict[str, JobStatus] = {}
         self._logs: dict[str, str] = {}
+        self._runs: dict[str, str] = {}
         self._nodes: dict[str, tuple[str, str]] = {}
-        self.open_by_key: dict[str, str] = {}
+        self.open_by_node: dict[tuple[str, str], str] = {}
         self._ended: list[str] = []
         # Set when this process ends, and with it all that its queued turns stand for.
         self.is_leaving = False
@@ -43,12 +44,13 @@ class JobTable:
         """Forget the parent's jobs; its lock may be held by a thread that is not here."""
         self._reset()
 
-    def open(self, run_path: str, key: str) -> JobRef:
-        """A new job of a node of this run, queued."""
+    def open(self, graph: TaskGraph, key: str) -> JobRef:
+        """A new job of a node of this graph, queued."""
         ref = JobRef(ENGINE, f"{self._prefix}-{next(self._numbers)}", self._meta)
         self._statuses[ref.job_id] = JobStatus.QUEUED
-        self._nodes[ref.job_id] = (run_path, key)
-        self.open_by_key[key] = ref.job_id
+        self._runs[ref.job_id] = graph.run_path
+        self._nodes[ref.job_id] = (graph.root, key)
+        self.open_by_node[graph.root, key] = ref.job_id
         return ref
 
     def set_open(self, job_id: str, status: JobStatus, log_path: str = "") -> None:
@@ -62,19 +64,24 @@ class JobTable:
         ends = [(job_id, status) for job_id, status in ends if job_id in self._nodes]
         if not self.is_leaving:
             # Before the end is told, so that who asks again at once does not find the node queued.
-            free_turns((*self._nodes[job_id], s) for job_id, s in ends if is_to_be_freed(s))
+            free_turns(
+                (self._runs[job_id], self._nodes[job_id][1], status)
+                for job_id, status in ends
+                if is_to_be_freed(status)
+            )
         with self._changed:
             for job_id, status in ends:
                 if job_id in self._nodes:
                     self._statuses[job_id] = status
                     self._ended.append(job_id)
-                    self._forget_key(job_id)
+                    self._forget_node(job_id)
             self._changed.notify_all()
 
-    def _forget_key(self, job_id: str) -> None:
-        _, key = self._nodes.pop(job_id)
-        if self.open_by_key.get(key) == job_id:
-            del self.open_by_key[key]
+    def _forget_node(self, job_id: str) -> None:
+        del self._runs[job_id]
+        node = self._nodes.pop(job_id)
+        if self.open_by_node.get(node) == job_id:
+            del self.open_by_node[node]
 
     def get(self, job_id: str) -> JobStatus | None:
         """The status of a job of this table, None for others."""

@@ -23,7 +23,6 @@ from huldra.executor import (
     TaskGraph,
     refuse_by_capabilities,
 )
-from huldra.flight import Node, needs_in_flight
 from huldra.prints import print_files
 from huldra_ray import NAME, resources, runtime
 from huldra_ray.desk import FarDesk
@@ -60,7 +59,7 @@ class RayExecutor:
         self._runtime_env = dict(runtime_env or {})
         self._paths = _huldra_folders()
         self._ended = threading.Condition()
-        self._open: dict[str, Node] = {}
+        self._open: dict[str, tuple[str, str]] = {}
         self._over: dict[str, JobStatus] = {}
         self._reasons: dict[str, str] = {}
         self._told_ends_with_us = False
@@ -122,12 +121,11 @@ class RayExecutor:
     def submit(self, graph: TaskGraph, on_submitted: OnSubmitted) -> None:
         """Send all tasks, with refs as edges."""
         self._say_what_ends_with_us()
-        named = graph.named_job or self.named_jobs(graph)
-        refs = {key: named.named(task.task_name) for key, task in graph.tasks.items()}
+        refs = graph.refs(graph.named_job or self.named_jobs(graph))
         names = {key: ref.job_id for key, ref in refs.items()}
         with self._ended:
             before = {node: name for name, node in self._open.items()}
-        in_flight = needs_in_flight(graph, before)
+        in_flight = graph.in_flight(before)
         batch = [self._entry(graph, key, names) for key in graph.tasks]
         for entry, key in zip(batch, graph.tasks, strict=True):
             entry["after"] += in_flight.get(key, ())

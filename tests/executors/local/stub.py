@@ -122,6 +122,7 @@ class Orders:
         after: Sequence[str] = (),
         resources: Resources | None = None,
         after_jobs: Sequence[JobRef] = (),
+        needs: Sequence[str] = (),
         **more: Any,
     ) -> Task:
         order = {"name": name, "do": do, "diary": str(self.diary), **more}
@@ -132,6 +133,7 @@ class Orders:
             payload=json.dumps(order),
             directory=str(self.folder),
             log_path=str(self.folder / "log"),
+            needs=tuple(f"stub/{a}" for a in (*after, *needs)),
             after=tuple(f"stub/{a}" for a in after),
             after_jobs=tuple(after_jobs),
             resources=resources or Resources(),

@@ -1,23 +1,21 @@
-"""What a graph waits for of earlier graphs, read from the run record."""
+"""What a graph waits for of earlier graphs, of the same executor."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from huldra_local import LocalExecutor, ThreadsExecutor
-from huldra_local.flight import jobs_in_flight
 from tests.executors.local import stub
 from tests.executors.local.stub import Orders, finish, send, until
 
 
 def test_needs_that_are_open_here_are_found(orders: Orders) -> None:
-    """Made ones, and those of others, are not."""
-    graph = orders.graph(orders.task("later"))
-    record = {"nodes": {"stub/later": {"needs": ["stub/first", "stub/made"]}, "stub/x": {}}}
-    Path(graph.run_path).write_text(json.dumps(record))
-    assert jobs_in_flight(graph, {"stub/first": "1-1-1"}) == {"stub/later": ["1-1-1"]}
-    assert jobs_in_flight(graph, {}) == {}
+    """Those that are made, of another root, or of the graph itself are not."""
+    later, own = orders.task("later", needs=["first", "made", "own"]), orders.task("own")
+    graph, root = orders.graph(own, later), str(orders.folder)
+    open_jobs = {(root, "stub/first"): "1", (root, "stub/own"): "2", ("/", "stub/made"): "3"}
+    assert graph.in_flight(open_jobs) == {"stub/later": ["1"]}
+    assert graph.in_flight({}) == {}
 
 
 def test_a_node_holds_no_worker_while_its_need_is_in_flight(
@@ -38,10 +36,9 @@ def _check(executor: LocalExecutor | ThreadsExecutor, orders: Orders) -> None:
     gate = str(orders.folder / "gate")
     first = send(executor, orders.graph(orders.task("first", "wait", until=gate)))
     until(lambda: orders.count("first", "began") == 1)
-    graph = orders.graph(orders.task("later"), orders.task("other"))
-    record = {"nodes": {"stub/later": {"needs": ["stub/first"]}, "stub/other": {"needs": []}}}
-    Path(graph.run_path).write_text(json.dumps(record))
-    later = send(executor, graph)
+    later = send(
+        executor, orders.graph(orders.task("later", needs=["first"]), orders.task("other"))
+    )
     until(lambda: orders.count("other", "ended") == 1)
     assert orders.count("later", "began") == 0
     Path(gate).touch()
