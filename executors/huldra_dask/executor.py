@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import collections
 import contextlib
 import logging
 import os
@@ -22,14 +21,13 @@ from huldra.executor import (
     JobStatus,
     OnSubmitted,
     Refusal,
-    Task,
     TaskGraph,
     refuse_by_capabilities,
 )
 from huldra.prints import print_files
 from huldra_dask import NAME, cluster, resources, scheduler_side, worker_side
 from huldra_dask.ended import status_of_error, status_of_text
-from huldra_dask.worker_side import NodeCall
+from huldra_dask.tasks import annotations, dask_graph
 
 log = logging.getLogger("huldra.dask")
 
@@ -45,26 +43,6 @@ _MANY = 200
 _FORGOTTEN_AFTER_S = 60.0
 _ON_ITS_WAY_S = 5.0
 _live: weakref.WeakValueDictionary[str, DaskExecutor] = weakref.WeakValueDictionary()
-
-
-class _ResourcesOf:
-    """Says which counters a task takes, by its key; travels to the scheduler once a graph."""
-
-    def __init__(self, by_key: dict[str, dict[str, float]]) -> None:
-        self.by_key = by_key
-
-    def __call__(self, key: str) -> dict[str, float]:
-        return self.by_key.get(key, {})
-
-
-class _PriorityOf:
-    """Says how urgent a task is, by its key."""
-
-    def __init__(self, by_key: dict[str, float]) -> None:
-        self.by_key = by_key
-
-    def __call__(self, key: str) -> float:
-        return self.by_key.get(key, 0)
 
 
 class DaskExecutor:
@@ -185,7 +163,7 @@ class DaskExecutor:
         refs = graph.refs(graph.named_job or self.named_jobs(graph))
         names = {key: ref.job_id for key, ref in refs.items()}
         try:
-            dsk = self._dask_graph(graph, names)
+            dsk = dask_graph(graph, names, self._in_flight(graph), isolate=self._isolate)
             futures = self._send(graph, dsk, names)
         except Exception as error:
             raise HuldraSubmitError(
@@ -264,44 +242,22 @@ class DaskExecutor:
 
     # --- sending
 
-    def _dask_graph(self, graph: TaskGraph, names: Mapping[str, str]) -> dict[str, Any]:
-        in_flight = self._in_flight(graph)
-        ours = self._ours_in_flight(graph)
-        needed = collections.Counter(key for task in graph.tasks.values() for key in task.after)
-        run = worker_side.run_in_child if self._isolate else worker_side.run_here
-        dsk: dict[str, Any] = {}
-        for key, task in graph.tasks.items():
-            after = [names[other] for other in task.after]
-            before = [in_flight[ref.job_id] for ref in task.after_jobs if ref.job_id in in_flight]
-            before += ours.get(key, [])
-            call = self._call(task, names[key], graph.preempt_max)
-            if not before and any(needed[other] > 1 for other in task.after):
-                dsk[names[key]] = _anywhere(names[key], run, call, after)
-            else:
-                dsk[names[key]] = (run, call, *after, *before)
-        return dsk
-
-    def _call(self, task: Task, name: str, retries: int) -> NodeCall:
-        limit_min = task.resources.time_min
-        return NodeCall(
-            name=name,
-            payload=task.payload,
-            retries=retries,
-            gpus=int(task.resources.gpus or 0),
-            time_limit_s=limit_min * 60 if limit_min else None,
-        )
-
-    def _ours_in_flight(self, graph: TaskGraph) -> dict[str, list[Any]]:
-        """Futures of what earlier graphs of this executor make for this one, by its keys."""
+    def _in_flight(self, graph: TaskGraph) -> dict[str, list[Any]]:
+        """Futures of jobs of other graphs, ours and other drivers', that its tasks need, by key."""
         with self._ended:
-            open_names = {node: name for name, node in self._nodes.items()}
-        needed = graph.in_flight(open_names)
-        return {
+            ours = {node: name for name, node in self._nodes.items()}
+        found = {
             key: [self._futures[name] for name in names if name in self._futures]
-            for key, names in needed.items()
+            for key, names in graph.in_flight(ours).items()
         }
+        held = self._hold(graph)
+        for key, task in graph.tasks.items():
+            others = [held[ref.job_id] for ref in task.after_jobs if ref.job_id in held]
+            if others:
+                found[key] = found.get(key, []) + others
+        return found
 
-    def _in_flight(self, graph: TaskGraph) -> dict[str, Any]:
+    def _hold(self, graph: TaskGraph) -> dict[str, Any]:
         """Futures of jobs that other drivers sent to this scheduler, held so that they stay."""
         from distributed import Future
 
@@ -313,8 +269,8 @@ class DaskExecutor:
         }
         if not wanted:
             return {}
-        held = self._ask(scheduler_side.hold, sorted(wanted), self.client.id)
-        return {name: Future(name, self.client) for name in held}
+        names = self._ask(scheduler_side.hold, sorted(wanted), self.client.id)
+        return {name: Future(name, self.client) for name in names}
 
     def _send(
         self, graph: TaskGraph, dsk: dict[str, Any], names: Mapping[str, str]
@@ -323,25 +279,15 @@ class DaskExecutor:
         from dask.base import annotate
         from dask.highlevelgraph import HighLevelGraph
 
+        counts = resources.are_counted(graph.tasks.values())
+        workers = self._workers() if counts else resources.Workers(())
         # A large graph is meant to be sent whole: it holds names and short texts only.
         quiet = {"distributed.admin.large-graph-warning-threshold": "1 GiB"}
-        with dask.config.set(quiet), annotate(**self._annotations(graph, names)):
+        with dask.config.set(quiet), annotate(**annotations(graph, names, workers)):
             # As a layer, and not as the dict that it is: Dask would hash all that stands in a dict.
             layer = HighLevelGraph.from_collections(graph.run_id, dsk, dependencies=())  # type: ignore[arg-type]  # our keys are texts
             futures = self.client.get(layer, list(names.values()), sync=False)
         return dict(zip(names.values(), futures, strict=True))
-
-    def _annotations(self, graph: TaskGraph, names: Mapping[str, str]) -> dict[str, Any]:
-        counts = resources.are_counted(graph.tasks.values())
-        workers = self._workers() if counts else resources.Workers(())
-        taken, urgent = {}, {}
-        for key, task in graph.tasks.items():
-            if counters := resources.restrictions(task.resources, workers):
-                taken[names[key]] = counters
-            if priority := task.resources.extra.get("dask_priority"):
-                urgent[names[key]] = priority
-        annotations: dict[str, Any] = {"resources": _ResourcesOf(taken)} if taken else {}
-        return annotations | ({"priority": _PriorityOf(urgent)} if urgent else {})
 
     def _let_go(self, graph: TaskGraph, names: Mapping[str, str]) -> None:
         """Have the scheduler keep the graph when we are gone; returns once it has all of it."""
@@ -524,19 +470,6 @@ class DaskExecutor:
             self._cancel_there(names)
         given_up = f"given up after {since_s:.0f} s: {reason}"
         self._note([(name, JobStatus.LOST, given_up) for name in names])
-
-
-def _anywhere(name: str, run: Callable[..., Any], call: NodeCall, after: Sequence[str]) -> Any:
-    """A task that any free worker may take.
-
-    Dask sends a task to the workers that hold what it needs, so all that need one node would go to
-    one worker. What moves here is a token: a "data producer" is given to whoever is free.
-    """
-    from dask._task_spec import Task as DaskTask
-    from dask._task_spec import TaskRef
-
-    refs = map(TaskRef, after)
-    return DaskTask(name, run, call, *refs, _data_producer=True)
 
 
 @contextlib.contextmanager
