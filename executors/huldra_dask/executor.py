@@ -24,10 +24,11 @@ from huldra.executor import (
     TaskGraph,
     refuse_by_capabilities,
 )
+from huldra.owner import Owner, is_same_process, this_process
 from huldra.prints import print_files
 from huldra_dask import NAME, cluster, resources, scheduler_side, worker_side
 from huldra_dask.ended import status_of_error, status_of_text
-from huldra_dask.tasks import annotations, dask_graph
+from huldra_dask.tasks import annotations_of, dask_graph
 
 log = logging.getLogger("huldra.dask")
 
@@ -81,6 +82,8 @@ class DaskExecutor:
         self._told_ends_with_us = False
         told = self._ask(scheduler_side.inspect)
         self.scheduler_id = str(told["id"])
+        process = Owner.from_json(told["process"])
+        self._lives_here = self._reached.owned or is_same_process(process, this_process())
         declares_cpus = resources.Workers.of(told["workers"]).name_of("cpus")
         self._ignores = frozenset[str]() if declares_cpus else frozenset({"cpus"})
         _live[self.scheduler_id] = self
@@ -121,7 +124,7 @@ class DaskExecutor:
     @property
     def survives_driver(self) -> bool:
         """Whether the scheduler lives outside of this process."""
-        return not self._reached.owned and self.client.cluster is None
+        return not self._lives_here and self.client.cluster is None
 
     @property
     def capabilities(self) -> Capabilities:
@@ -279,15 +282,26 @@ class DaskExecutor:
         from dask.base import annotate
         from dask.highlevelgraph import HighLevelGraph
 
-        counts = resources.are_counted(graph.tasks.values())
-        workers = self._workers() if counts else resources.Workers(())
+        workers = self._workers_to_count(graph)
         # A large graph is meant to be sent whole: it holds names and short texts only.
         quiet = {"distributed.admin.large-graph-warning-threshold": "1 GiB"}
-        with dask.config.set(quiet), annotate(**annotations(graph, names, workers)):
+        with dask.config.set(quiet), annotate(**annotations_of(graph, names, workers)):
             # As a layer, and not as the dict that it is: Dask would hash all that stands in a dict.
             layer = HighLevelGraph.from_collections(graph.run_id, dsk, dependencies=())  # type: ignore[arg-type]  # our keys are texts
             futures = self.client.get(layer, list(names.values()), sync=False)
         return dict(zip(names.values(), futures, strict=True))
+
+    def _workers_to_count(self, graph: TaskGraph) -> resources.Workers:
+        """The workers that are there, where the graph asks for anything that workers declare."""
+        if not resources.are_counted(graph.tasks.values()):
+            return resources.Workers(())
+        workers = self._workers()
+        if not workers.declared:
+            log.warning(
+                "no worker is there yet, so that cpus and memory_gb of these nodes are not counted:"
+                " Dask knows what is declared from the first worker on (wait_for_workers(1))"
+            )
+        return workers
 
     def _let_go(self, graph: TaskGraph, names: Mapping[str, str]) -> None:
         """Have the scheduler keep the graph when we are gone; returns once it has all of it."""

@@ -10,12 +10,14 @@ import asyncio
 from collections.abc import Collection, Iterable
 from typing import Any
 
+from huldra.owner import this_process
+
 _CANCEL_AT_ONCE = 8
 _HOLDER = "fire-and-forget"  # the scheduler's own client, which lets go of a task when it is over
 
 
 def inspect(dask_scheduler: Any) -> dict[str, Any]:
-    """The scheduler's id, its workers and what they declare, and the tasks that nobody can run."""
+    """The scheduler's id and process, its workers, and the tasks that nobody can run."""
     workers = [
         {
             "address": worker.address,
@@ -28,6 +30,7 @@ def inspect(dask_scheduler: Any) -> dict[str, Any]:
     ]
     return {
         "id": dask_scheduler.id,
+        "process": this_process().to_json(),
         "workers": workers,
         "unrunnable": {
             task.key: dict(task.resource_restrictions or {}) for task in _stuck(dask_scheduler)

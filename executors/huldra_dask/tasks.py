@@ -60,7 +60,7 @@ def _anywhere(name: str, run: Callable[..., Any], call: NodeCall, after: Sequenc
     return DaskTask(name, run, call, *refs, _data_producer=True)
 
 
-def annotations(
+def annotations_of(
     graph: TaskGraph, names: Mapping[str, str], workers: resources.Workers
 ) -> dict[str, Any]:
     """What tasks take of what workers declare, and how urgent they are, as Dask's annotations."""

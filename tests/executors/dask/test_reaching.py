@@ -40,6 +40,37 @@ def test_a_users_client_is_an_executor(huldra_root: Path) -> None:
         by_cluster.close()
 
 
+def test_a_client_by_address_knows_a_scheduler_of_its_own_process() -> None:
+    """Jobs end with the process that their scheduler lives in, however that is reached."""
+    import distributed
+
+    with distributed.LocalCluster(
+        n_workers=0, processes=False, protocol="tcp://", dashboard_address="127.0.0.1:0"
+    ) as cluster:
+        executor = huldra_dask.DaskExecutor(cluster.scheduler_address)
+        assert executor.capabilities.survives_driver is False
+        executor.close()
+
+
+def test_requests_that_dask_cannot_count_yet_are_said(
+    huldra_root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Before the first worker is there nobody knows what workers declare."""
+    import distributed
+
+    with distributed.LocalCluster(
+        n_workers=0, processes=False, dashboard_address="127.0.0.1:0", resources={"CPU": 1}
+    ) as cluster:
+        job = Step(name="a", claims={"cpus": 1}).load_or_create(executor=cluster)
+        assert "no worker is there yet" in caplog.text
+        cluster.scale(1)
+        assert job.result(timeout=60)["name"] == "a"
+        caplog.clear()
+        again = Step(name="b", claims={"cpus": 1}).load_or_create(executor=cluster)
+        assert again.result(timeout=60)["name"] == "b"
+        assert "no worker is there yet" not in caplog.text
+
+
 def test_a_script_needs_no_main_guard(tmp_path: Path) -> None:
     """`executor="dask"` works from a plain script, quietly, and ends with it."""
     script = tmp_path / "script.py"
