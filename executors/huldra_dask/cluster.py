@@ -50,6 +50,8 @@ def start_own(workers: int | None = None, **options: Any) -> Reached:
         # Both measure every task, for a screen that is not shown.
         "distributed.worker.profile.enabled": False,
         "distributed.scheduler.active-memory-manager.start": False,
+        # There is one worker: what is held back from it could go nowhere else.
+        "distributed.scheduler.worker-saturation": float("inf"),
         # This process may hold the GIL for as long as its user likes.
         "distributed.scheduler.worker-ttl": None,
     }

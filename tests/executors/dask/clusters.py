@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,11 +31,11 @@ class Outside:
         """What a user passes as executor."""
         return self.address.replace("tcp://", "dask://")
 
-    def add_worker(self, *options: str) -> subprocess.Popen[bytes]:
-        """Start one more worker, of one thread."""
+    def add_worker(self, *options: str, prefix: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+        """Start one more worker, of one thread; `prefix` is a command that runs its command."""
         command = ["worker", self.address, "--nthreads", "1", "--no-dashboard", *options]
         command += ["--local-directory", str(self.folder), "--host", "127.0.0.1"]
-        worker = _start(self.folder / f"worker{len(self.workers)}.log", command)
+        worker = _start(self.folder / f"worker{len(self.workers)}.log", command, prefix)
         self.workers.append(worker)
         return worker
 
@@ -70,7 +70,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _start(log: Path, command: list[str]) -> subprocess.Popen[bytes]:
+def _start(log: Path, command: list[str], prefix: Sequence[str] = ()) -> subprocess.Popen[bytes]:
     # Another folder than the driver's, and none of its settings: what a worker needs to know of
     # the driver has to reach it with the work.
     environ = {k: v for k, v in os.environ.items() if not k.startswith("HULDRA_")}
@@ -78,7 +78,7 @@ def _start(log: Path, command: list[str]) -> subprocess.Popen[bytes]:
     environ["PYTHONPATH"] = os.pathsep.join(paths)
     with log.open("ab") as file:
         return subprocess.Popen(
-            [sys.executable, "-m", "distributed.cli.dask_" + command[0], *command[1:]],
+            [*prefix, sys.executable, "-m", "distributed.cli.dask_" + command[0], *command[1:]],
             cwd=log.parent,
             env=environ,
             stdin=subprocess.DEVNULL,
@@ -95,7 +95,8 @@ def _await_workers(cluster: Outside, count: int) -> None:
     while True:
         try:
             with Client(cluster.address, set_as_default=False, timeout=START_S) as client:
-                client.wait_for_workers(count, timeout=START_S)
+                if count:
+                    client.wait_for_workers(count, timeout=START_S)
             return
         except (OSError, TimeoutError):
             if time.monotonic() > deadline:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -93,3 +94,39 @@ def test_a_dead_head_ends_every_wait_and_the_store_goes_on(
     again = last.load_or_create(executor="local:1")
     assert again.result(timeout=PATIENCE_S)["name"] == "last"
     assert count_notes(notes, "first", "began") == 1
+
+
+# Breaks the driver's connection to the supervisor, which lives.
+_CUT_OFF = """
+import subprocess, sys
+import ray
+import huldra
+from huldra.testing.pipelines import Step
+from huldra_ray import RayExecutor
+from ray._private import state
+root, notes, address = sys.argv[1:]
+huldra.set_huldra_root(root)
+executor = RayExecutor(address)
+held = Step(name="held", does="wait", notes=notes)
+job = held.load_or_create(executor=executor)
+(port,) = [a["Address"]["Port"] for a in state.actors().values() if a["State"] == "ALIVE"]
+cut = ["ss", "-K", "-tn", f"dport = :{port} or sport = :{port}"]
+told = subprocess.run(cut, capture_output=True, text=True)
+assert told.stdout.count("ESTAB"), told
+assert not job.wait(timeout=3)
+open(f"{notes}/held.open", "w").close()
+print(job.result(timeout=60)["name"])
+print(Step(name="next", notes=notes).load_or_create(executor=executor).result(timeout=60)["name"])
+"""
+
+
+@pytest.mark.skipif(shutil.which("ss") is None, reason="no program `ss`, which breaks connections")
+def test_a_broken_connection_to_the_supervisor_loses_no_job(
+    cluster: clusters.Outside, notes: Path, huldra_root: Path
+) -> None:
+    """A driver whose connection is reset waits on, hears of the end, and sends the next."""
+    command = [sys.executable, "-c", _CUT_OFF, str(huldra_root), str(notes), cluster.address]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["held", "next"]
+    assert count_notes(notes, "held", "began") == 1
