@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.metadata
 import os
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from huldra.errors import HuldraExecutorError
 
 OLDEST = (2025, 1)
 CONNECT_TIMEOUT_S = 15.0
+_PROBE_TIMEOUT_S = 2.0
 _ANY_PORT_HERE = "127.0.0.1:0"
 INSTALL = "pip install 'distributed>=2025.1'"
 
@@ -82,6 +84,22 @@ def connect_to(address: str, timeout_s: float = CONNECT_TIMEOUT_S) -> Reached:
             f"wanted the Dask scheduler at {address}, found none within {timeout_s:g} s: {error}"
         ) from error
     return Reached(client, (client,))
+
+
+async def is_refused(address: str) -> bool:
+    """Whether nobody listens at the address of a scheduler any more, as far as it can be told."""
+    from distributed.comm.addressing import parse_host_port
+
+    try:
+        host, port = parse_host_port(address)
+        async with asyncio.timeout(_PROBE_TIMEOUT_S):
+            _, writer = await asyncio.open_connection(host, port)
+        writer.close()
+    except ConnectionRefusedError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return False
 
 
 def reach(target: Any) -> Reached:

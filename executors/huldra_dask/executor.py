@@ -38,6 +38,7 @@ _ADOPT_TIMEOUT_S = 120.0
 _POLL_S = 0.5
 _LOOK_AFTER_S = 5.0
 _WATCH_S = 0.002
+_RECONNECT_LOOK_S = 0.05
 _OPEN_WORDS = frozenset({"pending", "lost"})  # what is lost is made again
 _MANY = 200
 # A key that the scheduler does not know may still be on its way there.
@@ -350,12 +351,15 @@ class DaskExecutor:
             ended = [future for future in left if future.status not in _OPEN_WORDS]
             if ended:
                 left = [future for future in left if future.status in _OPEN_WORDS]
-                self._note([(f.key, *await self._end_of(f)) for f in ended])
+                ends = {f.key: await self._end_of(f) for f in ended}
+                self._note([(name, *end) for name, end in ends.items() if end is not None])
+                self._leave_to_scheduler([name for name, end in ends.items() if end is None])
                 last_end = time.monotonic()
             silence_s, took_s = began - last_end, time.monotonic() - began
             await asyncio.sleep(max(_WATCH_S, 20 * took_s, min(0.05, silence_s / 20)))
 
-    async def _end_of(self, future: Any) -> tuple[JobStatus, str]:
+    async def _end_of(self, future: Any) -> tuple[JobStatus, str] | None:
+        """How a task ended, and what was said; None where only the connection to it did."""
         if future.status == "finished":
             return JobStatus.SUCCEEDED, ""
         if future.status == "error":
@@ -369,8 +373,27 @@ class DaskExecutor:
                 return JobStatus.UPSTREAM_FAILED, "what it needs was cancelled"
             if reason == "cancelled":
                 return JobStatus.CANCELLED, ""
+            if reason == "scheduler-connection-lost" and await self._goes_on():
+                return None
             return JobStatus.LOST, f"Dask dropped the task: {error}"
         return JobStatus.SUCCEEDED, ""
+
+    async def _goes_on(self) -> bool:
+        """Whether tasks outlive the connection that broke, and their scheduler is there again."""
+        if not self.survives_driver or await cluster.is_refused(self._address):
+            return False
+        # The client has no event for this, and a time of its own after which it gives up.
+        while str(self.client.status) == "connecting":  # noqa: ASYNC110  see above
+            await asyncio.sleep(_RECONNECT_LOOK_S)
+        return not self.is_closed
+
+    def _leave_to_scheduler(self, names: Iterable[str]) -> None:
+        """Ask the scheduler for these from now on, as for jobs of other processes."""
+        with self._ended:
+            for name in names:
+                self._futures.pop(name, None)
+                self._nodes.pop(name, None)
+            self._ended.notify_all()
 
     def _note(self, ends: Iterable[tuple[str, JobStatus, str]]) -> None:
         with self._ended:

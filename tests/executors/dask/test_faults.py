@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -101,6 +103,31 @@ def test_a_worker_that_is_retired_stops_its_node_which_runs_elsewhere(notes: Pat
         (notes / "held.open").touch()
         assert job.result(timeout=PATIENCE_S)["pid"] != first
     until(lambda: not Path(f"/proc/{first}").exists(), "the first process is gone, and waited for")
+
+
+@pytest.mark.skipif(shutil.which("ss") is None, reason="no program `ss`, which breaks connections")
+def test_a_broken_connection_to_the_scheduler_loses_no_job(
+    cluster: clusters.Outside, executor: DaskExecutor, notes: Path
+) -> None:
+    """A driver whose connection is reset waits on, hears of the end, and sends the next."""
+    held = Step(name="held", does="wait", notes=str(notes))
+    job = held.load_or_create(executor=executor)
+    until(lambda: pids_of(notes, "held"), "held began")
+    _cut_off(executor)
+    assert not job.wait(timeout=2)
+    (notes / "held.open").touch()
+    assert job.result(timeout=PATIENCE_S)["name"] == "held"
+    following = Step(name="next", needs=(held,), notes=str(notes)).load_or_create(executor=executor)
+    assert following.result(timeout=PATIENCE_S)["name"] == "next"
+    assert count_notes(notes, "held", "began") == 1
+
+
+def _cut_off(executor: DaskExecutor) -> None:
+    """Reset the connection that the scheduler tells its client of ends by."""
+    port = executor.client.scheduler_comm.comm.local_address.rpartition(":")[2]
+    command = ["ss", "-K", "-tn", f"sport = :{port}"]
+    told = subprocess.run(command, capture_output=True, text=True)
+    assert "ESTAB" in told.stdout, told
 
 
 def test_a_dead_scheduler_ends_every_wait_and_the_next_cluster_goes_on(
