@@ -91,13 +91,14 @@ def test_handlers_come_back_after_an_attempt(huldra_root: Path) -> None:
     def mine(signum: int, frame: object) -> None:
         """Stand for the user's own handler."""
 
+    interrupt = signal.getsignal(signal.SIGINT)
     before = signal.signal(signal.SIGTERM, mine)
     try:
         Note(name="a").load_or_create()
         with pytest.raises(huldra.HuldraComputeError):
             Failing(name="f").load_or_create()
         assert signal.getsignal(signal.SIGTERM) is mine
-        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        assert signal.getsignal(signal.SIGINT) is interrupt
     finally:
         signal.signal(signal.SIGTERM, before)
 

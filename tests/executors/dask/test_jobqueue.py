@@ -7,9 +7,11 @@ this machine. There is a Slurm for these tests: without accounting it is up in a
 from __future__ import annotations
 
 import contextlib
+import importlib
 import importlib.util
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -79,6 +81,13 @@ def slurm() -> Iterator[slurms.Cluster]:
         yield cluster
 
 
+def _import_jobqueue() -> None:
+    """Import it, and keep the handler of Ctrl-C that it would put its own in the place of."""
+    before = signal.getsignal(signal.SIGINT)
+    importlib.import_module("dask_jobqueue")
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def on_slurm(
     slurm: slurms.Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -89,6 +98,7 @@ def on_slurm(
     monkeypatch.setenv("SLURM_CONF", str(slurm.conf))
     # Where dask-jobqueue, when it is imported, leaves a template of its settings.
     monkeypatch.setattr(dask.config, "PATH", str(tmp_path))
+    _import_jobqueue()
     yield slurm
     slurm.cancel_all()
 
