@@ -250,7 +250,9 @@ class Job(Generic[T]):
             paths = paths_of(child)
             turn = None if artifact.is_made(paths) else claim.last_turn(paths)
             if turn is not None and turn.status.is_over and turn.end is not None:
-                record = ErrorRecord("", "", failed_key=key_of(child), log_path=paths.log)
+                record = turn.end.error
+                if record is None or not record.failed_key:  # else it was never tried itself
+                    record = ErrorRecord("", "", failed_key=key_of(child), log_path=paths.log)
                 return error_of(self._key, self._paths, record)
         return None
 

@@ -220,9 +220,12 @@ class _Node:
             self._mark(self.run.dependents(self.key), self._upstream(self.key))
             return f"{self.key} could not be built on this worker: {error}"
         if failed := self._failed_need():
-            self._mark([self.key, *self.run.dependents(self.key)], self._upstream(failed))
-            log_path = self._log(failed)
-            return f"{self.key} was not tried: its dependency {failed} is not made; log: {log_path}"
+            why = self._origin(failed)
+            self._mark([self.key, *self.run.dependents(self.key)], why)
+            return (
+                f"{self.key} was not tried: its dependency {why.failed_key} is not made;"
+                f" log: {why.log_path}"
+            )
         try:
             obtain(
                 inline.request_for(obj, wait_limit_s=None, queued=self._my_claim(), key=self.key)
@@ -294,6 +297,12 @@ class _Node:
             failed_key=failed_key,
             log_path=self._log(failed_key),
         )
+
+    def _origin(self, need: str) -> ErrorRecord:
+        """Why `need` is not made: what felled it in turn, where it was never tried itself."""
+        turn = claim.last_turn(self.run.paths(need))
+        error = turn.end.error if turn is not None and turn.end is not None else None
+        return error if error is not None and error.failed_key else self._upstream(need)
 
     def _mark(self, keys: list[str], error: ErrorRecord) -> None:
         """End the queued turns of what cannot be made now, saying why."""

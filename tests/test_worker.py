@@ -12,6 +12,7 @@ import pytest
 import huldra
 from huldra import claim, worker
 from huldra.executor import Capabilities, JobRef
+from huldra.identity import key_of
 from huldra.layout import ArtifactPaths
 from huldra.metadata import command_line
 from huldra.owner import new_owner
@@ -105,6 +106,26 @@ def test_dependent_of_what_is_not_made_is_not_tried(huldra_root: Path, tmp_path:
     with pytest.raises(huldra.NodeFailed, match=f"dependency .*{need.huldra_hash} is not made"):
         worker.run_node(payload_of(engine, top))
     assert not lines(ledger)
+
+
+def test_what_is_told_is_the_failure_itself_and_not_who_was_felled_by_it(
+    huldra_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node that starts while the failure is still being passed on names what failed."""
+    failing = Failing(name="f")
+    middle = Note(name="m", needs=(failing,))
+    last = Note(name="l", needs=(middle,))
+    engine, sweep = dispatched(last)
+    with monkeypatch.context() as patch:
+        patch.setattr(worker.Run, "dependents", lambda *_: [key_of(middle)])
+        with pytest.raises(huldra.NodeFailed):
+            worker.run_node(payload_of(engine, failing))
+    with pytest.raises(huldra.NodeFailed, match=f"dependency {key_of(failing)} is not made"):
+        worker.run_node(payload_of(engine, last))
+    (job,) = sweep.values()
+    error = job.exception(timeout=0)
+    assert isinstance(error, huldra.HuldraDependencyError)
+    assert error.failed_key == key_of(failing)
 
 
 def test_cancelled_while_queued_never_starts(huldra_root: Path, tmp_path: Path) -> None:
