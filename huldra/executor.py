@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import enum
 import hashlib
+import json
+import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
@@ -136,6 +138,12 @@ class Capabilities:
     honours: frozenset[str] = frozenset()
     ignores: frozenset[str] = frozenset()
     extra_prefix: str = ""
+
+
+def run_folder(payload: str) -> str:
+    """The folder of the run that a task's payload belongs to."""
+    run_path: str = json.loads(payload)["run"]
+    return os.path.dirname(run_path)
 
 
 def task_name(key: str, number: int) -> str:

@@ -22,7 +22,7 @@ from huldra.liveness import Life, Watch
 from huldra.owner import new_owner
 from huldra.place import paths_of
 from huldra.settings import HULDRA_CONFIG
-from huldra.state import AttemptStatus, ErrorRecord, Turn
+from huldra.state import AttemptStatus, Turn, upstream_error
 from huldra.waiting import error_of
 
 T = TypeVar("T")
@@ -250,9 +250,7 @@ class Job(Generic[T]):
             paths = paths_of(child)
             turn = None if artifact.is_made(paths) else claim.last_turn(paths)
             if turn is not None and turn.status.is_over and turn.end is not None:
-                record = turn.end.error
-                if record is None or not record.failed_key:  # else it was never tried itself
-                    record = ErrorRecord("", "", failed_key=key_of(child), log_path=paths.log)
+                record = upstream_error(key_of(child), paths.log, turn)
                 return error_of(self._key, self._paths, record)
         return None
 

@@ -10,7 +10,9 @@ import contextlib
 import os
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+
+from huldra.executor import JobRef
 
 
 def print_file(folder: str, engine: str, pid: int | None = None) -> str:
@@ -21,6 +23,13 @@ def print_file(folder: str, engine: str, pid: int | None = None) -> str:
 def start_file(folder: str, engine: str) -> str:
     """The file for what the workers of this host print before they have a node."""
     return f"{folder}/{engine}-{socket.gethostname()}.log"
+
+
+def print_files_of(refs: Collection[JobRef], engine: str) -> dict[JobRef, list[str]]:
+    """The same of each job, whose ref says in `logs` which run it belongs to."""
+    folder_of = {ref: str(ref.meta.get("logs", "")) for ref in refs}
+    found = {folder: print_files(folder, engine) for folder in set(folder_of.values())}
+    return {ref: found[folder] for ref, folder in folder_of.items()}
 
 
 def print_files(folder: str, engine: str) -> list[str]:

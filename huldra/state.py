@@ -238,6 +238,23 @@ class Turn:
         return self.job or self.claim.owner.job
 
 
+def upstream_error(need: str, log_path: str, turn: Turn | None = None) -> ErrorRecord:
+    """What a node is told whose dependency `need` was not made.
+
+    Where the last `turn` of that was felled by a dependency in turn, it is what felled it: that
+    failed, and `need` was never tried.
+    """
+    error = turn.end.error if turn is not None and turn.end is not None else None
+    if error is not None and error.failed_key:
+        return error
+    return ErrorRecord(
+        "huldra.errors.HuldraDependencyError",
+        f"the dependency {need} was not made",
+        failed_key=need,
+        log_path=log_path,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """The last attempt at an artifact, for people and tools."""

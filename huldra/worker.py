@@ -35,6 +35,7 @@ from huldra.state import (
     Claim,
     ErrorRecord,
     Turn,
+    upstream_error,
 )
 from huldra.waiting import Waiting
 
@@ -220,7 +221,7 @@ class _Node:
             self._mark(self.run.dependents(self.key), self._upstream(self.key))
             return f"{self.key} could not be built on this worker: {error}"
         if failed := self._failed_need():
-            why = self._origin(failed)
+            why = self._upstream(failed, claim.last_turn(self.run.paths(failed)))
             self._mark([self.key, *self.run.dependents(self.key)], why)
             return (
                 f"{self.key} was not tried: its dependency {why.failed_key} is not made;"
@@ -290,19 +291,8 @@ class _Node:
     def _log(self, key: str) -> str:
         return self.run.paths(key).log
 
-    def _upstream(self, failed_key: str) -> ErrorRecord:
-        return ErrorRecord(
-            "huldra.errors.HuldraDependencyError",
-            f"the dependency {failed_key} was not made",
-            failed_key=failed_key,
-            log_path=self._log(failed_key),
-        )
-
-    def _origin(self, need: str) -> ErrorRecord:
-        """Why `need` is not made: what felled it in turn, where it was never tried itself."""
-        turn = claim.last_turn(self.run.paths(need))
-        error = turn.end.error if turn is not None and turn.end is not None else None
-        return error if error is not None and error.failed_key else self._upstream(need)
+    def _upstream(self, need: str, turn: Turn | None = None) -> ErrorRecord:
+        return upstream_error(need, self._log(need), turn)
 
     def _mark(self, keys: list[str], error: ErrorRecord) -> None:
         """End the queued turns of what cannot be made now, saying why."""

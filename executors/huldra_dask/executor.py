@@ -25,7 +25,7 @@ from huldra.executor import (
     refuse_by_capabilities,
 )
 from huldra.owner import Owner, is_same_process, this_process
-from huldra.prints import print_files
+from huldra.prints import print_files_of
 from huldra_dask import NAME, cluster, resources, scheduler_side, worker_side
 from huldra_dask.ended import status_of_error, status_of_text
 from huldra_dask.tasks import annotations_of, dask_graph
@@ -222,9 +222,7 @@ class DaskExecutor:
 
     def logs(self, refs: Collection[JobRef]) -> Mapping[JobRef, Sequence[str]]:
         """What the children printed that worked for the run of each job; shared by its nodes."""
-        folders = {str(ref.meta.get("logs", "")) for ref in refs}
-        found = {folder: print_files(folder, NAME) for folder in folders}
-        return {ref: found[str(ref.meta.get("logs", ""))] for ref in refs}
+        return print_files_of(refs, NAME)
 
     def why(self, ref: JobRef) -> str:
         """What Dask said when a job ended badly; empty where it said nothing."""
@@ -391,9 +389,13 @@ class DaskExecutor:
         """Ask the scheduler for these from now on, as for jobs of other processes."""
         with self._ended:
             for name in names:
-                self._futures.pop(name, None)
-                self._nodes.pop(name, None)
+                self._forget(name)
             self._ended.notify_all()
+
+    def _forget(self, name: str) -> None:
+        """Let go of a task's future, so that the scheduler may forget it."""
+        self._futures.pop(name, None)
+        self._nodes.pop(name, None)
 
     def _note(self, ends: Iterable[tuple[str, JobStatus, str]]) -> None:
         with self._ended:
@@ -401,9 +403,7 @@ class DaskExecutor:
                 # What was given up as lost is cancelled then, which is not how it ended.
                 if self._over.setdefault(name, status) is status and reason:
                     self._reasons[name] = reason
-                # Letting go of the future lets the scheduler forget the task.
-                self._futures.pop(name, None)
-                self._nodes.pop(name, None)
+                self._forget(name)
             self._seen_progress_at = time.monotonic()
             self._ended.notify_all()
 

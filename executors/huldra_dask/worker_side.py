@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from huldra.errors import NodeFailed
+from huldra.executor import run_folder
 from huldra_dask import NAME
 from huldra_dask.children import CHILDREN, ChildDied
 from huldra_dask.ended import NodeEnded
@@ -27,19 +26,13 @@ class NodeCall:
     gpus: int = 0
     time_limit_s: float | None = None
 
-    @property
-    def log_directory(self) -> str:
-        """The folder of the node's run."""
-        run_path: str = json.loads(self.payload)["run"]
-        return os.path.dirname(run_path)
-
 
 async def run_in_child(call: NodeCall, *after: object) -> None:  # noqa: ARG001  `after` orders tasks
     """Make one node, in a child process of this worker; a child that dies is replaced.
 
     Raises `NodeEnded` when the artifact was not made.
     """
-    log_directory = call.log_directory
+    log_directory = run_folder(call.payload)
     for _ in range(call.retries + 1):
         child = await CHILDREN.take(call.name, call.gpus, log_directory)
         alive = False

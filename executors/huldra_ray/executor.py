@@ -23,7 +23,7 @@ from huldra.executor import (
     TaskGraph,
     refuse_by_capabilities,
 )
-from huldra.prints import print_files
+from huldra.prints import print_files_of
 from huldra_ray import NAME, resources, runtime
 from huldra_ray.desk import FarDesk
 
@@ -179,9 +179,7 @@ class RayExecutor:
 
     def logs(self, refs: Collection[JobRef]) -> Mapping[JobRef, Sequence[str]]:
         """What Ray's workers printed while they worked for the run of each job."""
-        folders = {str(ref.meta.get("logs", "")) for ref in refs}
-        found = {folder: print_files(folder, NAME) for folder in folders}
-        return {ref: found[str(ref.meta.get("logs", ""))] for ref in refs}
+        return print_files_of(refs, NAME)
 
     def why(self, ref: JobRef) -> str:
         """What Ray said when a job ended badly; empty where it said nothing."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import threading
@@ -11,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any, NoReturn, Self
 
 from huldra.errors import NodeFailed
-from huldra.executor import JobStatus
+from huldra.executor import JobStatus, run_folder
 from huldra.prints import print_file, printing_to
 from huldra_ray import NAME
 from huldra_ray.ended import NodeEnded
@@ -27,8 +26,7 @@ def run_call(call: dict[str, Any]) -> None:
     """Make the node of `call`; raises `NodeEnded` when it was not made."""
     from huldra.worker import run_node
 
-    folder = os.path.dirname(json.loads(call["payload"])["run"])
-    prints = printing_to(print_file(folder, NAME))
+    prints = printing_to(print_file(run_folder(call["payload"]), NAME))
     with _same_folder(), prints, _TimeLimit(call["time_limit_s"]) as limit:
         try:
             run_node(call["payload"], owns_process=True)

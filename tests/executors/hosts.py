@@ -65,16 +65,12 @@ class Site(ABC):
     Each host has one slot, so that two nodes at a time are on both.
     """
 
-    def __init__(
-        self,
-        executor: Executor,
-        processes: list[subprocess.Popen[bytes]],
-        hosts: dict[str, subprocess.Popen[bytes]] | None = None,
-    ) -> None:
-        """`processes` are those that the cluster ends when it is closed; `hosts` are up already."""
-        self.executor = executor
+    executor: Executor
+
+    def __init__(self, processes: list[subprocess.Popen[bytes]]) -> None:
+        """`processes` are those that the cluster ends; a subclass gives the driver's executor."""
         self._processes = processes
-        self._hosts = hosts or {}
+        self._hosts: dict[str, subprocess.Popen[bytes]] = {}
 
     @abstractmethod
     def start(self, name: str) -> subprocess.Popen[bytes]:

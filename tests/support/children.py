@@ -7,7 +7,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -50,16 +50,32 @@ def run(code: str, root: Path | str, **settings: str) -> subprocess.CompletedPro
     return subprocess.CompletedProcess(child.args, child.returncode, out, err)
 
 
+def run_script(script: Path, env: Mapping[str, str], timeout_s: float = TIMEOUT_S) -> str:
+    """Run a script as a user would, from its folder; what it prints, once it has ended well."""
+    done = subprocess.run(
+        [sys.executable, script.name],
+        cwd=script.parent,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def finish(child: subprocess.Popen[str]) -> tuple[int, str, str]:
     """Wait for a child's end: its code and what it said."""
     out, err = child.communicate(timeout=TIMEOUT_S)
     return child.returncode, out, err
 
 
-def until(condition: Callable[[], bool], timeout_s: float = TIMEOUT_S) -> None:
+def until(
+    condition: Callable[[], object], what: str = "what was waited for", timeout_s: float = TIMEOUT_S
+) -> None:
     """Return once the condition holds."""
     deadline = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() > deadline:
-            raise AssertionError("what was waited for did not come")
+            raise AssertionError(f"{what}: did not come in {timeout_s:g} s")
         time.sleep(0.005)

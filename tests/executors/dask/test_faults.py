@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from huldra.testing.pipelines import Step, count_notes
 from huldra_dask import DaskExecutor
 from huldra_dask import executor as executor_module
 from tests.executors.dask import clusters
+from tests.support import children
 
 pytestmark = [pytest.mark.dask, pytest.mark.faults, pytest.mark.timeout(180)]
 PATIENCE_S = 90.0
@@ -52,10 +52,7 @@ def executor(cluster: clusters.Outside) -> Iterator[DaskExecutor]:
 
 def until(condition: Any, what: str) -> None:
     """Wait for a condition, or fail."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, f"never: {what}"
-        time.sleep(0.02)
+    children.until(condition, what, PATIENCE_S)
 
 
 def pids_of(notes: Path, name: str) -> list[int]:

@@ -24,7 +24,8 @@ class DaskSite(hosts.Site):
     """A scheduler beside the driver, and a worker with its nanny on each host."""
 
     def __init__(self, cluster: clusters.Outside, executor: DaskExecutor) -> None:
-        super().__init__(executor, cluster.workers)
+        super().__init__(cluster.workers)
+        self.executor = executor
         self._cluster = cluster
         self._client = executor.client
 

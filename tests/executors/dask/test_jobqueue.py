@@ -12,9 +12,6 @@ import importlib.util
 import json
 import os
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -146,10 +143,7 @@ def shape(folder: Path, *worker_args: str) -> dict[str, Any]:
 
 def until(condition: Callable[[], object], what: str) -> None:
     """Wait for a condition, or fail saying what did not happen."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, f"never: {what}"
-        time.sleep(0.02)
+    children.until(condition, what, PATIENCE_S)
 
 
 def jobs_of(slurm: slurms.Cluster) -> set[str]:
@@ -317,13 +311,5 @@ def test_the_pages_block_runs(tmp_path: Path) -> None:
         "DASK_JOBQUEUE__SLURM__SCHEDULER_OPTIONS": repr(ON_LOOPBACK),
         "DASK_JOBQUEUE__SLURM__LOG_DIRECTORY": str(tmp_path),
     }
-    done = subprocess.run(
-        [sys.executable, "script.py"],
-        cwd=tmp_path,
-        env=environ,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == "{'slow': ['gpu', '0'], 'fast': ['gpu', '0']}\n"
+    printed = children.run_script(tmp_path / "script.py", environ, PATIENCE_S)
+    assert printed == "{'slow': ['gpu', '0'], 'fast': ['gpu', '0']}\n"

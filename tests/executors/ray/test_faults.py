@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import pytest
 import huldra
 from huldra.testing.pipelines import Step, count_notes
 from tests.executors.ray import clusters
+from tests.support import children
 
 pytestmark = [
     pytest.mark.ray,
@@ -66,10 +66,7 @@ def cluster() -> Iterator[clusters.Outside]:
 
 def until(condition: Any, what: str) -> None:
     """Wait for a condition, or fail."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, f"never: {what}"
-        time.sleep(0.05)
+    children.until(condition, what, PATIENCE_S)
 
 
 def test_a_dead_head_ends_every_wait_and_the_store_goes_on(

@@ -35,11 +35,11 @@ class RaySite(hosts.Site):
     def __init__(self, cluster: clusters.Outside) -> None:
         # The hosts come before the executor, whose supervisor might else have nowhere to go but
         # the head: it has to be there also where it could be on the host that a test loses.
+        super().__init__(cluster.nodes)
         self._cluster = cluster
-        self._hosts = {}
         runtime.require().init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
-        self.complete(lambda condition, _: children.until(lambda: bool(condition())))
-        super().__init__(RayExecutor(), cluster.nodes, self._hosts)
+        self.complete(children.until)
+        self.executor = RayExecutor()
 
     def close(self) -> None:
         """Leave the cluster, and end the actor that would keep its head for twenty seconds."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -24,13 +22,5 @@ def test_the_readmes_section_runs(tmp_path: Path) -> None:
     [block] = python_blocks("README.md", "### Ray")
     (tmp_path / "script.py").write_text(block)
     env = children.environment(tmp_path / "store")
-    done = subprocess.run(
-        [sys.executable, "script.py"],
-        cwd=tmp_path,
-        env=env,
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip().endswith("checkpoint.bin")
+    printed = children.run_script(tmp_path / "script.py", env, timeout_s=240)
+    assert printed.strip().endswith("checkpoint.bin")
