@@ -229,13 +229,13 @@ class Job(Generic[T]):
             return HuldraCancelled(f"{self._key} was cancelled; {where}")
         if turn is not None and turn.status is AttemptStatus.FAILED and turn.end is not None:
             return error_of(self._key, self._paths, turn.end.error)
-        if (failed := self._failed_dependency()) is not None:
+        word = self._ask()
+        if (failed := self._failed_dependency(word)) is not None:
             return failed
-        word = self._ask().value
         return HuldraJobLost(
-            f"{self._key}: job {self.job_id} is over ({word}{self._why()}) and the artifact is not"
-            f" made (last attempt: {status.value}); log: {self._paths.log}. Ask for it again to"
-            " send it anew"
+            f"{self._key}: job {self.job_id} is over ({word.value}{self._why()}) and the artifact"
+            f" is not made (last attempt: {status.value}); log: {self._paths.log}. Ask for it again"
+            " to send it anew"
         )
 
     def _why(self) -> str:
@@ -244,12 +244,18 @@ class Job(Generic[T]):
         reason = tell(self._ref) if tell is not None and self._ref is not None else ""
         return f": {reason}" if reason else ""
 
-    def _failed_dependency(self) -> HuldraComputeError | None:
-        """The dependency that a job which never started was waiting for."""
+    def _failed_dependency(self, word: JobStatus) -> HuldraComputeError | None:
+        """The dependency that a job which never started was waiting for.
+
+        An engine that lost the job may have ended the dependency's worker just before, which is
+        then no failure of the dependency.
+        """
         for child in dependencies_of(self._obj):
             paths = paths_of(child)
             turn = None if artifact.is_made(paths) else claim.last_turn(paths)
-            if turn is not None and turn.status.is_over and turn.end is not None:
+            if turn is None or turn.end is None:
+                continue
+            if not (word is JobStatus.LOST and turn.status.is_infrastructure):
                 record = upstream_error(key_of(child), paths.log, turn)
                 return error_of(self._key, self._paths, record)
         return None

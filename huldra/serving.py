@@ -108,10 +108,17 @@ def run_node(payload: str, job: JobRef | None) -> None:
 
 
 def _outcome(run: Runner, message: dict[str, Any], job: JobRef | None) -> dict[str, Any]:
-    """Run one payload; whatever it raises is an answer, so that the worker goes on."""
+    """Run one payload; whatever it raises is an answer, so that the worker goes on.
+
+    Not so a SIGINT, which the worker dies of: it may have come before the node's attempt began, and
+    would else be taken for a failure of its code. A node that was interrupted in its attempt is
+    recorded as cancelled, and stays so when the engine runs it again.
+    """
     try:
         run(message["payload"], job)
-    except BaseException as error:  # noqa: BLE001  sys.exit and Ctrl-C are answers too
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001  sys.exit is an answer too
         text = str(error) or type(error).__name__
         return {"id": message["id"], "error": text[:_ERROR_CHARACTERS]}
     finally:

@@ -216,7 +216,7 @@ class _Node:
             return refusal
         try:
             obj = self._build()
-        except Exception as error:  # noqa: BLE001  importing the user's module may raise anything
+        except (Exception, SystemExit) as error:  # noqa: BLE001  of the user's module, as it is imported
             self._mark([self.key], error_record(error))
             self._mark(self.run.dependents(self.key), self._upstream(self.key))
             return f"{self.key} could not be built on this worker: {error}"

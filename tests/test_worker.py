@@ -11,7 +11,7 @@ import pytest
 
 import huldra
 from huldra import claim, worker
-from huldra.executor import Capabilities, JobRef
+from huldra.executor import Capabilities, JobRef, JobStatus
 from huldra.identity import key_of
 from huldra.layout import ArtifactPaths
 from huldra.metadata import command_line
@@ -126,6 +126,35 @@ def test_what_is_told_is_the_failure_itself_and_not_who_was_felled_by_it(
     error = job.exception(timeout=0)
     assert isinstance(error, huldra.HuldraDependencyError)
     assert error.failed_key == key_of(failing)
+
+
+def test_a_lost_job_is_told_as_lost_although_its_dependency_was_preempted(
+    huldra_root: Path,
+) -> None:
+    """An engine that goes down ends the dependency's worker, too: that is not why it is lost."""
+    first = Note(name="f")
+    last = Note(name="l", needs=(first,))
+    engine, sweep = dispatched(last)
+    paths = ArtifactPaths(str(first.huldra_dir))
+    claim.end_turn(paths, 1, AttemptStatus.PREEMPTED, new_owner())
+    engine.end(key_of(last), JobStatus.LOST)
+    (job,) = sweep.values()
+    assert isinstance(job.exception(timeout=0), huldra.HuldraJobLost)
+
+
+def test_a_module_that_exits_as_it_is_imported_is_a_failure(
+    huldra_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`sys.exit` at a module's top fails the node and what depends on it, and says so."""
+    first = Note(name="f")
+    engine, sweep = dispatched(Note(name="l", needs=(first,)))
+    with monkeypatch.context() as patch:
+        patch.setattr(worker.serialize, "build", lambda *_: sys.exit("no licence"))
+        with pytest.raises(huldra.NodeFailed, match="no licence"):
+            worker.run_node(payload_of(engine, first))
+    assert statuses(first) == ["queued failed"]
+    (job,) = sweep.values()
+    assert isinstance(job.exception(timeout=0), huldra.HuldraDependencyError)
 
 
 def test_cancelled_while_queued_never_starts(huldra_root: Path, tmp_path: Path) -> None:

@@ -2,8 +2,8 @@
 
 Others judge a queued turn of this engine by its driver: while that lives, the node is on its way.
 So when a job ends without `run_node` (its worker never came up, the pool was closed, it was
-cancelled as a submission failed), the turn has to be ended here, or everybody would wait for it as
-long as this process lives.
+cancelled as a submission failed), or `run_node` broke before it took the turn, the turn has to be
+ended here, or everybody would wait for it as long as this process lives.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ _RECORDED_AS = {
     JobStatus.PREEMPTED: AttemptStatus.PREEMPTED,
     JobStatus.TIMED_OUT: AttemptStatus.CRASHED,
     JobStatus.LOST: AttemptStatus.CRASHED,
+    JobStatus.FAILED: AttemptStatus.CRASHED,
 }
 
 

@@ -171,6 +171,30 @@ def test_a_stopped_worker_is_waited_for(scene: Scene, pool: LocalExecutor) -> No
     assert scene.count("paused") == 1
 
 
+def test_a_worker_that_is_interrupted_before_its_node_began_costs_a_retry(scene: Scene) -> None:
+    """SIGINT on the way into a node is no failure of its code, and nobody waits for it."""
+    first = scene.step("first")
+    last = scene.step("last", needs=[first])
+    pool = LocalExecutor(1, runner="tests.executors.local.stub:run_interrupted_once")
+    assert scene.outcome(last.load_or_create(executor=pool))["name"] == "last"
+    pool.close()
+    assert list(scene.root.glob("runs/*/interrupted"))
+
+
+def test_a_node_that_broke_before_it_began_is_not_waited_for(scene: Scene) -> None:
+    """What depends on it fails at once, and both are made by a call with a pool that works."""
+    first = scene.step("first")
+    last = scene.step("last", needs=[first])
+    broken = LocalExecutor(1, runner="tests.executors.local.stub:run_on_bad_disk")
+    job = last.load_or_create(executor=broken)
+    assert first.huldra_hash in str(scene.failure(job))
+    assert recorded_status(first) == "crashed"
+    sound = LocalExecutor(1)
+    assert scene.outcome(last.load_or_create(executor=sound))["name"] == "last"
+    broken.close()
+    sound.close()
+
+
 def test_a_worker_that_never_comes_up_leaves_nothing_queued(
     scene: Scene, caplog: pytest.LogCaptureFixture
 ) -> None:
