@@ -177,6 +177,15 @@ class Task:
     resources: Resources = Resources()
 
 
+@dataclass(frozen=True, slots=True)
+class SentNode:
+    """A node as the executor that it was sent to remembers it: its store, its key and its run."""
+
+    root: str
+    key: str
+    run_path: str
+
+
 @dataclass(frozen=True)
 class TaskGraph:
     """Tasks in topological order (each after all that it needs), with their run record.
@@ -200,6 +209,10 @@ class TaskGraph:
     def refs(self, named: JobRef) -> dict[str, JobRef]:
         """The job of each task, where `named` is what all of their refs have in common."""
         return {key: named.named(task.task_name) for key, task in self.tasks.items()}
+
+    def sent(self, key: str) -> SentNode:
+        """What to remember of a task of this graph once it was sent."""
+        return SentNode(self.root, key, self.run_path)
 
     def in_flight(self, open_jobs: Mapping[tuple[str, str], str]) -> dict[str, list[str]]:
         """What each task needs of an executor's open jobs, which are given by root and key.

@@ -21,11 +21,13 @@ from huldra.executor import (
     JobStatus,
     OnSubmitted,
     Refusal,
+    SentNode,
     TaskGraph,
     refuse_by_capabilities,
 )
 from huldra.owner import Owner, is_same_process, this_process
 from huldra.prints import print_files_of
+from huldra.unstarted import free_turns
 from huldra_dask import NAME, cluster, resources, scheduler_side, worker_side
 from huldra_dask.ended import status_of_error, status_of_text
 from huldra_dask.tasks import annotations_of, dask_graph
@@ -41,6 +43,7 @@ _WATCH_S = 0.002
 _RECONNECT_LOOK_S = 0.05
 _OPEN_WORDS = frozenset({"pending", "lost"})  # what is lost is made again
 _MANY = 200
+_End = tuple[str, JobStatus, str]  # a job's name, how it ended and why
 # A key that the scheduler does not know may still be on its way there.
 _FORGOTTEN_AFTER_S = 60.0
 _ON_ITS_WAY_S = 5.0
@@ -75,7 +78,7 @@ class DaskExecutor:
         self._stalled_after_s = stalled_after_s
         self._ended = threading.Condition()
         self._futures: dict[str, Any] = {}
-        self._nodes: dict[str, tuple[str, str]] = {}
+        self._nodes: dict[str, SentNode] = {}
         self._over: dict[str, JobStatus] = {}
         self._reasons: dict[str, str] = {}
         self._seen_progress_at = time.monotonic()
@@ -90,7 +93,7 @@ class DaskExecutor:
         _live[self.scheduler_id] = self
         if self._reached.owned:
             # Registered after Dask's own handler, so called before it, which would not be silent.
-            atexit.register(self.close)
+            atexit.register(self._leave)
 
     @staticmethod
     def from_name(spec: str, **options: Any) -> DaskExecutor:
@@ -176,7 +179,7 @@ class DaskExecutor:
         for name in futures:
             self._over.pop(name, None)
         self._futures.update(futures)
-        self._nodes.update({name: (graph.root, key) for key, name in names.items()})
+        self._nodes.update({name: graph.sent(key) for key, name in names.items()})
         self.client.loop.add_callback(self._watch, list(futures.values()))
         for key, ref in refs.items():
             on_submitted(key, ref)
@@ -230,10 +233,17 @@ class DaskExecutor:
 
     def close(self) -> None:
         """Close what we opened: our client always, our cluster with the jobs that it has."""
+        left = list(self._futures)
+        self._leave()
+        if not self.survives_driver:
+            self._note([(name, JobStatus.PREEMPTED, "its executor was closed") for name in left])
+
+    def _leave(self) -> None:
+        """Close, without a word on what is left: at the end of the process, that says it all."""
         if _live.get(self.scheduler_id) is self:
             del _live[self.scheduler_id]
         if self._reached.owned:
-            atexit.unregister(self.close)
+            atexit.unregister(self._leave)
             # Closing the cluster would wait for what runs.
             worker_side.stop(list(self._futures), "preempted")
         self._futures.clear()
@@ -247,7 +257,7 @@ class DaskExecutor:
     def _in_flight(self, graph: TaskGraph) -> dict[str, list[Any]]:
         """Futures of jobs of other graphs, ours and other drivers', that its tasks need, by key."""
         with self._ended:
-            ours = {node: name for name, node in self._nodes.items()}
+            ours = {(node.root, node.key): name for name, node in self._nodes.items()}
         found = {
             key: [self._futures[name] for name in names if name in self._futures]
             for key, names in graph.in_flight(ours).items()
@@ -350,7 +360,13 @@ class DaskExecutor:
             if ended:
                 left = [future for future in left if future.status in _OPEN_WORDS]
                 ends = {f.key: await self._end_of(f) for f in ended}
-                self._note([(name, *end) for name, end in ends.items() if end is not None])
+                told = [(name, *end) for name, end in ends.items() if end is not None]
+                if any(
+                    end[1] is not JobStatus.SUCCEEDED for end in told
+                ):  # which may take its time
+                    await asyncio.to_thread(self._note, told)
+                else:
+                    self._note(told)
                 self._leave_to_scheduler([name for name, end in ends.items() if end is None])
                 last_end = time.monotonic()
             silence_s, took_s = began - last_end, time.monotonic() - began
@@ -397,7 +413,14 @@ class DaskExecutor:
         self._futures.pop(name, None)
         self._nodes.pop(name, None)
 
-    def _note(self, ends: Iterable[tuple[str, JobStatus, str]]) -> None:
+    def _note(self, ends: Sequence[_End]) -> None:
+        # Of other ends everybody is told by the scheduler, where that does not live with us.
+        ends_with_us = not self.survives_driver
+        free_turns(
+            (self._nodes.get(name), status)
+            for name, status, _ in ends
+            if ends_with_us or status is JobStatus.LOST
+        )
         with self._ended:
             for name, status, reason in ends:
                 # What was given up as lost is cancelled then, which is not how it ended.

@@ -9,9 +9,9 @@ import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from huldra.elsewhere import DriverView, driver_record, status_of_driver
-from huldra.executor import JobRef, JobStatus, TaskGraph
+from huldra.executor import JobRef, JobStatus, SentNode, TaskGraph
 from huldra.owner import LOCAL as ENGINE
-from huldra_local.turns import free_turns, is_to_be_freed
+from huldra.unstarted import free_turns
 
 _FOREIGN_POLL_S = 0.2
 _LINGER_S = 2e-5  # for each job that is waited for: about what a caller's look at it costs
@@ -33,8 +33,7 @@ class JobTable:
         self._changed = threading.Condition(threading.Lock())
         self._statuses: dict[str, JobStatus] = {}
         self._logs: dict[str, str] = {}
-        self._runs: dict[str, str] = {}
-        self._nodes: dict[str, tuple[str, str]] = {}
+        self._nodes: dict[str, SentNode] = {}
         self.open_by_node: dict[tuple[str, str], str] = {}
         self._ended: list[str] = []
         # Set when this process ends, and with it all that its queued turns stand for.
@@ -48,8 +47,7 @@ class JobTable:
         """A new job of a node of this graph, queued."""
         ref = JobRef(ENGINE, f"{self._prefix}-{next(self._numbers)}", self._meta)
         self._statuses[ref.job_id] = JobStatus.QUEUED
-        self._runs[ref.job_id] = graph.run_path
-        self._nodes[ref.job_id] = (graph.root, key)
+        self._nodes[ref.job_id] = graph.sent(key)
         self.open_by_node[graph.root, key] = ref.job_id
         return ref
 
@@ -63,12 +61,7 @@ class JobTable:
         """Say how jobs ended, and wake those who wait. A job that is over stays as it is."""
         ends = [(job_id, status) for job_id, status in ends if job_id in self._nodes]
         if not self.is_leaving:
-            # Before the end is told, so that who asks again at once does not find the node queued.
-            free_turns(
-                (self._runs[job_id], self._nodes[job_id][1], status)
-                for job_id, status in ends
-                if is_to_be_freed(status)
-            )
+            free_turns((self._nodes[job_id], status) for job_id, status in ends)
         with self._changed:
             for job_id, status in ends:
                 if job_id in self._nodes:
@@ -78,10 +71,9 @@ class JobTable:
             self._changed.notify_all()
 
     def _forget_node(self, job_id: str) -> None:
-        del self._runs[job_id]
         node = self._nodes.pop(job_id)
-        if self.open_by_node.get(node) == job_id:
-            del self.open_by_node[node]
+        if self.open_by_node.get((node.root, node.key)) == job_id:
+            del self.open_by_node[node.root, node.key]
 
     def get(self, job_id: str) -> JobStatus | None:
         """The status of a job of this table, None for others."""

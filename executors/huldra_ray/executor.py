@@ -20,10 +20,12 @@ from huldra.executor import (
     JobStatus,
     OnSubmitted,
     Refusal,
+    SentNode,
     TaskGraph,
     refuse_by_capabilities,
 )
 from huldra.prints import print_files_of
+from huldra.unstarted import free_turns
 from huldra_ray import NAME, resources, runtime
 from huldra_ray.desk import FarDesk
 
@@ -59,7 +61,7 @@ class RayExecutor:
         self._runtime_env = dict(runtime_env or {})
         self._paths = _huldra_folders()
         self._ended = threading.Condition()
-        self._open: dict[str, tuple[str, str]] = {}
+        self._open: dict[str, SentNode] = {}
         self._over: dict[str, JobStatus] = {}
         self._reasons: dict[str, str] = {}
         self._told_ends_with_us = False
@@ -124,7 +126,7 @@ class RayExecutor:
         refs = graph.refs(graph.named_job or self.named_jobs(graph))
         names = {key: ref.job_id for key, ref in refs.items()}
         with self._ended:
-            before = {node: name for name, node in self._open.items()}
+            before = {(node.root, node.key): name for name, node in self._open.items()}
         in_flight = graph.in_flight(before)
         batch = [self._entry(graph, key, names) for key in graph.tasks]
         for entry, key in zip(batch, graph.tasks, strict=True):
@@ -132,7 +134,7 @@ class RayExecutor:
         with self._ended:
             for key, name in names.items():
                 self._over.pop(name, None)
-                self._open[name] = (graph.root, key)
+                self._open[name] = graph.sent(key)
         try:
             self._desk.submit(batch)
         except Exception as error:
@@ -194,8 +196,8 @@ class RayExecutor:
         if self._runtime.is_ours:
             with contextlib.suppress(Exception):
                 self._ray.shutdown()
-            if self._runtime.ends_with_us:
-                self._lose_all(HuldraExecutorError("it was shut down"))
+        if self._runtime.ends_with_us:  # and with the supervisor, which is a thread of ours
+            self._lose_all(HuldraExecutorError("its executor was closed"))
 
     # --- sending
 
@@ -252,11 +254,8 @@ class RayExecutor:
                 if not self._is_closed:
                     self._lose_all(error)
                 return
-            with self._ended:
-                for name, status, reason in ends:
-                    self._note(name, JobStatus(status), reason)
-                if ends:
-                    self._ended.notify_all()
+            if ends:
+                self._note([(name, JobStatus(status), reason) for name, status, reason in ends])
 
     def _stop_listening(self) -> None:
         """Be out of Ray before it is shut down here: else it may end the whole process."""
@@ -264,19 +263,27 @@ class RayExecutor:
         self._desk.close()
         self._listener.join(_LISTEN_S)
 
-    def _note(self, name: str, status: JobStatus, reason: str) -> None:
-        if name in self._open:
-            del self._open[name]
-            self._over[name] = status
-            if reason:
-                self._reasons[name] = reason
+    def _note(self, ends: Sequence[tuple[str, JobStatus, str]]) -> None:
+        # Of other ends everybody is told by the supervisor, where that does not live with us.
+        free_turns(
+            (self._open.get(name), status)
+            for name, status, _ in ends
+            if self._runtime.ends_with_us or status is JobStatus.LOST
+        )
+        with self._ended:
+            for name, status, reason in ends:
+                if name in self._open:
+                    del self._open[name]
+                    self._over[name] = status
+                    if reason:
+                        self._reasons[name] = reason
+            self._ended.notify_all()
 
     def _lose_all(self, error: BaseException) -> None:
         self._desk.close()
         with self._ended:
-            for name in list(self._open):
-                self._note(name, JobStatus.LOST, f"Ray is gone: {error!r}")
-            self._ended.notify_all()
+            left = list(self._open)
+        self._note([(name, JobStatus.LOST, f"Ray is gone: {error!r}") for name in left])
         _live.pop(self._runtime.address, None)
 
     def _over_of(self, refs: Collection[JobRef], *, ours: bool) -> set[JobRef]:

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import huldra
-from huldra import files
+from huldra import files, registry
 
 _PATIENCE_S = 120.0
+_LOOK_S = 0.02
 
 
 def make_executor(executor: str, factory: str) -> Any:
@@ -45,8 +46,20 @@ def main(path: str) -> None:
     _report(path, "sent", {"job_ids": [job.job_id for job in jobs], "pid": os.getpid()})
     if order["then"] == "vanish":
         os._exit(0)
+    if order["then"] == "close":
+        _await(Path(f"{path}.close"))
+        registry.resolve(executor).close()
+        _report(path, "closed", {})
+        _await(Path(f"{path}.end"))
     if order["then"] == "wait":
         _report(path, "done", {"results": [_outcome(job) for job in jobs]})
+
+
+def _await(path: Path) -> None:
+    """Wait until the test leaves this file."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while not path.exists() and time.monotonic() < deadline:
+        time.sleep(_LOOK_S)
 
 
 def _look(order: dict[str, Any]) -> dict[str, Any]:

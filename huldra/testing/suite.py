@@ -555,6 +555,9 @@ class ExecutorSuite:
         assert scene.outcome(fine)["name"] == "fine"
         assert 1 <= scene.count("poison") <= 1 + huldra.HULDRA_CONFIG.preempt_max
         assert scene.count("child") == 0
+        if not seam.capabilities.finds_by_id:  # others cannot ask: the store has to say it
+            last = [huldra.StateManager.history(step.huldra_dir)[-1] for step in (poison, child)]
+            assert not any(turn.is_queued for turn in last)
 
     # Cancelling
 
@@ -843,6 +846,26 @@ class ExecutorSuite:
         scene.open("first")
         assert scene.outcome(last.load_or_create(executor=executor))["name"] == "last"
         assert scene.count("last") == 1
+
+    def test_an_executor_that_is_closed_frees_what_it_held(
+        self, seam: Executor, second_driver: Driver, scene: Scene
+    ) -> None:
+        """Where jobs end with their executor, others need not wait until its driver ends, too."""
+        self.runs_beside()
+        if seam.capabilities.survives_driver:
+            pytest.skip(f"{seam.name} outlives its drivers")
+        first = scene.step("first", "wait")
+        last = scene.step("last", needs=[first])
+        order = scene.start_driver(second_driver, "close", last)
+        scene.await_note("first")
+        Path(f"{order}.close").touch()
+        if not seam.capabilities.kills_running:
+            scene.open("first")  # what runs is waited for
+        scene.report(order, "closed")
+        scene.open("first")
+        other = scene.start_driver(Driver(executor="inline"), "wait", last)
+        (result,) = scene.report(other, "done")["results"]
+        assert result.get("value", result).get("name") == "last", result
 
 
 __all__ = ["Driver", "ExecutorSuite", "Scene", "Spy"]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from huldra.testing import ExecutorSuite
+from huldra.testing import Driver, ExecutorSuite
 from huldra_ray import RayExecutor
 
 pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("ray")]
@@ -26,3 +26,7 @@ class TestOwnRuntime(ExecutorSuite):
     @pytest.fixture
     def executor(self, own: RayExecutor) -> RayExecutor:
         return own
+
+    @pytest.fixture
+    def driver(self) -> Driver:
+        return Driver(executor="ray:3")

@@ -44,7 +44,9 @@ try:
     told = job.result(timeout=100)["name"]
 except Exception as error:
     told = type(error).__name__
-print(json.dumps({"told": told, "took_s": time.monotonic() - began}), flush=True)
+turn = huldra.StateManager.history(last.huldra_dir)[-1]
+left = {"told": told, "took_s": time.monotonic() - began, "is_queued": turn.is_queued}
+print(json.dumps(left), flush=True)
 """
 
 
@@ -84,6 +86,7 @@ def test_a_dead_head_ends_every_wait_and_the_store_goes_on(
     assert out, f"the driver ended with {driver.returncode} and said nothing:\n{err}"
     told = json.loads(out)
     assert told["told"] in {"HuldraJobLost", "HuldraExecutorError"}, told
+    assert not told["is_queued"], "others, who cannot ask this head, would wait for it"
     (notes / "held.open").touch()
     first = Step(name="first", notes=str(notes))
     held = Step(name="held", does="wait", needs=(first,), notes=str(notes))

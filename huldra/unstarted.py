@@ -1,0 +1,68 @@
+"""Queued turns of jobs that are over although no worker ever took them.
+
+Where an engine ends with its driver, others judge a queued turn by that: while it lives, the node
+is on its way. So when a job ends without `run_node` (its worker never came up, the engine was
+closed, it was cancelled as a submission failed), or `run_node` broke before it took the turn, the
+turn has to be ended by the executor, or everybody would wait for it as long as the driver lives.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any
+
+from huldra import artifact, claim, files
+from huldra.errors import HuldraStoreError
+from huldra.executor import JobStatus, SentNode
+from huldra.layout import ArtifactPaths
+from huldra.owner import new_owner
+from huldra.state import AttemptStatus, Turn
+
+logger = logging.getLogger("huldra")
+
+_RECORDED_AS = {
+    JobStatus.CANCELLED: AttemptStatus.CANCELLED,
+    JobStatus.PREEMPTED: AttemptStatus.PREEMPTED,
+    JobStatus.TIMED_OUT: AttemptStatus.CRASHED,
+    JobStatus.LOST: AttemptStatus.CRASHED,
+    JobStatus.FAILED: AttemptStatus.CRASHED,
+    JobStatus.UPSTREAM_FAILED: AttemptStatus.CRASHED,
+}
+
+
+def free_turns(ends: Iterable[tuple[SentNode | None, JobStatus]]) -> None:
+    """End the turns that the jobs of these nodes left queued, the jobs having ended like this.
+
+    To be called before the ends are told, so that who asks again at once does not find the node
+    queued. None stands for a node that its executor does not remember. A turn that a worker took,
+    or somebody ended, stays as it is. A disk that says no is logged: the turn is then free once
+    this process ends.
+    """
+    for node, status in ends:
+        if node is None or status not in _RECORDED_AS:
+            continue
+        try:
+            _free(node, _RECORDED_AS[status])
+        except HuldraStoreError as error:
+            logger.warning("%s stays queued until this process ends: %s", node.key, error)
+
+
+def _free(node: SentNode, status: AttemptStatus) -> None:
+    record = _records(node.run_path).get(node.key)
+    if record is None:
+        return
+    paths = ArtifactPaths(record["directory"])
+    turn = claim.read_turn(paths, record["claim"])
+    if turn.is_queued and turn.claim.owner.token == record["token"]:
+        end = claim.end_turn(paths, turn.number, status, new_owner())
+        if end is not None:
+            artifact.write_state(paths, Turn(turn.claim, end, turn.job))
+
+
+@lru_cache(maxsize=2)
+def _records(run_path: str) -> Mapping[str, Mapping[str, Any]]:
+    record = files.read_object(run_path) or {}
+    nodes: Mapping[str, Mapping[str, Any]] = record.get("nodes", {})
+    return nodes
