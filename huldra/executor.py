@@ -15,7 +15,7 @@ import json
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 RESOURCE_KEYS = frozenset({"cpus", "gpus", "memory_gb", "time_min"})
 # Of the text that engines carry; a worker refuses another one.
@@ -177,8 +177,7 @@ class Task:
     resources: Resources = Resources()
 
 
-@dataclass(frozen=True, slots=True)
-class SentNode:
+class SentNode(NamedTuple):
     """A node as the executor that it was sent to remembers it: its store, its key and its run."""
 
     root: str

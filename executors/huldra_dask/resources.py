@@ -38,12 +38,16 @@ class Workers:
         return next((name for name in sorted(names) if name.upper() in _NAMES[request]), None)
 
 
+def distinct(tasks: Iterable[Task]) -> dict[int, Resources]:
+    """What tasks ask for, by the `id` of that: thousands of them may share one."""
+    return {id(task.resources): task.resources for task in tasks}
+
+
 def are_counted(tasks: Iterable[Task]) -> bool:
     """Whether some task asks for anything that workers declare."""
     return any(
-        any(getattr(task.resources, request) for request in _NAMES)
-        or "dask_resources" in task.resources.extra
-        for task in tasks
+        any(getattr(asked, request) for request in _NAMES) or "dask_resources" in asked.extra
+        for asked in distinct(tasks).values()
     )
 
 

@@ -29,7 +29,7 @@ def dask_graph(
         after = [names[other] for other in task.after]
         before = futures.get(key, ())
         call = _call(task, names[key], graph.preempt_max)
-        if not before and any(needed[other] > 1 for other in task.after):
+        if after and not before and any(needed[other] > 1 for other in task.after):
             dsk[names[key]] = _anywhere(names[key], run, call, after)
         else:
             dsk[names[key]] = (run, call, *after, *before)
@@ -64,11 +64,15 @@ def annotations_of(
     graph: TaskGraph, names: Mapping[str, str], workers: resources.Workers
 ) -> dict[str, Any]:
     """What tasks take of what workers declare, and how urgent they are, as Dask's annotations."""
+    asked = resources.distinct(graph.tasks.values())
+    counters = {at: resources.restrictions(each, workers) for at, each in asked.items()}
+    priorities = {at: each.extra.get("dask_priority") for at, each in asked.items()}
     taken, urgent = {}, {}
     for key, task in graph.tasks.items():
-        if counters := resources.restrictions(task.resources, workers):
-            taken[names[key]] = counters
-        if priority := task.resources.extra.get("dask_priority"):
+        at = id(task.resources)
+        if counters[at]:
+            taken[names[key]] = counters[at]
+        if priority := priorities[at]:
             urgent[names[key]] = priority
     found: dict[str, Any] = {"resources": _ResourcesOf(taken)} if taken else {}
     return found | ({"priority": _PriorityOf(urgent)} if urgent else {})

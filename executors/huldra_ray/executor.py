@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import json
 import logging
 import os
 import sys
@@ -21,6 +22,7 @@ from huldra.executor import (
     OnSubmitted,
     Refusal,
     SentNode,
+    Task,
     TaskGraph,
     refuse_by_capabilities,
 )
@@ -206,16 +208,11 @@ class RayExecutor:
         options = resources.options(task.resources)
         if self._runtime_env:
             options.setdefault("runtime_env", self._runtime_env)
-        limit_min = task.resources.time_min
         in_flight = [ref.job_id for ref in task.after_jobs if ref.engine == NAME]
         return {
             "name": names[key],
             "directory": task.directory,
-            "call": {
-                "payload": task.payload,
-                "name": names[key],
-                "time_limit_s": limit_min * 60 if limit_min else None,
-            },
+            "call": _call(task, names[key]),
             "options": {**options, "name": task.label},
             "after": [names[other] for other in task.after] + in_flight,
             "retries": graph.preempt_max,
@@ -306,6 +303,13 @@ class RayExecutor:
         is_here = ref.meta.get("address") == self._runtime.address
         is_young = time.time() - float(ref.meta.get("queued_at") or 0) < _ON_ITS_WAY_S
         return JobStatus.LOST if is_here and not is_young else JobStatus.UNKNOWN
+
+
+def _call(task: Task, name: str) -> bytes:
+    """One node as it travels to a worker: bytes, which Ray neither pickles nor packs."""
+    limit_min = task.resources.time_min
+    limit_s = limit_min * 60 if limit_min else None
+    return json.dumps({"payload": task.payload, "name": name, "time_limit_s": limit_s}).encode()
 
 
 def _huldra_folders() -> list[str]:

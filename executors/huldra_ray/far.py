@@ -15,7 +15,7 @@ from typing import Any
 def runner(paths: list[str]) -> Callable[..., None]:
     """What runs one node, where huldra is found in `paths` if it is not there anyway."""
 
-    def run(call: dict[str, Any], *after: object) -> None:  # noqa: ARG001  `after` orders tasks, no more
+    def run(call: bytes, *after: object) -> None:  # noqa: ARG001  `after` orders tasks, no more
         """Make one node; raises `NodeEnded` when it was not made."""
         reach(paths)
         from huldra_ray.worker_side import run_call

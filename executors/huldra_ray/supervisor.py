@@ -28,7 +28,7 @@ class _Node:
     number: int
     name: str
     directory: str
-    call: dict[str, Any]
+    call: bytes
     options: dict[str, Any]
     after: tuple[_Node, ...]
     retries: int
@@ -195,7 +195,7 @@ class Supervisor:
 
     def _close(self, node: _Node, status: JobStatus, reason: str) -> None:
         node.status, node.reason, node.ref = status, reason, None
-        node.after, node.call = (), {}
+        node.after, node.call = (), b""
         self._log.append((node.name, status.value, reason))
 
 

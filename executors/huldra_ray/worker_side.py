@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import threading
@@ -22,10 +23,11 @@ class _Stopped(BaseException):
     """SIGTERM arrived, and the attempt is recorded."""
 
 
-def run_call(call: dict[str, Any]) -> None:
-    """Make the node of `call`; raises `NodeEnded` when it was not made."""
+def run_call(told: bytes) -> None:
+    """Make the node that the driver tells of; raises `NodeEnded` when it was not made."""
     from huldra.worker import run_node
 
+    call = json.loads(told)
     prints = printing_to(print_file(run_folder(call["payload"]), NAME))
     with _same_folder(), prints, _TimeLimit(call["time_limit_s"]) as limit:
         try:

@@ -62,15 +62,18 @@ class Alone:
         """`Client.map`."""
         return self._client.map(work, arguments, pure=False)
 
+    def await_sent(self, count: int) -> None:
+        """`Client.map` returns before the scheduler has heard of any."""
+        self._await_tasks(lambda known: known >= count)
+
     def drop(self, sent: Any) -> None:
-        """Cancel, once the scheduler has them all, and wait until it has none but what runs."""
-        self._await_tasks(lambda count: count >= len(sent))
+        """Cancel, and wait until the scheduler has none but what runs."""
         self._client.cancel(sent)
         self._await_tasks(lambda count: count < len(sent) // 100)
 
     def _await_tasks(self, is_reached: Callable[[int], bool]) -> None:
         while not is_reached(self._client.run_on_scheduler(_count_tasks)):
-            time.sleep(0.05)
+            time.sleep(0.005)
 
 
 def _count_tasks(dask_scheduler: Any = None) -> int:

@@ -58,6 +58,9 @@ class Alone:
         task = ray.remote(max_retries=0)(work)
         return [task.remote(argument) for argument in arguments]
 
+    def await_sent(self, count: int) -> None:
+        """Each call has left when `remote` returns."""
+
     def drop(self, sent: Any) -> None:
         """Cancel, by force."""
         import ray

@@ -100,11 +100,12 @@ def test_a_time_limit_ends_the_node(executor: RayExecutor, huldra_root: Path) ->
 
 
 _CANCELS_AT_ONCE = """
+import json
 import ray
 from huldra_ray.supervisor import Supervisor
 
 def entry(name, after):
-    call = {"payload": "{}", "name": name, "time_limit_s": None}
+    call = json.dumps({"payload": "{}", "name": name, "time_limit_s": None}).encode()
     more = {"directory": "/nowhere", "options": {}, "retries": 0}
     return {"name": name, "call": call, "after": after, **more}
 
