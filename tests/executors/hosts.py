@@ -27,7 +27,7 @@ from huldra.owner import Owner
 from huldra.state import RUNNING, AttemptStatus
 from huldra.testing.pipelines import Step
 from huldra.testing.suite import Scene
-from tests.support import children
+from tests.support import children, parts
 
 NAMES = ("host-a", "host-b")
 LEASE_S, HEARTBEAT_S = 3.0, 0.5
@@ -49,14 +49,10 @@ def prefix_of(name: str) -> list[str]:
 
 
 def require_other_hosts() -> None:
-    """Skip where this machine does not let us play other hosts."""
-    command = [*prefix_of("probe"), "true"]
-    try:
-        tried = subprocess.run(command, capture_output=True, text=True)
-    except FileNotFoundError as error:
-        pytest.skip(f"other hosts: {error}")
+    """Give up where this machine does not let us play other hosts."""
+    tried = subprocess.run([*prefix_of("probe"), "true"], capture_output=True, text=True)
     if tried.returncode != 0:
-        pytest.skip(f"{' '.join(_OTHER_HOST)}: {tried.stderr.strip()}")
+        parts.give_up("hosts", f"{' '.join(_OTHER_HOST)}: {tried.stderr.strip()}")
 
 
 class Site(ABC):
@@ -97,6 +93,7 @@ class Site(ABC):
         self._processes.remove(unshare)
 
 
+@pytest.mark.hosts
 class HostsSuite:
     """The tests; a subclass gives the fixture `site`, of a scope that spares its start."""
 

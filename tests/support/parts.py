@@ -1,6 +1,6 @@
 """Parts of the system that some tests need, and what their absence means.
 
-A test marked `slurm`, `dask`, `ray` or `chromium` is skipped, with the reason, on a machine
+A test marked with the name of a part (`PARTS`) is skipped, with the reason, on a machine
 without that part. Where the environment variable `HULDRA_TEST_REQUIRE` lists the part
 (`HULDRA_TEST_REQUIRE=slurm,chromium`), its absence is a failure instead: continuous
 integration must not turn green by skipping.
@@ -15,10 +15,12 @@ from typing import NoReturn
 
 import pytest
 
-PARTS = ("slurm", "dask", "ray", "chromium")
+PARTS = ("slurm", "dask", "ray", "chromium", "iproute2", "hosts")
 _PROGRAMS = {
     "slurm": ("slurmctld", "slurmd", "sbatch", "munged"),
     "chromium": ("chromium",),
+    "iproute2": ("ss",),
+    "hosts": ("unshare",),
 }
 _MODULES = {
     "slurm": ("submitit",),

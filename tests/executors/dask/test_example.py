@@ -16,4 +16,6 @@ def test_the_example_runs(huldra_root: Path, capsys: pytest.CaptureFixture[str])
     dask_sweep.main()
     told = capsys.readouterr().out
     assert "6 models, none failed: True" in told
-    assert re.search(r"on the client: 135\.0, as examples\.dask_sweep/Train-[0-9a-f]{32}-1", told)
+    assert re.search(
+        r"on the client: 135\.0, as examples\.learning_rates/Train-[0-9a-f]{32}-1", told
+    )

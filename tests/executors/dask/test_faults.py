@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -102,7 +101,7 @@ def test_a_worker_that_is_retired_stops_its_node_which_runs_elsewhere(notes: Pat
     until(lambda: not Path(f"/proc/{first}").exists(), "the first process is gone, and waited for")
 
 
-@pytest.mark.skipif(shutil.which("ss") is None, reason="no program `ss`, which breaks connections")
+@pytest.mark.iproute2
 def test_a_broken_connection_to_the_scheduler_loses_no_job(
     cluster: clusters.Outside, executor: DaskExecutor, notes: Path
 ) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -120,7 +119,7 @@ print(Step(name="next", notes=notes).load_or_create(executor=executor).result(ti
 """
 
 
-@pytest.mark.skipif(shutil.which("ss") is None, reason="no program `ss`, which breaks connections")
+@pytest.mark.iproute2
 def test_a_broken_connection_to_the_supervisor_loses_no_job(
     cluster: clusters.Outside, notes: Path, huldra_root: Path
 ) -> None:
