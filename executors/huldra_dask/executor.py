@@ -40,10 +40,12 @@ _ADOPT_TIMEOUT_S = 120.0
 _POLL_S = 0.5
 _LOOK_AFTER_S = 5.0
 _WATCH_S = 0.002
-_RECONNECT_LOOK_S = 0.05
+_RECONNECT_S = 60.0
+_RECONNECT_LOOK_S = 0.1
 _OPEN_WORDS = frozenset({"pending", "lost"})  # what is lost is made again
 _MANY = 200
 _End = tuple[str, JobStatus, str]  # a job's name, how it ended and why
+_CUT_OFF = (JobStatus.LOST, "Dask dropped the task: the connection to its scheduler was lost")
 # A key that the scheduler does not know may still be on its way there.
 _FORGOTTEN_AFTER_S = 60.0
 _ON_ITS_WAY_S = 5.0
@@ -74,6 +76,7 @@ class DaskExecutor:
         else:
             self._reached = cluster.reach(target)
         self.client = self._reached.client
+        self._address = str(self.client.scheduler.address)  # it has none once it gave up
         self._isolate = isolate
         self._stalled_after_s = stalled_after_s
         self._ended = threading.Condition()
@@ -146,10 +149,6 @@ class DaskExecutor:
             ignores=self._ignores,
             extra_prefix="dask_",
         )
-
-    @property
-    def _address(self) -> str:
-        return str(self.client.scheduler.address)
 
     def check(self, graph: TaskGraph) -> list[Refusal]:
         """Name what no worker that is there can give."""
@@ -346,6 +345,14 @@ class DaskExecutor:
     # --- hearing
 
     async def _watch(self, futures: list[Any]) -> None:
+        """Note each end; if that breaks, the scheduler is asked for them."""
+        try:
+            await self._hear(futures)
+        except Exception:
+            log.exception("the Dask scheduler at %s is asked for jobs from now on", self._address)
+            self._leave_to_scheduler([future.key for future in futures])
+
+    async def _hear(self, futures: list[Any]) -> None:
         """Note each end soon after the client was told; runs in the client's loop.
 
         The client would wake one coroutine for each future, and two locks with it: for a thousand
@@ -360,6 +367,8 @@ class DaskExecutor:
             if ended:
                 left = [future for future in left if future.status in _OPEN_WORDS]
                 ends = {f.key: await self._end_of(f) for f in ended}
+                if None in ends.values() and not await self._goes_on():
+                    ends = {name: end or _CUT_OFF for name, end in ends.items()}
                 told = [(name, *end) for name, end in ends.items() if end is not None]
                 if any(
                     end[1] is not JobStatus.SUCCEEDED for end in told
@@ -373,7 +382,7 @@ class DaskExecutor:
             await asyncio.sleep(max(_WATCH_S, 20 * took_s, min(0.05, silence_s / 20)))
 
     async def _end_of(self, future: Any) -> tuple[JobStatus, str] | None:
-        """How a task ended, and what was said; None where only the connection to it did."""
+        """How a task ended, and what was said; None where the connection to it did."""
         if future.status == "finished":
             return JobStatus.SUCCEEDED, ""
         if future.status == "error":
@@ -387,19 +396,24 @@ class DaskExecutor:
                 return JobStatus.UPSTREAM_FAILED, "what it needs was cancelled"
             if reason == "cancelled":
                 return JobStatus.CANCELLED, ""
-            if reason == "scheduler-connection-lost" and await self._goes_on():
+            if reason == "scheduler-connection-lost":
                 return None
             return JobStatus.LOST, f"Dask dropped the task: {error}"
         return JobStatus.SUCCEEDED, ""
 
     async def _goes_on(self) -> bool:
         """Whether tasks outlive the connection that broke, and their scheduler is there again."""
-        if not self.survives_driver or await cluster.is_refused(self._address):
+        if not self.survives_driver:
             return False
-        # The client has no event for this, and a time of its own after which it gives up.
-        while str(self.client.status) == "connecting":  # noqa: ASYNC110  see above
+        # The client has no event for this. It gives up after a time of its own, but for ever waits
+        # where something takes connections and says nothing. A scheduler that was killed just now
+        # may still take one.
+        deadline = time.monotonic() + _RECONNECT_S
+        while time.monotonic() < deadline and not await cluster.is_refused(self._address):
+            if str(self.client.status) != "connecting":
+                return not self.is_closed
             await asyncio.sleep(_RECONNECT_LOOK_S)
-        return not self.is_closed
+        return False
 
     def _leave_to_scheduler(self, names: Iterable[str]) -> None:
         """Ask the scheduler for these from now on, as for jobs of other processes."""
@@ -449,6 +463,10 @@ class DaskExecutor:
         self, question: Callable[..., Any], *args: Any, timeout_s: float = _QUERY_TIMEOUT_S
     ) -> Any:
         """Run one of `scheduler_side` there; foreign errors become ours."""
+        if self.is_closed:
+            raise HuldraExecutorError(
+                f"the client of the Dask scheduler at {self._address} is closed"
+            )
         try:
             return self.client.run_on_scheduler(question, *args, callback_timeout=timeout_s)
         except (ImportError, AttributeError) as error:

@@ -23,7 +23,7 @@ import huldra
 from huldra import liveness
 from huldra.executor import Executor, JobStatus
 from huldra.liveness import Life
-from huldra.owner import Owner
+from huldra.owner import Owner, start_time
 from huldra.state import RUNNING, AttemptStatus
 from huldra.testing.pipelines import Step
 from huldra.testing.suite import Scene
@@ -87,10 +87,47 @@ class Site(ABC):
     def lose(self, name: str) -> None:
         """Kill all processes of a host at once; returns when none is left."""
         unshare = self._hosts.pop(name)
-        (first,) = Path(f"/proc/{unshare.pid}/task/{unshare.pid}/children").read_text().split()
-        os.kill(int(first), signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+            os.kill(_first_of(unshare), signal.SIGKILL)
         unshare.wait()
         self._processes.remove(unshare)
+
+    def freeze(self, name: str) -> None:
+        """Stop all processes of a host: it says nothing any more, and its connections stay."""
+        for pid in self.pids(name).values():
+            os.kill(pid, signal.SIGSTOP)
+
+    def thaw(self, name: str) -> None:
+        """Let a frozen host go on where it was."""
+        for pid in self.pids(name).values():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+    def pids(self, name: str) -> dict[int, int]:
+        """The processes of a host: the pid that each has there, and here."""
+        here = os.readlink(f"/proc/{_first_of(self._hosts[name])}/ns/pid")
+        found = {}
+        for entry in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):  # it has ended meanwhile
+                if os.readlink(entry / "ns" / "pid") == here:
+                    found[_pid_there(entry)] = int(entry.name)
+        return found
+
+
+def _first_of(unshare: subprocess.Popen[bytes]) -> int:
+    """The process that all others of a host end with."""
+    try:
+        text = Path(f"/proc/{unshare.pid}/task/{unshare.pid}/children").read_text()
+    except FileNotFoundError:
+        text = ""
+    if not text:
+        raise ProcessLookupError(f"the host of {unshare.args!r} has ended")
+    return int(text.split()[0])
+
+
+def _pid_there(entry: Path) -> int:
+    (line,) = [x for x in (entry / "status").read_text().splitlines() if x.startswith("NSpid:")]
+    return int(line.split()[-1])
 
 
 @pytest.mark.hosts
@@ -196,6 +233,28 @@ class HostsSuite:
             assert _attempts_at(step) == [AttemptStatus.SUCCESS]
         counts = {name: scene.count(name) for name in ("left", "right", "held", "last")}
         assert counts == {"left": 1, "right": 1, "held": 2, "last": 1}
+
+    def test_a_host_that_falls_silent_is_replaced_and_cannot_come_between(
+        self, executor: Executor, site: Site, scene: Scene
+    ) -> None:
+        """Its node is made on the other host; when it goes on, it ends what it had in work."""
+        held = scene.step("held", "wait")
+        job = held.load_or_create(executor=executor)
+        scene.await_note("held")
+        silent = _host_of(held)
+        pid = site.pids(silent)[_owner_of(held).pid]
+        began = start_time(pid)
+        site.freeze(silent)
+        scene.await_note("held", count=2)
+        assert _host_of(held) != silent
+        assert start_time(pid) == began, "it was to be silent, and not to end"
+        site.thaw(silent)
+        scene.until(lambda: start_time(pid) != began, "its node ends there")
+        scene.open("held")
+        assert scene.outcome(job)["name"] == "held"
+        site.lose(silent)
+        assert _attempts_at(held) == [AttemptStatus.CRASHED, AttemptStatus.SUCCESS]
+        assert (scene.count("held"), scene.count("held", "ended")) == (2, 1)
 
 
 def _hold_both(scene: Scene) -> None:

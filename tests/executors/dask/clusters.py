@@ -48,12 +48,15 @@ class Outside:
 
 
 @contextlib.contextmanager
-def outside(folder: Path, workers: int = 2, *options: str) -> Iterator[Outside]:
-    """A cluster outside of this process, up and with all of its workers."""
+def outside(folder: Path, workers: int = 2, *options: str, **environ: str) -> Iterator[Outside]:
+    """A cluster outside of this process, up and with all of its workers.
+
+    `environ` is added to the scheduler's environment.
+    """
     port = free_port()
     address = f"tcp://127.0.0.1:{port}"
     command = ["scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"]
-    cluster = Outside(folder, address, _start(folder / "scheduler.log", command))
+    cluster = Outside(folder, address, _start(folder / "scheduler.log", command, **environ))
     try:
         for _ in range(workers):
             cluster.add_worker(*options)
@@ -70,7 +73,9 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _start(log: Path, command: list[str], prefix: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+def _start(
+    log: Path, command: list[str], prefix: Sequence[str] = (), **more: str
+) -> subprocess.Popen[bytes]:
     # Another folder than the driver's, and none of its settings: what a worker needs to know of
     # the driver has to reach it with the work.
     environ = {k: v for k, v in os.environ.items() if not k.startswith("HULDRA_")}
@@ -80,7 +85,7 @@ def _start(log: Path, command: list[str], prefix: Sequence[str] = ()) -> subproc
         return subprocess.Popen(
             [*prefix, sys.executable, "-m", "distributed.cli.dask_" + command[0], *command[1:]],
             cwd=log.parent,
-            env=environ,
+            env={**environ, **more},
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=file,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -147,6 +148,29 @@ def test_a_dead_scheduler_ends_every_wait_and_the_next_cluster_goes_on(
     assert again.result(timeout=PATIENCE_S)["name"] == "last"
     other.close()
     assert count_notes(notes, "first", "began") == 1
+
+
+def test_a_scheduler_whose_port_somebody_else_takes_is_given_up(
+    cluster: clusters.Outside,
+    executor: DaskExecutor,
+    notes: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Something that listens there by then, and says nothing, keeps no job waiting for ever."""
+    monkeypatch.setattr(executor_module, "_RECONNECT_S", 3.0)
+    port = int(cluster.address.rpartition(":")[2])
+    held = Step(name="held", does="wait", notes=str(notes))
+    jobs = [held.load_or_create(executor=executor)]
+    jobs.append(
+        Step(name="last", needs=(held,), notes=str(notes)).load_or_create(executor=executor)
+    )
+    until(lambda: pids_of(notes, "held"), "held began")
+    os.killpg(cluster.scheduler.pid, signal.SIGKILL)
+    cluster.scheduler.wait()
+    with socket.create_server(("127.0.0.1", port)):
+        for job in jobs:
+            with pytest.raises((HuldraJobLost, HuldraExecutorError)):
+                job.result(timeout=PATIENCE_S)
 
 
 def test_a_cluster_without_workers_is_noticed_and_served_by_the_next_one(

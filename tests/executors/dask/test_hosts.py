@@ -19,6 +19,9 @@ pytestmark = [
     pytest.mark.timeout(180),
 ]
 
+# That a worker says nothing any more is known after some seconds, and not after five minutes.
+_SOON = {"DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "6s"}
+
 
 class DaskSite(hosts.Site):
     """A scheduler beside the driver, and a worker with its nanny on each host."""
@@ -40,13 +43,15 @@ class DaskSite(hosts.Site):
 class TestHosts(hosts.HostsSuite):
     """Only the scheduler's address is shared, and the disk."""
 
+    patience_s = 90.0  # the scheduler tries for thirty seconds to restart a silent worker
+
     @pytest.fixture(scope="class")
     @classmethod
     def site(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskSite]:
         hosts.require_other_hosts()
         folder = tmp_path_factory.mktemp("dask")
         with (
-            clusters.outside(folder, workers=0) as cluster,
+            clusters.outside(folder, workers=0, **_SOON) as cluster,
             contextlib.closing(DaskExecutor(cluster.address)) as executor,
         ):
             yield DaskSite(cluster, executor)

@@ -26,6 +26,9 @@ _SOON = {
     "RAY_health_check_initial_delay_ms": "1000",
     "RAY_health_check_period_ms": "500",
     "RAY_health_check_failure_threshold": "3",
+    # That a worker says nothing any more, although its connection stays: after seven minutes.
+    "RAY_grpc_client_keepalive_time_ms": "2000",
+    "RAY_grpc_client_keepalive_timeout_ms": "8000",
 }
 
 
