@@ -89,7 +89,7 @@ def test_the_pages_blocks_run(cluster: Cluster, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "telling"),
     [
-        ("slurm_sweep", r"job \d+: queued\nbest: Report\(.*|best: Train\(data=.*lr=0\.1\)"),
+        ("slurm_sweep", r"job \d+: queued\nbest: Report\(.*|best: Train\(data=.*lr=0\.001\)"),
         ("slurm_submitit", r"job \d+ is (queued|running)\nmade: checkpoint\.bin"),
     ],
 )
