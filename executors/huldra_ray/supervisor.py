@@ -161,9 +161,12 @@ class Supervisor:
         return tell
 
     def _hear(self) -> None:
+        import ray
+
         while (heard := self._ends.get()) is not None:
             with self._changed:
-                if not self._is_closed:
+                # Shut down, Ray fails what runs; and to send that again would start Ray anew.
+                if not self._is_closed and ray.is_initialized():
                     self._take(*heard)
 
     def _take(self, node: _Node, ref: Any, error: BaseException | None) -> None:

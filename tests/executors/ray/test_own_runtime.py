@@ -143,6 +143,32 @@ print(type(job.exception(timeout=60)).__name__)
 """
 
 
+_HEARS_OF_THE_SHUTDOWN_LATE = """
+import json, threading
+import ray
+from huldra_ray.supervisor import Supervisor
+
+call = json.dumps({"payload": "{}", "name": "a", "time_limit_s": None}).encode()
+ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
+supervisor = Supervisor([])
+entry = {"name": "a", "call": call, "after": [], "directory": "/", "options": {}, "retries": 5}
+supervisor._listener = lambda node, ref: lambda future: None
+supervisor.submit([entry])
+node = supervisor._nodes["a"]
+ray.shutdown()
+supervisor._ends.put((node, node.ref, ray.exceptions.WorkerCrashedError()))
+supervisor._ends.put(None)
+[thread.join(30) for thread in threading.enumerate() if thread.name == "huldra-ray"]
+print(ray.is_initialized())
+"""
+
+
+def test_what_a_shutdown_fells_does_not_start_ray_again(huldra_root: Path) -> None:
+    """A node whose worker died with the runtime is not sent again: Ray would start for that."""
+    ended = children.run(_HEARS_OF_THE_SHUTDOWN_LATE, huldra_root)
+    assert (ended.returncode, ended.stdout.strip()) == (0, "False"), ended.stderr
+
+
 def test_a_runtime_that_the_user_shuts_down_loses_its_jobs_and_no_more(huldra_root: Path) -> None:
     """After `ray.shutdown()` the driver lives, and its jobs say that they are lost."""
     ended = children.run(_SHUTS_RAY_DOWN, huldra_root)
