@@ -22,7 +22,8 @@ from huldra.liveness import Life, Watch
 from huldra.owner import new_owner
 from huldra.place import paths_of
 from huldra.settings import HULDRA_CONFIG
-from huldra.state import AttemptStatus, Turn, upstream_error
+from huldra.state import AttemptStatus, upstream_error
+from huldra.unstarted import end_queued
 from huldra.waiting import error_of
 
 T = TypeVar("T")
@@ -144,9 +145,7 @@ class Job(Generic[T]):
         if turn.end is None:
             claim.request_cancel(self._paths, turn.number, new_owner())
         if turn.is_queued:
-            end = claim.end_turn(self._paths, turn.number, AttemptStatus.CANCELLED, new_owner())
-            if end is not None:
-                artifact.write_state(self._paths, Turn(turn.claim, end, turn.job))
+            end_queued(self._paths, turn, AttemptStatus.CANCELLED)
         return True
 
     def logs(self) -> dict[str, str]:

@@ -25,13 +25,6 @@ def start_file(folder: str, engine: str) -> str:
     return f"{folder}/{engine}-{socket.gethostname()}.log"
 
 
-def print_files_of(refs: Collection[JobRef], engine: str) -> dict[JobRef, list[str]]:
-    """The same of each job, whose ref says in `logs` which run it belongs to."""
-    folder_of = {ref: str(ref.meta.get("logs", "")) for ref in refs}
-    found = {folder: print_files(folder, engine) for folder in set(folder_of.values())}
-    return {ref: found[folder] for ref, folder in folder_of.items()}
-
-
 def print_files(folder: str, engine: str) -> list[str]:
     """The files of all processes of `engine` that printed anything for the run of `folder`."""
     try:
@@ -39,6 +32,13 @@ def print_files(folder: str, engine: str) -> list[str]:
     except OSError:
         return []
     return [entry.path for entry in entries if _has_prints(entry, engine)]
+
+
+def print_files_of(refs: Collection[JobRef], engine: str) -> dict[JobRef, list[str]]:
+    """The same of each job, whose ref says in `logs` which run it belongs to."""
+    folder_of = {ref: str(ref.meta.get("logs", "")) for ref in refs}
+    found = {folder: print_files(folder, engine) for folder in set(folder_of.values())}
+    return {ref: found[folder] for ref, folder in folder_of.items()}
 
 
 def _has_prints(entry: os.DirEntry[str], engine: str) -> bool:

@@ -25,7 +25,7 @@ from huldra.identity import key_of
 from huldra.layout import ArtifactPaths
 from huldra.liveness import Watch
 from huldra.logs import get_logger
-from huldra.owner import LOCAL, Owner, is_same_process, new_owner, this_process
+from huldra.owner import LOCAL, Owner, is_same_process, this_process
 from huldra.place import paths_of
 from huldra.settings import HULDRA_CONFIG
 from huldra.state import (
@@ -37,6 +37,7 @@ from huldra.state import (
     Turn,
     upstream_error,
 )
+from huldra.unstarted import end_queued_node
 from huldra.waiting import Waiting
 
 _RETRY_PATIENCE_S = 60.0
@@ -297,13 +298,7 @@ class _Node:
     def _mark(self, keys: list[str], error: ErrorRecord) -> None:
         """End the queued turns of what cannot be made now, saying why."""
         for key in keys:
-            record = self.run.node(key)
-            paths = ArtifactPaths(record["directory"])
-            turn = claim.read_turn(paths, record["claim"])
-            if turn.is_queued and turn.claim.owner.token == record["token"]:
-                end = claim.end_turn(paths, turn.number, AttemptStatus.FAILED, new_owner(), error)
-                if end is not None:
-                    artifact.write_state(paths, Turn(turn.claim, end, turn.job))
+            end_queued_node(self.run.node(key), AttemptStatus.FAILED, error)
 
 
 def _await_made(key: str, paths: ArtifactPaths, is_ours: bool) -> bool:

@@ -370,9 +370,8 @@ class DaskExecutor:
                 if None in ends.values() and not await self._goes_on():
                     ends = {name: end or _CUT_OFF for name, end in ends.items()}
                 told = [(name, *end) for name, end in ends.items() if end is not None]
-                if any(
-                    end[1] is not JobStatus.SUCCEEDED for end in told
-                ):  # which may take its time
+                if any(end[1] is not JobStatus.SUCCEEDED for end in told):
+                    # Ends turns on disk, for which the loop has not the time.
                     await asyncio.to_thread(self._note, told)
                 else:
                     self._note(told)
@@ -428,13 +427,8 @@ class DaskExecutor:
         self._nodes.pop(name, None)
 
     def _note(self, ends: Sequence[_End]) -> None:
-        # Of other ends everybody is told by the scheduler, where that does not live with us.
-        ends_with_us = not self.survives_driver
-        free_turns(
-            (self._nodes.get(name), status)
-            for name, status, _ in ends
-            if ends_with_us or status is JobStatus.LOST
-        )
+        nodes = ((self._nodes.get(name), status) for name, status, _ in ends)
+        free_turns(nodes, others_are_told=self.survives_driver)
         with self._ended:
             for name, status, reason in ends:
                 # What was given up as lost is cancelled then, which is not how it ended.

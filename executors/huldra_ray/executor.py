@@ -261,12 +261,8 @@ class RayExecutor:
         self._listener.join(_LISTEN_S)
 
     def _note(self, ends: Sequence[tuple[str, JobStatus, str]]) -> None:
-        # Of other ends everybody is told by the supervisor, where that does not live with us.
-        free_turns(
-            (self._open.get(name), status)
-            for name, status, _ in ends
-            if self._runtime.ends_with_us or status is JobStatus.LOST
-        )
+        nodes = ((self._open.get(name), status) for name, status, _ in ends)
+        free_turns(nodes, others_are_told=not self._runtime.ends_with_us)
         with self._ended:
             for name, status, reason in ends:
                 if name in self._open:
