@@ -9,9 +9,11 @@ if TYPE_CHECKING:
     import chz
     import submitit as submitit
 
-    from huldra.artifact import StateManager
     from huldra.base import Huldra
     from huldra.collection import HuldraList, load_or_create, plan
+    from huldra.config.documents import HuldraSerializer
+    from huldra.config.fields import MISSING, field
+    from huldra.engines.protocol import Executor, Resources
     from huldra.errors import (
         HuldraArtifactMissing,
         HuldraCancelled,
@@ -35,12 +37,10 @@ if TYPE_CHECKING:
         NodeFailed,
         RemoteError,
     )
-    from huldra.executor import Executor, Resources
-    from huldra.fields import MISSING, field
-    from huldra.job import Job
-    from huldra.logs import configure_logging, get_logger, run_subprocess
-    from huldra.metadata import MetadataManager
-    from huldra.serialize import HuldraSerializer
+    from huldra.logs.capture import configure_logging, get_logger, run_subprocess
+    from huldra.provenance.metadata import MetadataManager
+    from huldra.scheduling.job import Job
+    from huldra.scheduling.sweep import Sweep
     from huldra.settings import (
         HULDRA_CONFIG,
         get_huldra_root,
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
         load_env,
         set_huldra_root,
     )
-    from huldra.sweep import Sweep
+    from huldra.store.artifact import StateManager
     from huldra_submitit import SubmititAdapter as SubmititAdapter
 
     __version__: str
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 # Each name is imported at its first use: a program that only reads a setting, or the command line,
 # does not pay for the whole library.
 _HOMES = {
-    "huldra.artifact": ("StateManager",),
+    "huldra.store.artifact": ("StateManager",),
     "huldra.base": ("Huldra",),
     "huldra.collection": (
         "HuldraList",
@@ -86,22 +86,22 @@ _HOMES = {
         "NodeFailed",
         "RemoteError",
     ),
-    "huldra.executor": (
+    "huldra.engines.protocol": (
         "Executor",
         "Resources",
     ),
-    "huldra.fields": (
+    "huldra.config.fields": (
         "MISSING",
         "field",
     ),
-    "huldra.job": ("Job",),
-    "huldra.logs": (
+    "huldra.scheduling.job": ("Job",),
+    "huldra.logs.capture": (
         "configure_logging",
         "get_logger",
         "run_subprocess",
     ),
-    "huldra.metadata": ("MetadataManager",),
-    "huldra.serialize": ("HuldraSerializer",),
+    "huldra.provenance.metadata": ("MetadataManager",),
+    "huldra.config.documents": ("HuldraSerializer",),
     "huldra.settings": (
         "HULDRA_CONFIG",
         "get_huldra_root",
@@ -109,7 +109,7 @@ _HOMES = {
         "load_env",
         "set_huldra_root",
     ),
-    "huldra.sweep": ("Sweep",),
+    "huldra.scheduling.sweep": ("Sweep",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -19,22 +19,23 @@ from typing import (
 import chz
 from chz.data_model import __eq__ as _chz_eq  # the comparison that every chz class has
 
-from huldra import artifact, context
+from huldra.attempts import context
+from huldra.config.fields import field, is_hashed
+from huldra.config.hashing import children_of, digest_of, key_of
+from huldra.engines.protocol import Resources
 from huldra.errors import HuldraClassError, HuldraDependencyError, HuldraIdentityError
-from huldra.executor import Resources
-from huldra.fields import field, is_hashed
-from huldra.identity import children_of, digest_of, key_of
-from huldra.layout import ArtifactPaths
-from huldra.logs import configure_logging, get_logger, log_status
-from huldra.place import paths_of, raw_directory
+from huldra.logs.capture import configure_logging, get_logger, log_status
+from huldra.store import artifact
+from huldra.store.layout import ArtifactPaths
+from huldra.store.location import paths_of, raw_directory
 
 # A hit needs none of these, and defining their classes is most of what importing huldra would take:
 # so they are imported by the call that needs them.
 if TYPE_CHECKING:
-    from huldra.explanation import Explanation
-    from huldra.job import Job
-    from huldra.metadata import Metadata
-    from huldra.planning import Plan
+    from huldra.provenance.metadata import Metadata
+    from huldra.scheduling.explanation import Explanation
+    from huldra.scheduling.job import Job
+    from huldra.scheduling.planning import Plan
 
 T = TypeVar("T")
 
@@ -155,9 +156,9 @@ class Huldra(Generic[T]):
             log_status(type(self).__name__, self.huldra_hash, "success->load")
             return self._loaded(paths)
         self._check_plan(paths)
-        from huldra import inline
+        from huldra.scheduling import in_process
 
-        made = inline.make(self)
+        made = in_process.make(self)
         if made is not None:
             value: T = made.value
             return value
@@ -170,19 +171,19 @@ class Huldra(Generic[T]):
             # On a worker everything is made where it is: a worker that waits for a job of its own
             # engine may wait for itself.
             self.load_or_create()
-            from huldra.job import Job
+            from huldra.scheduling.job import Job
 
             return Job(self, None, None)
-        from huldra.dispatch import dispatch
+        from huldra.scheduling.dispatch import dispatch
 
         return dispatch({"": self}, executor)[""]
 
     def _is_there(self, paths: ArtifactPaths) -> bool:
         if not self.__huldra_validates__:
             return artifact.is_made(paths)
-        from huldra import inline
+        from huldra.scheduling import in_process
 
-        return inline.is_there(self, key_of(self))
+        return in_process.is_there(self, key_of(self))
 
     def _loaded(self, paths: ArtifactPaths) -> T:
         try:
@@ -223,18 +224,18 @@ class Huldra(Generic[T]):
 
         Raises `HuldraArtifactMissing` when nobody has tried to make it.
         """
-        from huldra import inline
+        from huldra.scheduling import in_process
 
-        return inline.metadata_of(self)
+        return in_process.metadata_of(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The config as plain JSON, lossless and flat: see `from_dict`.
 
         Raises `HuldraIdentityError`, naming the field, for a value that cannot be written down.
         """
-        from huldra import serialize
+        from huldra.config import documents
 
-        return serialize.to_document(self, strict=True)
+        return documents.to_document(self, strict=True)
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
@@ -243,15 +244,15 @@ class Huldra(Generic[T]):
         Raises `HuldraSerializationError` when the document, or a class it names, cannot be used,
         or when it holds an object of a class that is not this one.
         """
-        from huldra import serialize
+        from huldra.config import documents
 
-        return serialize.checked_instance(cls, serialize.from_document(data))
+        return documents.checked_instance(cls, documents.from_document(data))
 
     def to_python(self) -> str:
         """The config as Python source, as in `TrainModel(lr=0.0003, steps=5000)`."""
-        from huldra import serialize
+        from huldra.config import documents
 
-        return serialize.to_python(self)
+        return documents.to_python(self)
 
     @property
     def huldra_dir(self) -> Path:
@@ -287,17 +288,17 @@ class Huldra(Generic[T]):
 
     def explain(self) -> Explanation:
         """Why this is a hit or a miss, and on a miss what differs from the nearest artifact."""
-        from huldra.explanation import explain
+        from huldra.scheduling.explanation import explain
 
         return explain(self)
 
 
 def plan_of(objects: list[Any]) -> Plan:
     """The plan of many objects as one graph."""
-    from huldra import inline
-    from huldra.planning import make_plan
+    from huldra.scheduling import in_process
+    from huldra.scheduling.planning import make_plan
 
-    return make_plan(inline.graph_of(objects), lambda node: paths_of(node.obj))
+    return make_plan(in_process.graph_of(objects), lambda node: paths_of(node.obj))
 
 
 _NAMES_OF_OURS = frozenset(

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
-from huldra import context
+from huldra.attempts import context
 from huldra.base import Huldra, plan_of
 from huldra.errors import HuldraClassError
-from huldra.logs import configure_logging
+from huldra.logs.capture import configure_logging
 
 if TYPE_CHECKING:
-    from huldra.planning import Plan
-    from huldra.sweep import Sweep
+    from huldra.scheduling.planning import Plan
+    from huldra.scheduling.sweep import Sweep
 
 H = TypeVar("H", bound=Huldra[Any])
 T = TypeVar("T")
@@ -170,9 +170,9 @@ def load_many(
     configure_logging()
     if executor is None:
         return _make_all(members)
-    from huldra.dispatch import dispatch
-    from huldra.job import Job
-    from huldra.sweep import Sweep
+    from huldra.scheduling.dispatch import dispatch
+    from huldra.scheduling.job import Job
+    from huldra.scheduling.sweep import Sweep
 
     if context.worker.get() is not None:
         _make_all(members)

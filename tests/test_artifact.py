@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 import huldra
-from huldra import artifact, claim
-from huldra.layout import ArtifactPaths
-from huldra.owner import new_owner
-from huldra.state import AttemptStatus, Result
+from huldra.store import artifact, claim
+from huldra.store.layout import ArtifactPaths
+from huldra.store.process import new_owner
+from huldra.store.records import AttemptStatus, Result
 from tests.support.odd import Failing, Note, lines
 
 

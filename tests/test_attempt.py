@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 import huldra
-from huldra import claim
-from huldra.layout import ArtifactPaths
-from huldra.owner import new_owner
-from huldra.state import AttemptStatus
+from huldra.store import claim
+from huldra.store.layout import ArtifactPaths
+from huldra.store.process import new_owner
+from huldra.store.records import AttemptStatus
 from tests.support import children
 from tests.support.odd import (
     AsksForItself,

@@ -9,7 +9,7 @@ import pickle
 import chz
 import pytest
 
-from huldra.fields import MISSING, absent_value, field, is_hashed
+from huldra.config.fields import MISSING, absent_value, field, is_hashed
 from tests.support.config_samples import Grown, Marked, Needs, Train
 
 

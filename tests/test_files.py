@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from huldra import files
 from huldra.errors import HuldraStoreError
+from huldra.store import files
 
 
 def test_write_replaces_the_whole_file(tmp_path: Path) -> None:

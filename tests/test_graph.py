@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import huldra
-from huldra.graph import compile_graph
-from huldra.identity import key_of
+from huldra.config.hashing import key_of
+from huldra.scheduling.graph import compile_graph
 from tests.support.odd import Circle, Note
 
 

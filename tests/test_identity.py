@@ -17,10 +17,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from huldra import identity
+from huldra.config import hashing
+from huldra.config.fields import MISSING
+from huldra.config.hashing import children_of, digest_of, encoding_of, key_of, namespace_of
 from huldra.errors import HuldraClassError, HuldraCycleError, HuldraIdentityError
-from huldra.fields import MISSING
-from huldra.identity import children_of, digest_of, encoding_of, key_of, namespace_of
 from tests.support import config_samples as samples
 from tests.support.config_samples import DISTINCT, Declared, Holder, Pair, Train, numpy, pydantic
 
@@ -243,21 +243,21 @@ def test_a_field_at_its_absent_value_does_not_count() -> None:
     absent = digest_of(samples.Grown(name="a"))
     assert absent == digest_of(samples.Grown(name="a", added=7)) == digest_of(samples.Grown())
     assert absent != digest_of(samples.Grown(added=8))
-    plan = identity._plan_of(samples.Grown)
-    data = identity._encode_fields(samples.Grown().__dict__, plan.fields, identity._Walk())
+    plan = hashing._plan_of(samples.Grown)
+    data = hashing._encode_fields(samples.Grown().__dict__, plan.fields, hashing._Walk())
     assert b"added" not in data
 
 
 def test_the_cache_version_counts() -> None:
     """A class with another `cache_version` has other digests."""
     before = digest_of(samples.Versioned())
-    plan = identity._plans.pop(samples.Versioned)
+    plan = hashing._plans.pop(samples.Versioned)
     try:
         samples.Versioned.__huldra_cache_version__ = "3"
         assert digest_of(samples.Versioned()) != before
     finally:
         samples.Versioned.__huldra_cache_version__ = "2"
-        identity._plans[samples.Versioned] = plan
+        hashing._plans[samples.Versioned] = plan
 
 
 def test_the_class_counts() -> None:
@@ -275,7 +275,7 @@ def test_what_is_hashed_is_what_was_given_not_what_a_munger_made_of_it() -> None
 
 def test_known_digests_do_not_change() -> None:
     """These digests are on people's disks; a change of the rules must raise their version."""
-    assert identity.RULES_VERSION == 1
+    assert hashing.RULES_VERSION == 1
     found = {name: digest(DISTINCT[name]) for name in PINNED if name in DISTINCT}
     assert found == {name: PINNED[name] for name in found}
     assert digest_of(Train(lr=3e-4, steps=5000)) == PINNED_TRAIN
@@ -380,13 +380,13 @@ def test_asking_for_the_digest_leaves_the_object_as_it_was() -> None:
 def hashes(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Every hash that is computed, as it is computed."""
     computed: list[Any] = []
-    blake2s = identity.hashlib.blake2s
+    blake2s = hashing.hashlib.blake2s
 
     def counted(data: bytes, **keywords: Any) -> Any:
         computed.append(data)
         return blake2s(data, **keywords)
 
-    monkeypatch.setattr(identity.hashlib, "blake2s", counted)
+    monkeypatch.setattr(hashing.hashlib, "blake2s", counted)
     return computed
 
 
@@ -521,7 +521,7 @@ def test_a_container_that_contains_itself_is_refused() -> None:
 def test_plain_values_may_be_nested_to_a_limit() -> None:
     """A hundred levels are fine; more is an error that says so, however much more."""
     deep: Any = 1
-    for _ in range(identity.MAX_DEPTH):
+    for _ in range(hashing.MAX_DEPTH):
         deep = [deep]
     digest(deep)
     for _ in range(5000):

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from huldra import logs
+from huldra.logs import capture
 from huldra.settings import HULDRA_CONFIG
 
 USER = logging.getLogger("a_project.train")
@@ -65,7 +65,7 @@ def run_python(code: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[
 def test_capture_of_a_users_info_line(tmp_path: Path) -> None:
     """An INFO line of the user's own logger reaches the file, with all that there is to know."""
     log = tmp_path / "huldra.log"
-    with logs.capture(log):
+    with capture.capture(log):
         USER.info("starting %d", 1)
         USER.debug("detail")
     pattern = (
@@ -78,7 +78,7 @@ def test_capture_of_a_users_info_line(tmp_path: Path) -> None:
 def test_capture_of_a_traceback(tmp_path: Path) -> None:
     """A logged exception is written with its traceback."""
     log = tmp_path / "huldra.log"
-    with logs.capture(log):
+    with capture.capture(log):
         try:
             raise KeyError("gone")
         except KeyError:
@@ -89,7 +89,7 @@ def test_capture_of_a_traceback(tmp_path: Path) -> None:
 
 def test_no_line_no_file(tmp_path: Path) -> None:
     """A block that logs nothing makes no file."""
-    with logs.capture(tmp_path / "huldra.log"):
+    with capture.capture(tmp_path / "huldra.log"):
         pass
     assert list(tmp_path.iterdir()) == []
 
@@ -98,7 +98,7 @@ def test_appends(tmp_path: Path) -> None:
     """A second block adds to what the first one wrote."""
     log = tmp_path / "huldra.log"
     for word in ("one", "two"):
-        with logs.capture(log):
+        with capture.capture(log):
             USER.info(word)
     assert [line.split()[-1] for line in read(log).splitlines()] == ["one", "two"]
 
@@ -106,7 +106,7 @@ def test_appends(tmp_path: Path) -> None:
 def test_debug_when_asked_for(tmp_path: Path) -> None:
     """With the log level DEBUG the file holds DEBUG lines too."""
     HULDRA_CONFIG.log_level = "DEBUG"
-    with logs.capture(tmp_path / "huldra.log"):
+    with capture.capture(tmp_path / "huldra.log"):
         USER.debug("detail")
     assert "DEBUG a_project.train" in read(tmp_path / "huldra.log")
 
@@ -114,22 +114,22 @@ def test_debug_when_asked_for(tmp_path: Path) -> None:
 def test_quiet_console_does_not_silence_the_file(tmp_path: Path) -> None:
     """The log level is the console's: INFO lines, of huldra's logger too, stay in the file."""
     HULDRA_CONFIG.log_level = "ERROR"
-    logs.configure_logging()
-    with logs.capture(tmp_path / "huldra.log"):
-        logs.get_logger().info("mine")
+    capture.configure_logging()
+    with capture.capture(tmp_path / "huldra.log"):
+        capture.get_logger().info("mine")
         USER.info("theirs")
     assert [line.split()[-1] for line in read(tmp_path / "huldra.log").splitlines()] == [
         "mine",
         "theirs",
     ]
-    assert not logs.get_logger().isEnabledFor(logging.WARNING)
+    assert not capture.get_logger().isEnabledFor(logging.WARNING)
 
 
 def test_nested_capture(tmp_path: Path) -> None:
     """A line belongs to the innermost block, and to the outer one again after that."""
-    with logs.capture(tmp_path / "outer"):
+    with capture.capture(tmp_path / "outer"):
         USER.info("before")
-        with logs.capture(tmp_path / "inner"):
+        with capture.capture(tmp_path / "inner"):
             USER.info("inside")
         USER.info("after")
     assert re.findall(r"(\w+)\n", read(tmp_path / "outer")) == ["before", "after"]
@@ -146,7 +146,7 @@ def test_threads_that_the_block_starts(tmp_path: Path) -> None:
         child.join(10)
         USER.info("child")
 
-    with logs.capture(log):
+    with capture.capture(log):
         thread = threading.Thread(target=parent)
         thread.start()
         thread.join(10)
@@ -161,7 +161,7 @@ def test_captures_side_by_side(tmp_path: Path) -> None:
     together = threading.Barrier(threads, timeout=30)
 
     def work(number: int) -> None:
-        with logs.capture(tmp_path / f"{number}.log"):
+        with capture.capture(tmp_path / f"{number}.log"):
             together.wait()
             for _ in range(lines):
                 USER.info("from_%d", number)
@@ -180,7 +180,7 @@ def test_thread_from_elsewhere(tmp_path: Path) -> None:
     """A thread that no block started writes into no artifact's log."""
     with ThreadPoolExecutor(1) as pool:
         pool.submit(int).result(10)  # so that the thread is there before
-        with logs.capture(tmp_path / "huldra.log"):
+        with capture.capture(tmp_path / "huldra.log"):
             pool.submit(USER.warning, "elsewhere").result(10)
     assert read(tmp_path / "huldra.log") == ""
 
@@ -193,7 +193,7 @@ def test_thread_that_outlives_the_block(tmp_path: Path) -> None:
         ended.wait(10)
         USER.warning("late")
 
-    with logs.capture(tmp_path / "huldra.log"):
+    with capture.capture(tmp_path / "huldra.log"):
         USER.info("in_time")
         thread = threading.Thread(target=late)
         thread.start()
@@ -254,14 +254,14 @@ def test_fork_beside_a_capture(tmp_path: Path) -> None:
 
 def test_odd_text(tmp_path: Path) -> None:
     """A line with characters that no file can hold is written with escapes."""
-    with logs.capture(tmp_path / "huldra.log"):
+    with capture.capture(tmp_path / "huldra.log"):
         USER.info("odd \udcff \u2603")
     assert (tmp_path / "huldra.log").read_bytes().endswith(b"odd \\udcff \xe2\x98\x83\n")
 
 
 def test_unwritable_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A log that cannot be written is reported as `logging` does; the work goes on."""
-    with logs.capture(tmp_path / "absent" / "huldra.log"):
+    with capture.capture(tmp_path / "absent" / "huldra.log"):
         USER.info("lost")
     assert "FileNotFoundError" in capsys.readouterr().err
 
@@ -307,7 +307,7 @@ def test_users_handlers_see_no_more_than_before(tmp_path: Path) -> None:
     for logger, handler in handlers:
         logger.addHandler(handler)
     try:
-        with logs.capture(tmp_path / "huldra.log"):
+        with capture.capture(tmp_path / "huldra.log"):
             USER.info("quiet")
             USER.warning("loud")
             logging.getLogger("a_project.verbose").setLevel(logging.INFO)
@@ -323,7 +323,7 @@ def test_users_handlers_see_no_more_than_before(tmp_path: Path) -> None:
 
 def test_caplog_sees_what_it_always_sees(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A test's `caplog` gets no INFO lines that it would not get without a capture."""
-    with logs.capture(tmp_path / "huldra.log"):
+    with capture.capture(tmp_path / "huldra.log"):
         USER.info("quiet")
         USER.warning("loud")
     assert [record.message for record in caplog.records] == ["loud"]
@@ -375,14 +375,14 @@ def test_basic_config(tmp_path: Path, when: str) -> None:
 def test_levels_of_named_loggers_count(tmp_path: Path) -> None:
     """A level that the user gave a logger keeps its lines out of the file."""
     USER.setLevel(logging.ERROR)
-    with logs.capture(tmp_path / "huldra.log"):
+    with capture.capture(tmp_path / "huldra.log"):
         USER.warning("below")
     assert read(tmp_path / "huldra.log") == ""
 
 
 def test_disabled_logging_counts(tmp_path: Path) -> None:
     """`logging.disable` and `logger.disabled` keep lines out of the file."""
-    with logs.capture(tmp_path / "huldra.log"):
+    with capture.capture(tmp_path / "huldra.log"):
         logging.disable(logging.INFO)
         USER.info("disabled")
         logging.disable(logging.NOTSET)
@@ -394,7 +394,7 @@ def test_disabled_logging_counts(tmp_path: Path) -> None:
 
 def test_level_set_inside_the_block_stays(tmp_path: Path) -> None:
     """What the user sets the root's level to inside a block is not taken back after it."""
-    with logs.capture(tmp_path / "huldra.log"):
+    with capture.capture(tmp_path / "huldra.log"):
         logging.root.setLevel(logging.ERROR)
     assert logging.root.level == logging.ERROR
 
@@ -405,7 +405,7 @@ def test_logger_that_does_not_propagate(tmp_path: Path) -> None:
     handler = logging.StreamHandler(seen)
     USER.addHandler(handler)
     USER.propagate = False
-    with logs.capture(tmp_path / "huldra.log"):
+    with capture.capture(tmp_path / "huldra.log"):
         USER.info("isolated")
     assert "isolated" in read(tmp_path / "huldra.log")
     assert USER.handlers == [handler]
@@ -470,11 +470,11 @@ def test_console_level(tmp_path: Path, level: str) -> None:
 def test_log_level_changed_in_code(capsys: pytest.CaptureFixture[str]) -> None:
     """A log level that is assigned later counts from the next line on."""
     HULDRA_CONFIG.log_level = "INFO"
-    logs.log_status("A", "1", "one")
+    capture.log_status("A", "1", "one")
     HULDRA_CONFIG.log_level = "WARNING"
-    logs.log_status("A", "1", "two")
+    capture.log_status("A", "1", "two")
     HULDRA_CONFIG.log_level = "INFO"
-    logs.log_status("A", "1", "three")
+    capture.log_status("A", "1", "three")
     assert re.findall(r"\((\w+)\)", capsys.readouterr().err) == ["one", "three"]
 
 
@@ -494,7 +494,7 @@ def test_colours(
         monkeypatch.setenv(name, value)
     terminal = Terminal()
     with contextlib.redirect_stderr(terminal):
-        logs.log_status("A", "1", "missing->create")
+        capture.log_status("A", "1", "missing->create")
     assert ("\x1b[" in terminal.getvalue()) is coloured
     assert "load_or_create A 1 (missing->create)" in terminal.getvalue()
 
@@ -586,8 +586,8 @@ CHILD = [sys.executable, "-c"]
 def test_output_of_a_subprocess(tmp_path: Path) -> None:
     """Lines of stdout and stderr reach the file in their order, and point at the caller."""
     code = "import sys\nfor n in range(3):\n print(n, flush=True)\n sys.stderr.write('e\\n')"
-    with logs.capture(tmp_path / "huldra.log"):
-        done = logs.run_subprocess([*CHILD, code])
+    with capture.capture(tmp_path / "huldra.log"):
+        done = capture.run_subprocess([*CHILD, code])
     pattern = r"INFO huldra\.subprocess test_logs\.py:\d+ (\w+)\n"
     assert re.findall(pattern, read(tmp_path / "huldra.log")) == ["0", "e", "1", "e", "2", "e"]
     assert done.stdout == "0\ne\n1\ne\n2\ne"
@@ -597,20 +597,20 @@ def test_subprocess_that_fails(tmp_path: Path) -> None:
     """A bad return code is an error that carries the last lines, unless `check` is off."""
     args = [*CHILD, "import sys; print('100%'); sys.exit(3)"]
     with pytest.raises(subprocess.CalledProcessError) as caught:
-        logs.run_subprocess(args)
+        capture.run_subprocess(args)
     assert (caught.value.returncode, caught.value.output) == (3, "100%")
-    assert logs.run_subprocess(args, check=False).returncode == 3
+    assert capture.run_subprocess(args, check=False).returncode == 3
 
 
 def test_subprocess_with_odd_output(tmp_path: Path) -> None:
     """Bytes that are no text and rewritten lines do not disturb."""
     code = r"import sys; sys.stdout.buffer.write(b'10%\r99%\r100%\n\xff\n')"
-    assert logs.run_subprocess([*CHILD, code]).stdout == "100%\n\ufffd"
+    assert capture.run_subprocess([*CHILD, code]).stdout == "100%\n\ufffd"
 
 
 def test_spawned_children_are_not_caught(tmp_path: Path) -> None:
     """A spawned process logs nowhere by itself: this is the documented limit."""
-    with logs.capture(tmp_path / "huldra.log"):
+    with capture.capture(tmp_path / "huldra.log"):
         child = multiprocessing.get_context("spawn").Process(target=USER.info, args=("spawned",))
         child.start()
         child.join(60)

@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 
-from huldra import git
 from huldra.errors import HuldraArtifactMissing
-from huldra.git import GitState, git_state
-from huldra.metadata import Metadata, MetadataManager, collect, command_line
+from huldra.provenance import git
+from huldra.provenance.git import GitState, git_state
+from huldra.provenance.metadata import Metadata, MetadataManager, collect, command_line
 from huldra.settings import HULDRA_CONFIG
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")

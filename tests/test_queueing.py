@@ -9,14 +9,15 @@ from pathlib import Path
 import pytest
 
 import huldra
-from huldra import claim, worker
-from huldra.executor import JobRef
-from huldra.layout import ArtifactPaths
-from huldra.owner import new_owner
-from huldra.queueing import Queue
-from huldra.state import AttemptStatus, Turn
+from huldra.attempts.waiting import Waiting
+from huldra.scheduling.queueing import Queue
+from huldra.store import claim
+from huldra.store.job_ref import JobRef
+from huldra.store.layout import ArtifactPaths
+from huldra.store.process import new_owner
+from huldra.store.records import AttemptStatus, Turn
 from huldra.testing import FakeExecutor
-from huldra.waiting import Waiting
+from huldra.worker import node
 from tests.support.odd import Note
 
 
@@ -104,5 +105,5 @@ def test_a_late_job_takes_no_turn_of_others(
         assert claim.end_turn(paths, 1, AttemptStatus.PREEMPTED, owner) is not None
 
     monkeypatch.setattr(Waiting, "step", step)
-    worker.run_node(task.payload)
+    node.run_node(task.payload)
     assert [turn.claim.owner for turn in waited_for] == [owner]

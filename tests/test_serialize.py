@@ -14,11 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from huldra import kinds, serialize
-from huldra.errors import HuldraIdentityError, HuldraSerializationError
-from huldra.fields import MISSING
-from huldra.identity import MAX_DEPTH, digest_of
-from huldra.serialize import (
+from huldra.config import documents, forms
+from huldra.config.documents import (
     HuldraSerializer,
     build,
     from_document,
@@ -28,6 +25,9 @@ from huldra.serialize import (
     to_objects,
     to_python,
 )
+from huldra.config.fields import MISSING
+from huldra.config.hashing import MAX_DEPTH, digest_of
+from huldra.errors import HuldraIdentityError, HuldraSerializationError
 from tests.support import config_samples as samples
 from tests.support.config_samples import DISTINCT, Declared, Holder, Pair, Train
 
@@ -97,8 +97,8 @@ def test_a_document_is_read_in_another_process() -> None:
     one = Pair(a=Train(), b={"x": (1, samples.Color.RED, pathlib.Path("a"))})
     code = (
         "import json, sys\n"
-        "from huldra.serialize import from_document\n"
-        "from huldra.identity import digest_of\n"
+        "from huldra.config.documents import from_document\n"
+        "from huldra.config.hashing import digest_of\n"
         "print(digest_of(from_document(json.load(sys.stdin))))"
     )
     run = subprocess.run(
@@ -202,7 +202,7 @@ def test_unknown_keys_and_newer_versions_of_a_document_are_fine() -> None:
 def test_the_page_on_identity_names_every_form() -> None:
     """Each `$tag` that can stand in a document is described."""
     page = (pathlib.Path(__file__).parent.parent / "docs" / "identity.md").read_text("utf-8")
-    tags = {*serialize._JSON_READERS, *kinds._BY_TAG, *kinds.RECORD_TAGS, "huldra", "lost"}
+    tags = {*documents._JSON_READERS, *forms._BY_TAG, *forms.RECORD_TAGS, "huldra", "lost"}
     assert [tag for tag in sorted(tags) if f"${tag}" not in page] == []
 
 
@@ -343,7 +343,7 @@ def test_of_two_classes_with_one_name_the_second_has_its_module(
 def test_to_python_refuses_what_python_cannot_read() -> None:
     """Past a stated depth or size it is an error, soon, however large the graph is."""
     node: Any = 1
-    for _ in range(serialize.MAX_PYTHON_BRACKETS - 1):
+    for _ in range(documents.MAX_PYTHON_BRACKETS - 1):
         node = Holder(value=node)
     assert digest_of(through_python(node)) == digest_of(node)
     with pytest.raises(HuldraSerializationError, match="nested deeper"):
@@ -417,7 +417,7 @@ def test_a_document_survives_chz_replace() -> None:
 
 def test_writing_imports_nothing_optional() -> None:
     """Neither pydantic nor numpy is imported by identity and serialization."""
-    code = "import sys, huldra.serialize; print({'numpy', 'pydantic', 'rich'} & set(sys.modules))"
+    code = "import sys, huldra.config.documents; print({'numpy', 'pydantic', 'rich'} & set(sys.modules))"
     run = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,

@@ -10,14 +10,16 @@ from typing import Any
 import pytest
 
 import huldra
-from huldra import claim, worker
-from huldra.executor import Capabilities, JobRef, JobStatus
-from huldra.identity import key_of
-from huldra.layout import ArtifactPaths
-from huldra.metadata import command_line
-from huldra.owner import new_owner
-from huldra.state import AttemptStatus
+from huldra.config.hashing import key_of
+from huldra.engines.protocol import Capabilities, JobStatus
+from huldra.provenance.metadata import command_line
+from huldra.store import claim
+from huldra.store.job_ref import JobRef
+from huldra.store.layout import ArtifactPaths
+from huldra.store.process import new_owner
+from huldra.store.records import AttemptStatus
 from huldra.testing import FakeExecutor
+from huldra.worker import node
 from tests.support import children
 from tests.support.odd import Failing, Note, lines
 
@@ -46,7 +48,7 @@ def test_queued_turn_becomes_a_running_one(huldra_root: Path) -> None:
     state = json.loads((note.huldra_dir / ".huldra" / "state.json").read_text())
     assert state["attempt"]["status"] == "queued"
     assert state["attempt"]["backend"] == "fake"
-    worker.run_node(payload_of(engine, note))
+    node.run_node(payload_of(engine, note))
     assert statuses(note) == ["queued started", "running success"]
     assert next(iter(sweep.values())).result(timeout=0) == "a"
 
@@ -65,8 +67,8 @@ def test_payload_run_twice_makes_the_artifact_once(huldra_root: Path, tmp_path: 
     ledger = str(tmp_path / "ledger")
     note = Note(name="a", ledger=ledger)
     engine, _ = dispatched(note)
-    worker.run_node(payload_of(engine, note))
-    worker.run_node(payload_of(engine, note))
+    node.run_node(payload_of(engine, note))
+    node.run_node(payload_of(engine, note))
     assert len(lines(ledger, "begin")) == 1
 
 
@@ -77,7 +79,7 @@ def test_failure_is_not_replayed(huldra_root: Path, tmp_path: Path) -> None:
     engine, _ = dispatched(failing)
     for _ in range(2):
         with pytest.raises(huldra.NodeFailed, match="told to fail"):
-            worker.run_node(payload_of(engine, failing))
+            node.run_node(payload_of(engine, failing))
     assert len(lines(ledger, "begin")) == 1
 
 
@@ -88,7 +90,7 @@ def test_failure_ends_the_queued_turns_of_all_that_needs_it(huldra_root: Path) -
     top = Note(name="top", needs=(middle,))
     engine, sweep = dispatched(top)
     with pytest.raises(huldra.NodeFailed):
-        worker.run_node(payload_of(engine, failing))
+        node.run_node(payload_of(engine, failing))
     assert statuses(top) == ["queued failed"]
     error = next(iter(sweep.values())).exception(timeout=0)
     assert isinstance(error, huldra.HuldraDependencyError)
@@ -104,7 +106,7 @@ def test_dependent_of_what_is_not_made_is_not_tried(huldra_root: Path, tmp_path:
     engine, _ = dispatched(top)
     claim.end_turn(ArtifactPaths(str(need.huldra_dir)), 1, AttemptStatus.CANCELLED, new_owner())
     with pytest.raises(huldra.NodeFailed, match=f"dependency .*{need.huldra_hash} is not made"):
-        worker.run_node(payload_of(engine, top))
+        node.run_node(payload_of(engine, top))
     assert not lines(ledger)
 
 
@@ -117,11 +119,11 @@ def test_what_is_told_is_the_failure_itself_and_not_who_was_felled_by_it(
     last = Note(name="l", needs=(middle,))
     engine, sweep = dispatched(last)
     with monkeypatch.context() as patch:
-        patch.setattr(worker.Run, "dependents", lambda *_: [key_of(middle)])
+        patch.setattr(node.Run, "dependents", lambda *_: [key_of(middle)])
         with pytest.raises(huldra.NodeFailed):
-            worker.run_node(payload_of(engine, failing))
+            node.run_node(payload_of(engine, failing))
     with pytest.raises(huldra.NodeFailed, match=f"dependency {key_of(failing)} is not made"):
-        worker.run_node(payload_of(engine, last))
+        node.run_node(payload_of(engine, last))
     (job,) = sweep.values()
     error = job.exception(timeout=0)
     assert isinstance(error, huldra.HuldraDependencyError)
@@ -149,9 +151,9 @@ def test_a_module_that_exits_as_it_is_imported_is_a_failure(
     first = Note(name="f")
     engine, sweep = dispatched(Note(name="l", needs=(first,)))
     with monkeypatch.context() as patch:
-        patch.setattr(worker.serialize, "build", lambda *_: sys.exit("no licence"))
+        patch.setattr(node.serialize, "build", lambda *_: sys.exit("no licence"))
         with pytest.raises(huldra.NodeFailed, match="no licence"):
-            worker.run_node(payload_of(engine, first))
+            node.run_node(payload_of(engine, first))
     assert statuses(first) == ["queued failed"]
     (job,) = sweep.values()
     assert isinstance(job.exception(timeout=0), huldra.HuldraDependencyError)
@@ -166,7 +168,7 @@ def test_cancelled_while_queued_never_starts(huldra_root: Path, tmp_path: Path) 
     assert job.cancel()
     assert job.status() is AttemptStatus.CANCELLED
     with pytest.raises(huldra.NodeFailed, match="cancelled"):
-        worker.run_node(payload_of(engine, note))
+        node.run_node(payload_of(engine, note))
     with pytest.raises(huldra.HuldraCancelled):
         job.result(timeout=0)
     assert not lines(ledger)
@@ -179,14 +181,14 @@ def test_other_protocol_is_refused(huldra_root: Path) -> None:
     engine, _ = dispatched(note)
     words = {**json.loads(payload_of(engine, note)), "protocol": 99}
     with pytest.raises(huldra.NodeFailed, match="same version of huldra"):
-        worker.run_node(json.dumps(words))
+        node.run_node(json.dumps(words))
 
 
 def test_lost_run_record_is_told(huldra_root: Path) -> None:
     """A worker that does not see the root says so."""
     words = {"protocol": 1, "run": str(huldra_root / "runs" / "none" / "graph.json"), "key": "k"}
     with pytest.raises(huldra.NodeFailed, match="folder that workers share"):
-        worker.run_node(json.dumps(words))
+        node.run_node(json.dumps(words))
 
 
 def test_worker_with_other_code_stops_and_says_so(huldra_root: Path, tmp_path: Path) -> None:
@@ -272,7 +274,7 @@ def test_job_pickles_and_is_found_again(huldra_root: Path) -> None:
     note = Note(name="a")
     engine, sweep = dispatched(note)
     job = pickle.loads(pickle.dumps(next(iter(sweep.values()))))
-    worker.run_node(payload_of(engine, note))
+    node.run_node(payload_of(engine, note))
     assert job.result(timeout=5) == "a"
     assert isinstance(job.ref, JobRef)
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from huldra.catalog.inside import OutsideError, open_inside, read_inside
+from huldra.catalog.safe_open import OutsideError, open_inside, read_inside
 
 __all__ = ["OutsideError", "open_inside", "read_inside"]

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from huldra.executor import Executor, JobRef
+from huldra.engines.protocol import Executor
+from huldra.store.job_ref import JobRef
 
 NAME = "dask"
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 
-from huldra.elsewhere import DriverView, status_of_driver
-from huldra.executor import Executor, JobRef, JobStatus
+from huldra.engines.foreign_driver import DriverView, status_of_driver
+from huldra.engines.protocol import Executor, JobStatus
+from huldra.store.job_ref import JobRef
 from huldra_dask import NAME
 from huldra_dask.executor import DaskExecutor, _live
 

@@ -2,7 +2,7 @@
 
 A Dask worker runs tasks in threads of a daemonic process: there a `_create` has no signals, may
 start no processes, cannot be stopped, and takes all of the worker's other tasks along when it
-crashes. In a child it is alone in a main thread. Its program is `huldra.serving`. The worker's
+crashes. In a child it is alone in a main thread. Its program is `huldra.worker.server`. The worker's
 event loop waits for it: a thread would have to be woken, to wake the loop in turn.
 """
 
@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from huldra.serving import RUN_NODE
-from huldra.worker_process import WorkerProcess
+from huldra.worker.process import WorkerProcess
+from huldra.worker.server import RUN_NODE
 from huldra_dask import NAME
 
 RUNNER = RUN_NODE

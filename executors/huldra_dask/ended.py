@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 
+from huldra.engines.protocol import JobStatus
 from huldra.errors import NodeFailed
-from huldra.executor import JobStatus
 
 _REPR = re.compile(r"NodeEnded\('(\w+)', '([^']*)'")
 # Dask's own errors that say that a worker or the cluster failed, not the code that it ran.

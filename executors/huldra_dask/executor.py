@@ -13,11 +13,10 @@ import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from huldra.elsewhere import driver_record
-from huldra.errors import HuldraExecutorError, HuldraSubmitError
-from huldra.executor import (
+from huldra.engines.foreign_driver import driver_record
+from huldra.engines.output import print_files_of
+from huldra.engines.protocol import (
     Capabilities,
-    JobRef,
     JobStatus,
     OnSubmitted,
     Refusal,
@@ -25,9 +24,10 @@ from huldra.executor import (
     TaskGraph,
     refuse_by_capabilities,
 )
-from huldra.owner import Owner, is_same_process, this_process
-from huldra.prints import print_files_of
-from huldra.unstarted import free_turns
+from huldra.engines.release import free_turns
+from huldra.errors import HuldraExecutorError, HuldraSubmitError
+from huldra.store.job_ref import JobRef
+from huldra.store.process import Owner, is_same_process, this_process
 from huldra_dask import NAME, cluster, resources, scheduler_side, worker_side
 from huldra_dask.ended import status_of_error, status_of_text
 from huldra_dask.tasks import annotations_of, dask_graph

@@ -6,7 +6,7 @@ import collections
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from huldra.executor import Task, TaskGraph
+from huldra.engines.protocol import Task, TaskGraph
 from huldra_dask import resources, worker_side
 from huldra_dask.worker_side import NodeCall
 

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from huldra.engines.protocol import run_folder
 from huldra.errors import NodeFailed
-from huldra.executor import run_folder
 from huldra_dask import NAME
 from huldra_dask.children import CHILDREN, ChildDied
 from huldra_dask.ended import NodeEnded
@@ -61,7 +61,7 @@ def run_here(call: NodeCall, *after: object) -> None:  # noqa: ARG001  `after` o
 
     Raises `NodeEnded` when the artifact was not made.
     """
-    from huldra.worker import run_node
+    from huldra.worker.node import run_node
 
     try:
         run_node(call.payload)

@@ -9,9 +9,10 @@ from __future__ import annotations
 import concurrent.futures
 from typing import Any
 
+from huldra.engines.protocol import Executor
 from huldra.errors import HuldraExecutorError
-from huldra.executor import Executor, JobRef
-from huldra.owner import LOCAL as ENGINE
+from huldra.store.job_ref import JobRef
+from huldra.store.process import LOCAL as ENGINE
 from huldra_local.engine import find_or_view, living
 from huldra_local.futures import FuturesExecutor, ThreadsExecutor
 from huldra_local.inline import InlineExecutor

@@ -8,9 +8,10 @@ import os
 import weakref
 from collections.abc import Collection, Mapping, Sequence
 
-from huldra.elsewhere import DriverView
-from huldra.executor import Capabilities, JobRef, JobStatus, OnSubmitted, Refusal, TaskGraph
-from huldra.owner import LOCAL as ENGINE
+from huldra.engines.foreign_driver import DriverView
+from huldra.engines.protocol import Capabilities, JobStatus, OnSubmitted, Refusal, TaskGraph
+from huldra.store.job_ref import JobRef
+from huldra.store.process import LOCAL as ENGINE
 from huldra_local.table import JobTable
 
 
@@ -30,7 +31,7 @@ class LocalEngine(abc.ABC):
 
     @abc.abstractmethod
     def submit(self, graph: TaskGraph, on_submitted: OnSubmitted) -> None:
-        """Take the whole graph; see `huldra.executor.Executor`."""
+        """Take the whole graph; see `huldra.engines.protocol.Executor`."""
 
     @abc.abstractmethod
     def cancel(self, refs: Collection[JobRef]) -> None:

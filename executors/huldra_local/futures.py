@@ -9,11 +9,9 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
 
-from huldra.errors import HuldraSubmitError, NodeFailed
-from huldra.executor import (
+from huldra.engines.protocol import (
     RESOURCE_KEYS,
     Capabilities,
-    JobRef,
     JobStatus,
     OnSubmitted,
     Refusal,
@@ -21,6 +19,8 @@ from huldra.executor import (
     TaskGraph,
     refuse_by_capabilities,
 )
+from huldra.errors import HuldraSubmitError, NodeFailed
+from huldra.store.job_ref import JobRef
 from huldra_local.engine import LocalEngine
 from huldra_local.inline import Runner, check_in_process, logger, run_node
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection
 
-from huldra.executor import (
+from huldra.engines.protocol import (
     RESOURCE_KEYS,
     Capabilities,
-    JobRef,
     JobStatus,
     OnSubmitted,
     Refusal,
@@ -16,6 +15,7 @@ from huldra.executor import (
     TaskGraph,
     refuse_by_capabilities,
 )
+from huldra.store.job_ref import JobRef
 from huldra_local.engine import LocalEngine
 
 logger = logging.getLogger("huldra.local")
@@ -71,7 +71,7 @@ class InlineExecutor(LocalEngine):
 
 def run_node(payload: str, job: JobRef) -> None:
     """Run one node through the core, which is imported now and not with this package."""
-    from huldra.worker import run_node as run
+    from huldra.worker.node import run_node as run
 
     run(payload, job=job)
 

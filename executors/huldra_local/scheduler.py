@@ -21,10 +21,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from huldra.executor import JobRef, JobStatus, Task
-from huldra.owner import LOCAL as ENGINE
-from huldra.prints import start_file
-from huldra.worker_process import WorkerProcess
+from huldra.engines.output import start_file
+from huldra.engines.protocol import JobStatus, Task
+from huldra.store.job_ref import JobRef
+from huldra.store.process import LOCAL as ENGINE
+from huldra.worker.process import WorkerProcess
 from huldra_local.ready import ReadyQueue
 from huldra_local.slots import Need, Slots, Totals
 from huldra_local.table import JobTable

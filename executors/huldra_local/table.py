@@ -8,10 +8,11 @@ import threading
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from huldra.elsewhere import DriverView, driver_record, status_of_driver
-from huldra.executor import JobRef, JobStatus, SentNode, TaskGraph
-from huldra.owner import LOCAL as ENGINE
-from huldra.unstarted import free_turns
+from huldra.engines.foreign_driver import DriverView, driver_record, status_of_driver
+from huldra.engines.protocol import JobStatus, SentNode, TaskGraph
+from huldra.engines.release import free_turns
+from huldra.store.job_ref import JobRef
+from huldra.store.process import LOCAL as ENGINE
 
 _FOREIGN_POLL_S = 0.2
 _LINGER_S = 2e-5  # for each job that is waited for: about what a caller's look at it costs

@@ -8,7 +8,8 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-from huldra.executor import Executor, JobRef
+from huldra.engines.protocol import Executor
+from huldra.store.job_ref import JobRef
 
 NAME = "ray"
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Mapping
 
-from huldra.elsewhere import DriverView
+from huldra.engines.foreign_driver import DriverView
+from huldra.engines.protocol import Executor, JobStatus
 from huldra.errors import HuldraExecutorError
-from huldra.executor import Executor, JobRef, JobStatus
+from huldra.store.job_ref import JobRef
 from huldra_ray import NAME, runtime
 from huldra_ray.executor import RayExecutor, _live
 

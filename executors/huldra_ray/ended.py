@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from huldra.engines.protocol import JobStatus
 from huldra.errors import NodeFailed
-from huldra.executor import JobStatus
 
 _LOST = frozenset(
     {

@@ -13,11 +13,10 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from huldra.elsewhere import driver_record
-from huldra.errors import HuldraExecutorError, HuldraSubmitError
-from huldra.executor import (
+from huldra.engines.foreign_driver import driver_record
+from huldra.engines.output import print_files_of
+from huldra.engines.protocol import (
     Capabilities,
-    JobRef,
     JobStatus,
     OnSubmitted,
     Refusal,
@@ -26,8 +25,9 @@ from huldra.executor import (
     TaskGraph,
     refuse_by_capabilities,
 )
-from huldra.prints import print_files_of
-from huldra.unstarted import free_turns
+from huldra.engines.release import free_turns
+from huldra.errors import HuldraExecutorError, HuldraSubmitError
+from huldra.store.job_ref import JobRef
 from huldra_ray import NAME, resources, runtime
 from huldra_ray.desk import FarDesk
 

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from huldra.artifact import StateManager
-from huldra.executor import JobStatus
-from huldra.state import AttemptStatus
+from huldra.engines.protocol import JobStatus
+from huldra.store.artifact import StateManager
+from huldra.store.records import AttemptStatus
 from huldra_ray import far
 from huldra_ray.ended import status_of
 

@@ -10,9 +10,9 @@ import threading
 from collections.abc import Iterator
 from typing import Any, NoReturn, Self
 
+from huldra.engines.output import print_file, printing_to
+from huldra.engines.protocol import JobStatus, run_folder
 from huldra.errors import NodeFailed
-from huldra.executor import JobStatus, run_folder
-from huldra.prints import print_file, printing_to
 from huldra_ray import NAME
 from huldra_ray.ended import NodeEnded
 
@@ -25,7 +25,7 @@ class _Stopped(BaseException):
 
 def run_call(told: bytes) -> None:
     """Make the node that the driver tells of; raises `NodeEnded` when it was not made."""
-    from huldra.worker import run_node
+    from huldra.worker.node import run_node
 
     call = json.loads(told)
     prints = printing_to(print_file(run_folder(call["payload"]), NAME))

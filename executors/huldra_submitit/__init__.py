@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from huldra.engines.protocol import Executor
 from huldra.errors import HuldraExecutorError
-from huldra.executor import Executor, JobRef
+from huldra.store.job_ref import JobRef
 
 if TYPE_CHECKING:
     from huldra_submitit.executor import SubmititAdapter, SubmititExecutor

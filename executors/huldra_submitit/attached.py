@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from huldra.errors import HuldraExecutorError
-from huldra.executor import (
+from huldra.engines.protocol import (
     RESOURCE_KEYS,
     Capabilities,
-    JobRef,
     JobStatus,
     OnSubmitted,
     Refusal,
     TaskGraph,
 )
+from huldra.errors import HuldraExecutorError
 from huldra.settings import HULDRA_CONFIG
+from huldra.store.job_ref import JobRef
 from huldra_submitit.commands import Slurm, slurm_of, this_slurm
 from huldra_submitit.jobs import Jobs, hint_of
 from huldra_submitit.queue import queue_of

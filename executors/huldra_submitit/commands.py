@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from huldra.errors import HuldraExecutorError
-from huldra.logs import get_logger
+from huldra.logs.capture import get_logger
 
 QUERY_TIMEOUT_S = 30.0
 SUBMIT_TIMEOUT_S = 120.0

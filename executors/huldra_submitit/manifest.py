@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from huldra.errors import HuldraStoreError
-from huldra.files import object_bytes, read_object, write_atomic
+from huldra.store.files import object_bytes, read_object, write_atomic
 
 
 @dataclass(frozen=True)

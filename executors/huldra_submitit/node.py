@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
-from huldra import context
-from huldra.executor import JobRef
-from huldra.logs import get_logger
+from huldra.attempts import context
+from huldra.logs.capture import get_logger
 from huldra.settings import HULDRA_CONFIG
+from huldra.store.job_ref import JobRef
 from huldra_submitit.commands import this_slurm
 
 _SIGNAL = "SUBMITIT_PREEMPT_SIGNAL"  # submitit's own variable
@@ -49,7 +49,7 @@ class Node:
 
     def __call__(self) -> None:
         """Make the node; raises `NodeFailed`, which is plain text."""
-        from huldra.worker import run_node
+        from huldra.worker.node import run_node
 
         ending = Ending() if self.engine == "slurm" else None
         if ending is not None:

@@ -17,11 +17,9 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from huldra.errors import HuldraExecutorError, HuldraSubmitError, NodeFailed
-from huldra.executor import (
+from huldra.engines.protocol import (
     RESOURCE_KEYS,
     Capabilities,
-    JobRef,
     JobStatus,
     OnSubmitted,
     Refusal,
@@ -29,7 +27,9 @@ from huldra.executor import (
     TaskGraph,
     refuse_by_capabilities,
 )
-from huldra.owner import start_time, this_process
+from huldra.errors import HuldraExecutorError, HuldraSubmitError, NodeFailed
+from huldra.store.job_ref import JobRef
+from huldra.store.process import start_time, this_process
 from huldra_submitit import parameters as params
 from huldra_submitit.node import Node
 from huldra_submitit.words import status_of
@@ -191,7 +191,7 @@ class InProcess:
 
     def __call__(self) -> str | None:
         """Make the node here; the text of its failure, or None."""
-        from huldra.worker import run_node
+        from huldra.worker.node import run_node
 
         try:
             run_node(self.payload)

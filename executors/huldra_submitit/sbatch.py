@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from huldra.errors import HuldraSubmitError
-from huldra.logs import get_logger
+from huldra.logs.capture import get_logger
 from huldra_submitit.commands import SUBMIT_TIMEOUT_S, Answer, Slurm, TokenBucket, in_chunks
 from huldra_submitit.queue import Queue
 

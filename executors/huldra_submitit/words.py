@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from huldra.executor import JobStatus
+from huldra.engines.protocol import JobStatus
 
 _QUEUED = (
     "PENDING",

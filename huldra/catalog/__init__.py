@@ -11,7 +11,6 @@ What needs no disk is asked of the `Snapshot`, what does of the `Catalog`.
 from __future__ import annotations
 
 from huldra.catalog.filters import parse_filter
-from huldra.catalog.index import Catalog
 from huldra.catalog.query import SORT_KEYS, Query
 from huldra.catalog.records import (
     ATTEMPT_STATUSES,
@@ -38,6 +37,7 @@ from huldra.catalog.records import (
     SweepMember,
     Usage,
 )
+from huldra.catalog.scan import Catalog
 from huldra.catalog.snapshot import Snapshot
 
 __all__ = [

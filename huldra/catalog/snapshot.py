@@ -9,8 +9,9 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from huldra.catalog import failing, relations
-from huldra.catalog.fields import differing, paths_of
+from huldra.catalog import failures as failing
+from huldra.catalog import relations
+from huldra.catalog.config_fields import differing, paths_of
 from huldra.catalog.filters import MISSING_FIELD, parse_path, value_at
 from huldra.catalog.query import (
     CONFIG_SORT,

@@ -8,11 +8,11 @@ import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
-from huldra.catalog.places import folder_names, is_digest
 from huldra.catalog.reading import as_moment
 from huldra.catalog.records import FileEntry, Litter, Row, Usage
-from huldra.files import is_temporary
-from huldra.layout import DATA, GIT, PRIVATE, RUNS
+from huldra.catalog.walk import folder_names, is_digest
+from huldra.store.files import is_temporary
+from huldra.store.layout import DATA, GIT, PRIVATE, RUNS
 
 MIN_AGE_S = 3600.0  # a younger temporary file may be somebody's write under way
 _NEVER = datetime.fromtimestamp(0, UTC)

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from huldra.cli.command import main
+from huldra.cli.parser import main
 
 __all__ = ["main"]

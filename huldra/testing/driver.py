@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import huldra
-from huldra import files, registry
+from huldra.engines import registry
+from huldra.store import files
 
 _PATIENCE_S = 120.0
 _LOOK_S = 0.02

@@ -7,11 +7,9 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from huldra.errors import HuldraSubmitError, NodeFailed
-from huldra.executor import (
+from huldra.engines.protocol import (
     RESOURCE_KEYS,
     Capabilities,
-    JobRef,
     JobStatus,
     OnSubmitted,
     Refusal,
@@ -19,6 +17,8 @@ from huldra.executor import (
     TaskGraph,
     refuse_by_capabilities,
 )
+from huldra.errors import HuldraSubmitError, NodeFailed
+from huldra.store.job_ref import JobRef
 
 
 class FakeExecutor:
@@ -144,6 +144,6 @@ class FakeExecutor:
 
 
 def _run_node(payload: str) -> None:
-    from huldra.worker import run_node
+    from huldra.worker.node import run_node
 
     run_node(payload)

@@ -53,7 +53,15 @@ from typing import Any
 import pytest
 
 import huldra
-from huldra import registry
+from huldra.engines import registry
+from huldra.engines.protocol import (
+    Capabilities,
+    Executor,
+    JobStatus,
+    OnSubmitted,
+    Refusal,
+    TaskGraph,
+)
 from huldra.errors import (
     HuldraComputeError,
     HuldraDependencyError,
@@ -61,16 +69,8 @@ from huldra.errors import (
     HuldraRefused,
     RemoteError,
 )
-from huldra.executor import (
-    Capabilities,
-    Executor,
-    JobRef,
-    JobStatus,
-    OnSubmitted,
-    Refusal,
-    TaskGraph,
-)
-from huldra.owner import start_time
+from huldra.store.job_ref import JobRef
+from huldra.store.process import start_time
 from huldra.testing.pipelines import Step, count_notes
 
 _LOOK_S = 0.02

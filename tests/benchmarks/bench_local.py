@@ -13,7 +13,7 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import huldra
-from huldra.executor import OnSubmitted, TaskGraph
+from huldra.engines.protocol import OnSubmitted, TaskGraph
 from huldra_local import LocalExecutor
 from tests.benchmarks import joblib_sweeps
 from tests.benchmarks.configs import Item, Step

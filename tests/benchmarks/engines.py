@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import huldra
-from huldra.executor import Executor, JobRef, Task, TaskGraph
+from huldra.engines.protocol import Executor, Task, TaskGraph
+from huldra.store.job_ref import JobRef
 from tests.benchmarks import floor
 from tests.benchmarks.configs import Item, Step
 from tests.benchmarks.measure import Subject, interleave

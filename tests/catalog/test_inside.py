@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from huldra.catalog.inside import OutsideError, open_inside, read_inside
+from huldra.catalog.safe_open import OutsideError, open_inside, read_inside
 
 
 @pytest.fixture

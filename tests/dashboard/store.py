@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from huldra import owner as owners
+from huldra.store import process as owners
 
 UTC = dt.UTC
 OPEN = ("queued", "running", "stale")

@@ -13,7 +13,7 @@ pytest.importorskip("starlette", reason="the dashboard's libraries are not insta
 from starlette.routing import Route
 
 from huldra.catalog import ATTEMPT_STATUSES, RESULT_STATUSES
-from huldra.cli.command import parser
+from huldra.cli.parser import parser
 from huldra_dashboard import api
 
 DOCS = Path(__file__).parents[2] / "docs"

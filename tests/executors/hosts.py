@@ -20,11 +20,11 @@ from typing import Any
 import pytest
 
 import huldra
-from huldra import liveness
-from huldra.executor import Executor, JobStatus
-from huldra.liveness import Life
-from huldra.owner import Owner, start_time
-from huldra.state import RUNNING, AttemptStatus
+from huldra.attempts import liveness
+from huldra.attempts.liveness import Life
+from huldra.engines.protocol import Executor, JobStatus
+from huldra.store.process import Owner, start_time
+from huldra.store.records import RUNNING, AttemptStatus
 from huldra.testing.pipelines import Step
 from huldra.testing.suite import Scene
 from tests.support import children, parts

@@ -36,10 +36,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import huldra
-from huldra import claim
-from huldra.layout import ArtifactPaths
-from huldra.owner import start_time
-from huldra.state import QUEUED, AttemptStatus
+from huldra.store import claim
+from huldra.store.layout import ArtifactPaths
+from huldra.store.process import start_time
+from huldra.store.records import QUEUED, AttemptStatus
 from tests.support import children
 from tests.support.odd import leave, lines
 

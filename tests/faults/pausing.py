@@ -1,6 +1,6 @@
 """Stopping a process at a chosen point of the protocol, until a test lets it go on.
 
-Imported by child processes: a call of a function of `huldra.files` or `os` on a file of a certain
+Imported by child processes: a call of a function of `huldra.store.files` or `os` on a file of a certain
 name says that it was reached, and waits there. So a race is a sequence of steps, not of luck.
 """
 
@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from huldra import files
+from huldra.store import files
 from tests.support import children
 from tests.support.odd import await_file
 
@@ -18,7 +18,7 @@ from tests.support.odd import await_file
 def pause(when: str, function: str, suffix: str, folder: str, *, passes: int = 0) -> None:
     """Stop this process before or after its call of `function` on a path that ends in `suffix`.
 
-    `function` is a name of `huldra.files`, or `os.link`, `os.replace`, …. `passes` calls go through
+    `function` is a name of `huldra.store.files`, or `os.link`, `os.replace`, …. `passes` calls go through
     first. Only one call stops.
     """
     owner: Any = os if function.startswith("os.") else files

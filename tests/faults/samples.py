@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import huldra
-from huldra.executor import Capabilities, JobRef, JobStatus, OnSubmitted, Refusal, TaskGraph
+from huldra.engines.protocol import Capabilities, JobStatus, OnSubmitted, Refusal, TaskGraph
+from huldra.store.job_ref import JobRef
 from tests.support.odd import Gated, Note, await_file, leave
 
 

@@ -13,11 +13,14 @@ from pathlib import Path
 import pytest
 
 import huldra
-from huldra import artifact, claim, context, liveness, registry
-from huldra.executor import JobRef, JobStatus
-from huldra.layout import ArtifactPaths
-from huldra.liveness import Life, Watch
-from huldra.owner import new_owner
+from huldra.attempts import context, liveness
+from huldra.attempts.liveness import Life, Watch
+from huldra.engines import registry
+from huldra.engines.protocol import JobStatus
+from huldra.store import artifact, claim
+from huldra.store.job_ref import JobRef
+from huldra.store.layout import ArtifactPaths
+from huldra.store.process import new_owner
 from tests.faults.samples import HeldEngine, Stepping, payload_of
 from tests.support import children
 from tests.support.odd import Note, lines
@@ -218,7 +221,7 @@ def test_process_under_another_namespaces_proc_does_not_take_a_stranger_for_itse
     bare = ["unshare", "--pid", "--fork", "--kill-child"]
     _needs(*bare, "true")
     child = elsewhere(
-        "from huldra.owner import this_process; print(repr(this_process().started))",
+        "from huldra.store.process import this_process; print(repr(this_process().started))",
         huldra_root,
         *bare,
     )

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 import huldra
-from huldra.layout import ArtifactPaths
-from huldra.state import AttemptStatus, Turn
+from huldra.store.layout import ArtifactPaths
+from huldra.store.records import AttemptStatus, Turn
 from tests.support import children
 from tests.support.odd import Failing, Gated, Note, lines
 

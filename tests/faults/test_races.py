@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 import huldra
-from huldra import artifact, claim
-from huldra.job import Job
-from huldra.layout import ArtifactPaths
-from huldra.owner import new_owner
-from huldra.state import QUEUED, AttemptStatus
+from huldra.scheduling.job import Job
+from huldra.store import artifact, claim
+from huldra.store.layout import ArtifactPaths
+from huldra.store.process import new_owner
+from huldra.store.records import QUEUED, AttemptStatus
 from tests.faults.pausing import Stopped
 from tests.faults.samples import payload_of
 from tests.support import children

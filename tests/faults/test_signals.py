@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import huldra
-from huldra.state import Turn
+from huldra.store.records import Turn
 from tests.faults.pausing import Stopped
 from tests.faults.samples import Forking, Outer, Swallowing, Tidying
 from tests.support import children

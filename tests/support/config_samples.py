@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import chz
 
-from huldra.fields import MISSING, field
+from huldra.config.fields import MISSING, field
 
 if TYPE_CHECKING:
     from nowhere import Nothing  # a name that exists for type checkers alone

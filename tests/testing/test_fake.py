@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from huldra.engines.protocol import Executor, JobStatus, Refusal
 from huldra.errors import HuldraRefused, HuldraSubmitError
-from huldra.executor import Executor, JobStatus, Refusal
 from huldra.testing import FakeExecutor
 from huldra.testing.pipelines import Step
 

@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from huldra.engines.protocol import Resources, Task, TaskGraph
 from huldra.errors import NodeFailed
-from huldra.executor import Resources, Task, TaskGraph
 
 
 def run(payload: str, job: object = None) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from huldra.executor import JobRef, JobStatus, Resources, TaskGraph
+from huldra.engines.protocol import JobStatus, Resources, TaskGraph
+from huldra.store.job_ref import JobRef
 from huldra_dask import children
 from huldra_dask import executor as executor_module
 from huldra_dask.executor import DaskExecutor

@@ -12,9 +12,10 @@ import pytest
 
 import huldra
 import huldra_dask
+from huldra.engines.protocol import JobStatus
 from huldra.errors import HuldraExecutorError
-from huldra.executor import JobRef, JobStatus
-from huldra.owner import start_time, this_process
+from huldra.store.job_ref import JobRef
+from huldra.store.process import start_time, this_process
 from huldra.testing.pipelines import Step
 
 pytestmark = pytest.mark.dask

@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from huldra import serving
+from huldra.engines.protocol import Executor, Resources, Task, TaskGraph
 from huldra.errors import NodeFailed
-from huldra.executor import Executor, JobRef, Resources, Task, TaskGraph
-from huldra.owner import start_time
+from huldra.store.job_ref import JobRef
+from huldra.store.process import start_time
+from huldra.worker import server
 
 RUNNER = "tests.executors.local.stub:run"
 
@@ -34,14 +35,14 @@ def run_interrupted_once(payload: str, job: JobRef) -> None:
     if not flag.exists():
         flag.touch()
         os.kill(os.getpid(), signal.SIGINT)
-    serving.run_node(payload, job)
+    server.run_node(payload, job)
 
 
 def run_on_bad_disk(payload: str, job: JobRef) -> None:
     """Break as `run_node` does that cannot read what it needs; `last` is run by the core."""
     words = json.loads(payload)
     if json.loads(Path(words["run"]).read_text())["nodes"][words["key"]]["after"]:
-        serving.run_node(payload, job)
+        server.run_node(payload, job)
     raise OSError("told to break")
 
 

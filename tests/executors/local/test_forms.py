@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from huldra.engines.protocol import Executor, JobStatus, Resources
 from huldra.errors import HuldraExecutorError, HuldraSubmitError
-from huldra.executor import Executor, JobRef, JobStatus, Resources
+from huldra.store.job_ref import JobRef
 from huldra_local import (
     FuturesExecutor,
     InlineExecutor,

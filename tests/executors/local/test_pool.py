@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from huldra.engines.protocol import JobStatus, Resources
 from huldra.errors import HuldraSubmitError
-from huldra.executor import JobRef, JobStatus, Resources
+from huldra.store.job_ref import JobRef
 from huldra_local import LocalExecutor, connect
 from tests.executors.local.stub import RUNNER, Orders, finish, is_alive, send, until
 

@@ -14,7 +14,7 @@ import pytest
 
 import huldra
 from huldra.errors import HuldraError
-from huldra.owner import start_time
+from huldra.store.process import start_time
 from huldra.testing.pipelines import Step
 from huldra.testing.suite import Scene
 from huldra_local import LocalExecutor

@@ -14,8 +14,8 @@ import pytest
 
 import huldra
 import huldra_ray
+from huldra.engines.protocol import JobStatus, Resources, Task
 from huldra.errors import HuldraExecutorError
-from huldra.executor import JobStatus, Resources, Task
 from huldra.testing.pipelines import Step, count_notes
 from huldra_ray import RayExecutor, resources
 from huldra_ray.ended import NodeEnded, status_of

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from huldra.executor import JobRef, Resources, Task, TaskGraph
+from huldra.engines.protocol import Resources, Task, TaskGraph
+from huldra.store.job_ref import JobRef
 from huldra_submitit.commands import Answer, Slurm
 
 OK = Answer(True, "", "")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from huldra.executor import JobRef, TaskGraph
+from huldra.engines.protocol import TaskGraph
+from huldra.store.job_ref import JobRef
 from huldra_submitit.groups import Group, dependency_text, group, index_text, job_name
 from tests.executors.submitit.fakes import graph, sweep, task
 

@@ -9,7 +9,7 @@ import pytest
 
 import huldra_submitit
 from huldra.errors import HuldraExecutorError, HuldraSettingsError
-from huldra.executor import JobRef
+from huldra.store.job_ref import JobRef
 from huldra_submitit.names import options_from, parse
 
 
@@ -74,7 +74,7 @@ def test_objects_of_others_are_not_ours_and_import_nothing() -> None:
 def test_following_a_job_imports_no_submitit() -> None:
     """`connect` is used wherever somebody waits."""
     code = (
-        "import sys, huldra_submitit; from huldra.executor import JobRef;"
+        "import sys, huldra_submitit; from huldra.engines.protocol import JobRef;"
         "huldra_submitit.connect(JobRef('slurm', '1')); assert 'submitit' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

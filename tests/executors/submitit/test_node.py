@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from huldra.executor import JobRef, JobStatus
+from huldra.engines.protocol import JobStatus
+from huldra.store.job_ref import JobRef
 from huldra_submitit.jobs import Jobs, is_own_predecessor
 from huldra_submitit.node import Why, own_job_id, why_ended
 from huldra_submitit.queue import Queue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from huldra.executor import JobStatus
+from huldra.engines.protocol import JobStatus
 from huldra_submitit.commands import Answer
 from huldra_submitit.queue import FRESH_S, SETTLE_S, Queue
 from tests.executors.submitit.fakes import ScriptedSlurm, fails, says

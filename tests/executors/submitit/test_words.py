@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from huldra.executor import JobStatus
+from huldra.engines.protocol import JobStatus
 from huldra_submitit.words import job_ids, status_of
 
 

@@ -1,0 +1,1 @@
+"""One attempt at an artifact: claiming, waiting, running `_create`, recording the end."""

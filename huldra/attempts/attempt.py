@@ -1,0 +1,432 @@
+"""The life of one attempt: the same code in the caller's process and on every worker.
+
+`obtain` leaves the artifact made, once, whoever else wants it: it loads nothing itself. Between
+the claim and its end all ways out are recorded. What decides is in `claim`; here is the order:
+
+    claim N → state → metadata → `_create` → `_validate` → N.end → SUCCESS.json → state
+
+Losing N.end means that the claim was taken over: then nothing is published.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from huldra.attempts import context, heartbeat, signals
+from huldra.attempts.heartbeat import Beat
+from huldra.attempts.waiting import Waiting, error_of
+from huldra.errors import (
+    HuldraCancelled,
+    HuldraClaimLost,
+    HuldraComputeError,
+    HuldraCycleError,
+    HuldraDependencyError,
+    HuldraStoreError,
+    HuldraValidationError,
+)
+from huldra.logs.capture import capture, get_logger
+from huldra.settings import HULDRA_CONFIG
+from huldra.store import artifact, claim, files
+from huldra.store.layout import ArtifactPaths
+from huldra.store.process import Owner, new_owner
+from huldra.store.records import (
+    QUEUED,
+    AttemptStatus,
+    Claim,
+    End,
+    ErrorRecord,
+    Lease,
+    Turn,
+    now_text,
+)
+
+
+class Makeable(Protocol):
+    """What an attempt needs of a config."""
+
+    def _create(self) -> Any: ...
+
+    def _validate(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One wish: make `obj` in `paths`, waiting for others at most `wait_limit_s`.
+
+    `queued` is the queued turn that this job was sent for. `write_metadata` writes the
+    artifact's metadata; it is called under the claim, before `_create`. `is_new`: nobody had ever
+    tried to make it a moment ago.
+    """
+
+    obj: Makeable
+    key: str
+    paths: ArtifactPaths
+    wait_limit_s: float | None
+    write_metadata: Callable[[], None]
+    queued: Claim | None = None
+    is_new: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What `_create` returned, in the process that it ran in."""
+
+    value: Any
+
+
+def is_valid(request: Request) -> bool:
+    """Whether `_validate` accepts what is in the directory; one that raises does not."""
+    try:
+        return bool(request.obj._validate())  # noqa: SLF001  the protocol's own method
+    except Exception:  # noqa: BLE001  the user's code: whatever it raises means that it is not valid
+        get_logger().warning(
+            "%s: _validate raised, which counts as not valid", request.key, exc_info=True
+        )
+        return False
+
+
+def obtain(request: Request) -> Made | None:
+    """Leave the artifact made: by `_create` here (`Made`), or by somebody else (None).
+
+    `request.queued` is this job's own queued turn, as it stands on disk.
+
+    Raises `HuldraComputeError` when `_create` failed, here or in the turn that was waited for,
+    `HuldraWaitTimeout`, `HuldraCycleError`, `HuldraStoreError`.
+    """
+    context.refuse_cycle(request.key)
+    # Most often the turn that was queued for us just waits for us, or there was never any; where
+    # that is not so any more, the claim says so.
+    if request.queued is not None or request.is_new:
+        first = Turn(request.queued) if request.queued else None
+        if made := _take(request, first):
+            return made[0]
+        if first is not None:
+            _refuse_withdrawn(request, first.number)
+    return _obtain_among_others(request)
+
+
+def _obtain_among_others(request: Request) -> Made | None:
+    waiting = Waiting(request.key, request.paths, request.wait_limit_s)
+    settled = 0
+    while True:
+        if artifact.is_made(request.paths) and is_valid(request):
+            return None
+        turn = claim.last_turn(request.paths)
+        if turn is not None and turn.end is None:
+            waiting.step(turn)
+            continue
+        if turn is not None:
+            waiting.refuse_failure(turn)
+            if turn.status is AttemptStatus.SUCCESS and turn.number != settled:
+                # Made since we looked, or its owner did not come to saying so. Opening a turn would
+                # void what is good; what is missing is written down instead.
+                settled = turn.number
+                if not artifact.is_made(request.paths):
+                    artifact.publish(request.paths, turn.number)
+                continue
+        if made := _take(request, turn):
+            return made[0]
+        waiting.lose_to(turn.number + 1 if turn else 1)
+
+
+def _refuse_withdrawn(request: Request, number: int) -> None:
+    """Raise if the queued turn of this job ended because nobody wants the job any more.
+
+    A cancel and the start of the job compete for the turn's end; here the cancel was first.
+    """
+    end = claim.read_turn(request.paths, number).end
+    if end is None or end.status not in (AttemptStatus.CANCELLED, AttemptStatus.FAILED):
+        return
+    if end.status == AttemptStatus.FAILED:
+        raise error_of(request.key, request.paths, end.error)
+    raise HuldraCancelled(f"{request.key} was cancelled; {request.paths.directory}")
+
+
+def _take(request: Request, previous: Turn | None) -> tuple[Made | None] | None:
+    """Claim the turn after `previous` and go through with it; None when somebody was first."""
+    worker = context.worker.get() or context.Worker()
+    owner = new_owner(worker.backend, worker.job)
+    with signals.guarded(worker.signals) as guard:
+        claim.hold(owner)
+        try:
+            mine = _claim(request, previous, owner)
+            if mine is None:
+                return None
+            return _Attempt(request, mine, owner, worker, guard).run(previous)
+        except BaseException:
+            _leave_nothing_open(request.paths, owner)
+            raise
+        finally:
+            claim.let_go(owner)
+
+
+def _is_first(turn: Turn) -> bool:
+    """Whether nobody can have made anything by the end of this turn."""
+    return turn.number == 1 and turn.claim.kind == QUEUED
+
+
+def _leave_nothing_open(paths: ArtifactPaths, owner: Owner) -> None:
+    """End a turn of ours that an error has left open between its claim and its attempt.
+
+    A handler of the user's own (SIGALRM, for example) may raise anywhere. Other processes would
+    take the claim for alive as long as this process lives.
+    """
+    if owner.pid != os.getpid():
+        return
+    turn = claim.last_turn(paths)
+    if turn is not None and turn.end is None and turn.claim.owner.token == owner.token:
+        claim.abandon(paths, turn.number)
+
+
+def _claim(request: Request, previous: Turn | None, owner: Owner) -> Claim | None:
+    lease = Lease(HULDRA_CONFIG.lease, HULDRA_CONFIG.heartbeat)
+    if previous is not None and previous.end is None:
+        return claim.start_queued(request.paths, previous.claim, owner, lease)
+    number = previous.number + 1 if previous else 1
+    run_id = request.queued.run_id if request.queued else None
+    return claim.claim_next(request.paths, number, owner, run_id=run_id, lease=lease)
+
+
+class _Attempt:
+    """One turn that is ours."""
+
+    def __init__(
+        self,
+        request: Request,
+        mine: Claim,
+        owner: Owner,
+        worker: context.Worker,
+        guard: signals.Guard,
+    ) -> None:
+        self.request = request
+        self.paths = request.paths
+        self.claim = mine
+        self.owner = owner
+        self.worker = worker
+        self.guard = guard
+        self.pid = os.getpid()
+        self.is_ended = False
+        self.queued = Turn(request.queued) if request.queued else None
+
+    def run(self, previous: Turn | None) -> tuple[Made | None] | None:
+        """Make the artifact, or find under the claim that it is made; None: the claim was lost."""
+        beat = self._beat()
+        try:
+            heartbeat.start(beat)
+            if previous:
+                if self._was_made(previous) and is_valid(self.request):
+                    self._publish()
+                    return (None,)
+                if not _is_first(previous):
+                    artifact.withdraw(self.paths, self.claim.number)
+            self._refuse_if_lost()
+            return (self._make(),)
+        except HuldraClaimLost as lost:
+            get_logger().warning("%s", lost)
+            return None
+        finally:
+            heartbeat.stop(beat)
+            if not self.is_ended and os.getpid() == self.pid:
+                claim.abandon(self.paths, self.claim.number)
+            self.is_ended = True
+
+    def _was_made(self, previous: Turn) -> bool:
+        """Whether the last turn that began anything before ours ended with success.
+
+        Queued turns before ours began nothing: that they were opened, by a driver that looked just
+        before the artifact was made, discards no result.
+        """
+        turn = previous
+        while turn.claim.kind == QUEUED and turn.number > 1:
+            turn = claim.read_turn(self.paths, turn.number - 1)
+        return turn.status is AttemptStatus.SUCCESS
+
+    def _refuse_if_lost(self) -> None:
+        """Begin nothing in a turn that somebody ended while this process was asleep."""
+        if claim.has_ended(self.paths, self.claim.number):
+            self.is_ended = True
+            raise self._lost()
+
+    def _lost(self) -> HuldraClaimLost:
+        return HuldraClaimLost(
+            f"{self.request.key}: turn {self.claim.number} was ended by somebody else while"
+            f" this process was away; nothing of it was published in {self.paths.directory}",
+            directory=self.paths.directory,
+        )
+
+    def _beat(self) -> Beat:
+        lease_s = HULDRA_CONFIG.lease
+        interval_s = HULDRA_CONFIG.heartbeat
+        return Beat(
+            self.paths,
+            self.claim.number,
+            interval_s,
+            lease_s,
+            self._alarm,
+            self.worker.owns_process,
+        )
+
+    def _alarm(self, reason: str) -> None:
+        """Stop `_create`, where the process is ours to stop: a successor may be on its way."""
+        if not self.worker.owns_process:
+            get_logger().error(
+                "%s: %s; _create goes on, since this process is not huldra's to end, but what it"
+                " makes may not be published",
+                self.request.key,
+                reason,
+            )
+            return
+        get_logger().error("%s: %s; this process ends", self.request.key, reason)
+        os.kill(self.pid, signal.SIGTERM)
+        # Code that holds the interpreter never sees a signal's handler; then nothing can be
+        # recorded, and leaving is what keeps the successor's directory its own.
+        grace_s = max(0.5, HULDRA_CONFIG.heartbeat / 2)
+        timer = threading.Timer(grace_s, self._leave)
+        timer.daemon = True
+        timer.start()
+
+    def _leave(self) -> None:
+        """End the process, unless the attempt has ended: then it may be about something else."""
+        if not self.is_ended:
+            os._exit(75)
+
+    def _make(self) -> Made:
+        log = capture(self.paths.log, stays=self.worker.owns_process)
+        with context.making_artifact(self.request.key), log:
+            try:
+                self._write_state()
+                self.request.write_metadata()
+                value = self._create_and_validate()
+            except BaseException as error:
+                self.guard.interruptible = False
+                if os.getpid() != self.pid:
+                    raise  # a forked child on its way out of our frames: it is not the owner
+                self._record(error)
+                seen = self._translated(error)
+                if seen is error:
+                    raise
+                raise seen from error
+        if os.getpid() == self.pid:  # else a forked child has come out of `_create`, too: see above
+            self._publish()
+        return Made(value)
+
+    def _publish(self) -> None:
+        end = self._end(AttemptStatus.SUCCESS)
+        artifact.publish(self.paths, self.claim.number)
+        self._tell_state(end)
+
+    def _create_and_validate(self) -> Any:
+        self.guard.admit()
+        value = self.request.obj._create()  # noqa: SLF001  the protocol's own method
+        is_good = self.request.obj._validate()  # noqa: SLF001  the protocol's own method
+        self.guard.interruptible = False
+        if not is_good:
+            raise HuldraValidationError(
+                f"{self.request.key}: _create returned, but _validate is still false: it does not"
+                f" find what it wants in {self.paths.directory}",
+                state_path=self.paths.state,
+                directory=self.paths.directory,
+            )
+        return value
+
+    def _record(self, error: BaseException) -> None:
+        status = self._status_of(error)
+        record = error_record(error) if status is AttemptStatus.FAILED else None
+        told = f"{now_text()} ERROR huldra: {self.request.key}: {status.value}\n"
+        files.append_text(self.paths.log, told + (record.traceback if record else f"{error!r}\n"))
+        try:
+            end = self._end(status, record)
+        except HuldraClaimLost as lost:
+            get_logger().warning("%s", lost)  # the caller hears of what happened to its own code
+        else:
+            self._tell_state(end)
+
+    def _status_of(self, error: BaseException) -> AttemptStatus:
+        if isinstance(error, signals.Terminated) or self.guard.terminated:
+            is_cancel = claim.is_cancel_requested(self.paths, self.claim.number)
+            by_engine = context.was_cancelled.get()
+            is_cancel = is_cancel or (by_engine is not None and by_engine())
+            return AttemptStatus.CANCELLED if is_cancel else AttemptStatus.PREEMPTED
+        if isinstance(error, Exception | SystemExit) and not isinstance(error, HuldraCancelled):
+            return AttemptStatus.FAILED
+        return AttemptStatus.CANCELLED  # Ctrl-C, and what other loops end their tasks with
+
+    def _translated(self, error: BaseException) -> BaseException:
+        """What the caller sees."""
+        where = {"state_path": self.paths.state, "directory": self.paths.directory}
+        if isinstance(error, signals.Terminated):
+            name = signal.Signals(error.signum).name
+            return HuldraCancelled(f"{self.request.key}: ended by {name}; {self.paths.directory}")
+        if isinstance(error, _TOLD_AS_THEY_ARE):
+            return error
+        if isinstance(error, Exception | SystemExit) and not isinstance(error, HuldraCancelled):
+            told = f"{_type_name(type(error))}: {_safe_text(error)}"
+            return HuldraComputeError(
+                f"{self.request.key}: _create raised {told};"
+                f" directory: {self.paths.directory}, log: {self.paths.log}",
+                original_error=error,
+                **where,
+            )
+        return error
+
+    def _end(self, status: AttemptStatus, error: ErrorRecord | None = None) -> End:
+        try:
+            end = claim.end_turn(self.paths, self.claim.number, status, self.owner, error)
+        except HuldraStoreError:
+            claim.abandon(self.paths, self.claim.number)
+            self.is_ended = True
+            raise
+        self.is_ended = True
+        if end is None:
+            raise self._lost()
+        return end
+
+    def _tell_state(self, end: End) -> None:
+        """Write the state of what is decided: a label, for which no result or error is lost."""
+        try:
+            self._write_state(end)
+        except HuldraStoreError as error:
+            get_logger().warning("%s", error)
+
+    def _write_state(self, end: End | None = None) -> None:
+        artifact.write_state(self.paths, Turn(self.claim, end), self.queued)
+
+
+# These say all that a HuldraComputeError around them would.
+_TOLD_AS_THEY_ARE = (
+    HuldraCycleError,
+    HuldraDependencyError,
+    HuldraStoreError,
+    HuldraValidationError,
+)
+
+
+def _type_name(kind: type[BaseException]) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
+
+
+def error_record(error: BaseException) -> ErrorRecord:
+    """What went wrong, as it stands in the end of a turn."""
+    text = "".join(traceback.format_exception(error))
+    failed_key = getattr(error, "failed_key", None)
+    log_path = getattr(error, "log_path", None)
+    return ErrorRecord(
+        f"{type(error).__module__}.{type(error).__qualname__}",
+        _safe_text(error),
+        text,
+        failed_key if isinstance(failed_key, str) else None,
+        log_path if isinstance(log_path, str) else None,
+    )
+
+
+def _safe_text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as second:  # noqa: BLE001  the user's __str__ may raise anything
+        return f"<its text could not be had: {type(second).__name__}>"

@@ -1,0 +1,236 @@
+"""Is the owner of a claim alive? Known where it can be known, and never guessed.
+
+A process of this boot and pid namespace is looked up. A scheduler's job is the scheduler's to
+judge. What is left is the lease, aged by the file server's clock and by our own observation,
+so that a clock that jumps kills nobody. Unknown is not dead.
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+import threading
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from huldra.attempts import context
+from huldra.attempts.heartbeat import uptime_s
+from huldra.engines import registry
+from huldra.engines.protocol import Capabilities, JobStatus
+from huldra.errors import HuldraExecutorError
+from huldra.settings import HULDRA_CONFIG
+from huldra.store import claim
+from huldra.store.job_ref import JobRef
+from huldra.store.layout import ArtifactPaths
+from huldra.store.process import Owner, is_living, is_same_process, shares_pids, this_process
+from huldra.store.records import Lease, Turn
+
+
+class Life(enum.Enum):
+    """The answer."""
+
+    ALIVE = "alive"
+    DEAD = "dead"
+    UNKNOWN = "unknown"
+
+
+def of_process(owner: Owner) -> Life:
+    """Whether the owner's process lives: known only on its own boot, in its own pid namespace."""
+    me = this_process()
+    if not owner.started or not shares_pids(owner, me):
+        return Life.UNKNOWN
+    if is_same_process(owner, me):
+        return Life.ALIVE if claim.is_held(owner) else Life.DEAD
+    return _LIVES[is_living(owner)]
+
+
+_LIVES = {True: Life.ALIVE, False: Life.DEAD, None: Life.UNKNOWN}
+
+
+@dataclass(slots=True)
+class Watch:
+    """What one waiter has seen of one turn's heartbeat, by its own clock."""
+
+    beat: float | None = None
+    seen_at: float = 0.0
+    number: int = 0
+    since: float = 0.0
+
+    def first_seen(self, number: int) -> float:
+        """When turn `number` was seen for the first time; another turn starts the watch anew."""
+        if number != self.number:
+            self.number, self.since = number, uptime_s()
+            self.beat, self.seen_at = None, 0.0
+        return self.since
+
+    def unchanged_s(self, beat: float | None) -> float:
+        """For how long the heartbeat has been seen to stand still."""
+        now = uptime_s()
+        if beat != self.beat or not self.seen_at:
+            self.beat, self.seen_at = beat, now
+        return now - self.seen_at
+
+
+def of_turn(paths: ArtifactPaths, turn: Turn, watch: Watch) -> Life:
+    """Whether whoever holds this open turn is alive."""
+    since = watch.first_seen(turn.number)
+    if turn.is_queued:
+        return _of_queued(paths, turn, watch)
+    owner = turn.claim.owner
+    life = of_process(owner)
+    if life is Life.UNKNOWN and owner.job is not None and not _is_our_job(owner.job):
+        status = of_job(owner.job, since)
+        if status is JobStatus.RUNNING:
+            return Life.ALIVE
+        if status.is_over:
+            return Life.DEAD
+    if life is Life.UNKNOWN:
+        return _by_lease(paths, turn, watch)
+    return life
+
+
+def _is_our_job(ref: JobRef) -> bool:
+    # An engine may run one job again, elsewhere and under its old id: what it says of that job is
+    # then said of us, and not of the process that held the claim before.
+    worker = context.worker.get()
+    return worker is not None and worker.job == ref
+
+
+def _of_queued(paths: ArtifactPaths, turn: Turn, watch: Watch) -> Life:
+    ref = turn.job
+    driver = of_process(turn.claim.owner)
+    if ref is None:
+        if driver is not Life.DEAD and driver is not Life.UNKNOWN:
+            return driver
+        hint = turn.claim.job_hint
+        if hint is None:
+            return driver if driver is Life.DEAD else _by_age(paths, turn, watch)
+        # Killed between the engine's answer and our record of it: the engine knows by name.
+        ref = JobRef(turn.claim.owner.backend, "", {"hint": dict(hint)})
+        ref = _bind_found(paths, turn, ref) or ref
+    status = of_job(ref, watch.since)
+    if status.is_over:
+        return Life.DEAD
+    if status is JobStatus.UNKNOWN:
+        return _by_age(paths, turn, watch)
+    return Life.ALIVE
+
+
+def _bind_found(paths: ArtifactPaths, turn: Turn, ref: JobRef) -> JobRef | None:
+    """Record the job that an engine finds by its hint, in its dead driver's place."""
+    try:
+        executor = registry.connect(ref)
+        found: JobRef | None = executor.find(ref) if hasattr(executor, "find") else None
+    except (HuldraExecutorError, ImportError):
+        return None  # an engine that cannot be asked from here has found nothing
+    if found is not None:
+        claim.bind_job(paths, turn.number, found)
+    return found
+
+
+def _by_lease(paths: ArtifactPaths, turn: Turn, watch: Watch) -> Life:
+    # The owner's own promise, which may be another than ours: on another host, in another's shell.
+    lease = turn.claim.lease or Lease(HULDRA_CONFIG.lease, HULDRA_CONFIG.heartbeat)
+    # The margin is for the owner: it stops one heartbeat before its lease ends, we begin one after.
+    limit_s = lease.lease_s + lease.heartbeat_s
+    return _by_silence(paths, turn, watch, limit_s, 1.5 * lease.heartbeat_s)
+
+
+def _by_age(paths: ArtifactPaths, turn: Turn, watch: Watch) -> Life:
+    return _by_silence(paths, turn, watch, HULDRA_CONFIG.stale_after, 0.0)
+
+
+def _by_silence(
+    paths: ArtifactPaths, turn: Turn, watch: Watch, limit_s: float, witnessed_s: float
+) -> Life:
+    """Dead after `limit_s` of silence, of which we saw `witnessed_s` with our own eyes.
+
+    A clock that jumped forward makes a living owner look old; its next heartbeat, which comes
+    while we watch, shows that it is not. A clock that jumped back makes a dead one look young for
+    ever; then only our own watch counts.
+    """
+    beat = claim.last_beat(paths, turn.number)
+    unchanged_s = watch.unchanged_s(beat)
+    if unchanged_s >= limit_s:
+        return Life.DEAD
+    if beat is None or unchanged_s < witnessed_s:
+        return Life.UNKNOWN
+    now = claim.server_time(paths)
+    if now is not None and now - beat >= limit_s:
+        return Life.DEAD
+    return Life.UNKNOWN
+
+
+class _EngineWord:
+    """The engines' answers, asked for at most once a second and for all that were asked about."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.answers: dict[JobRef, tuple[float, JobStatus]] = {}
+
+    def of(self, refs: Collection[JobRef], since: float = 0.0) -> dict[JobRef, JobStatus]:
+        with self.lock:
+            now = uptime_s()
+            for ref, status in _ask([r for r in refs if self._is_due(r, now, since)]).items():
+                self.answers[ref] = (now, status)
+            return {ref: self.answers[ref][1] for ref in refs}
+
+    def note(self, ref: JobRef, status: JobStatus) -> None:
+        with self.lock:
+            self.answers[ref] = (uptime_s(), status)
+
+    def _is_due(self, ref: JobRef, now: float, since: float) -> bool:
+        if ref not in self.answers:
+            return True
+        asked_at, status = self.answers[ref]
+        # That a job is over counts against a turn only if it was said after the turn was there:
+        # an engine that runs a job again lets it go on under the id of which that was said before.
+        if status.is_over and asked_at < since:
+            return True
+        return now - asked_at > min(1.0, HULDRA_CONFIG.poll_interval)
+
+
+def _ask(refs: Collection[JobRef]) -> Mapping[JobRef, JobStatus]:
+    answers: dict[JobRef, JobStatus] = {}
+    for engine in {ref.engine for ref in refs}:
+        group = [ref for ref in refs if ref.engine == engine]
+        try:
+            answers.update(registry.connect(group[0]).status(group))
+        except (HuldraExecutorError, ImportError):
+            pass  # an engine that cannot be asked from here says UNKNOWN, which never kills
+    return {ref: answers.get(ref, JobStatus.UNKNOWN) for ref in refs}
+
+
+_engine_word = _EngineWord()
+
+
+def _forget_answers() -> None:
+    global _engine_word  # noqa: PLW0603  the lock of a forked parent may be held for ever
+    _engine_word = _EngineWord()
+
+
+os.register_at_fork(after_in_child=_forget_answers)
+
+
+def of_job(ref: JobRef, since: float = 0.0) -> JobStatus:
+    """The engine's word on one job; that it is over, only if it was said after `since` (uptime)."""
+    return _engine_word.of([ref], since)[ref]
+
+
+def note_word(ref: JobRef, status: JobStatus) -> None:
+    """Take note of what an engine has just said, so that the next call here goes by that."""
+    _engine_word.note(ref, status)
+
+
+def is_told_of(ref: JobRef) -> bool:
+    """Whether the engine can tell this process of that very job, and not of its driver only."""
+    try:
+        capabilities: Capabilities = registry.connect(ref).capabilities
+    except (HuldraExecutorError, ImportError):
+        return False
+    return capabilities.finds_by_id
+
+
+def of_jobs(refs: Collection[JobRef]) -> dict[JobRef, JobStatus]:
+    """The engine's word on many jobs, in one query an engine."""
+    return _engine_word.of(refs)

@@ -1,0 +1,309 @@
+"""`Catalog`: read-only queries over one or several stores that others are writing to."""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import os
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+from huldra.catalog import attempts, reading, runs, storage
+from huldra.catalog import metrics as numbers
+from huldra.catalog.artifact_state import Known, Now, first_sight, look
+from huldra.catalog.metrics import Source
+from huldra.catalog.records import Detail, FileEntry, Litter, Metrics, Row, Sweep, Usage
+from huldra.catalog.runs import RunRecord
+from huldra.catalog.safe_open import OutsideError, open_inside
+from huldra.catalog.snapshot import Snapshot
+from huldra.catalog.walk import Place, artifact_places
+from huldra.settings import HULDRA_CONFIG
+from huldra.store.layout import PRIVATE, ArtifactPaths, StorePaths
+
+Progress = Callable[[int, int], None]  # artifacts looked at, artifacts there are
+
+_LOG = f"{PRIVATE}/huldra.log"
+_PATCH = f"{PRIVATE}/git.patch"
+_CHUNK = 250
+_COLD_S = 0.001  # an artifact that is waited for longer comes from a disk or a network
+_COLD_THREADS = 16
+_MAX_METRICS = 2000
+_MIN_DIGITS = 4
+_utf8 = codecs.getincrementaldecoder("utf-8")
+
+
+class Catalog:
+    """An index of the artifacts below `roots`, kept up to date by file stats.
+
+    Never writes below a root, never imports user code, never raises for a single artifact that
+    cannot be read: that is a row (or a detail) that says so. All methods may be called from
+    any thread; one scan runs at a time and the others wait for its result.
+
+    `lease_s` is the age of the last heartbeat from which an owner of another host counts as
+    stale; by default `HULDRA_CONFIG.lease`. The age is by this host's clock: where it differs
+    from the file server's by more than the lease, so does the answer.
+    """
+
+    def __init__(
+        self, roots: Sequence[str | os.PathLike[str]], *, lease_s: float | None = None
+    ) -> None:
+        self._roots = tuple(dict.fromkeys(os.path.abspath(root) for root in roots))
+        self._lease_s = lease_s
+        self._scan_lock = threading.Lock()
+        self._known: dict[Place, Known] = {}
+        self._snapshot: Snapshot | None = None
+        self._looked_at = 0.0
+        self._runs: dict[tuple[str, str], RunRecord] = {}
+        self._sweeps: tuple[int, tuple[RunRecord, ...], tuple[Sweep, ...]] = (-1, (), ())
+        self._metrics: OrderedDict[str, tuple[tuple[Source, ...], Metrics]] = OrderedDict()
+        self._cache_lock = threading.Lock()
+
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """The absolute roots, in the order given. One that does not exist counts as empty."""
+        return self._roots
+
+    @property
+    def lease_s(self) -> float:
+        """The lease, in seconds, by which owners of other hosts are judged."""
+        return HULDRA_CONFIG.lease if self._lease_s is None else self._lease_s
+
+    # ---------------------------------------------------------------- the scan
+
+    def snapshot(self, *, max_age_s: float = 2.0, on_progress: Progress | None = None) -> Snapshot:
+        """The store now, or as it was at most `max_age_s` ago (0: look now).
+
+        Unchanged artifacts cost one stat; liveness of open attempts is judged anew each time.
+        """
+        asked_at = time.monotonic()
+        with self._scan_lock:
+            # A scan that began after we asked is as good as ours.
+            oldest = asked_at - max_age_s
+            if self._snapshot is None or self._looked_at < oldest or max_age_s <= 0:
+                began = time.monotonic()
+                self._snapshot = self._scan(on_progress)
+                self._looked_at = began
+            return self._snapshot
+
+    def _scan(self, on_progress: Progress | None) -> Snapshot:
+        began = time.perf_counter()
+        taken_at = datetime.now(UTC)
+        now = Now.at(time.time(), self.lease_s)
+        known = {}
+        for root in self._roots:
+            for place in artifact_places(root):
+                known[place] = self._known.get(place) or first_sight(*place)
+        read = _look_at_all(list(known.values()), now, on_progress)
+        self._known = known
+        rows = tuple(one.row for one in known.values())
+        took_s = time.perf_counter() - began
+        before = self._snapshot
+        if before is not None and _are_same(before.rows, rows):
+            return before.seen_again(taken_at, took_s, read)
+        generation = before.generation + 1 if before else 1
+        return Snapshot(rows, taken_at, took_s, read, generation)
+
+    # ---------------------------------------------------------------- one artifact
+
+    def find(self, text: str) -> tuple[Row, ...]:
+        """The artifacts that `text` may mean: reads those alone, not the whole store.
+
+        `text` is a hash or its beginning (four digits at least), `Class/<hash>`,
+        `<namespace>/<hash>` (the hash cut short, too), or an artifact's directory.
+        """
+        wanted = os.path.abspath(text) if os.path.isabs(text) or text.startswith(".") else ""
+        namespace, _, digest = text.strip("/").rpartition("/")
+        now = Now.at(time.time(), self.lease_s)
+        found = []
+        for root in self._roots:
+            for place in artifact_places(root):
+                known = first_sight(*place) if place.digest.startswith(digest) else None
+                if known and _is_meant(known.row, wanted, namespace, digest):
+                    look(known, now)
+                    found.append(known.row)
+        return tuple(found)
+
+    def detail(self, row: Row) -> Detail:
+        """Everything recorded about one artifact, read now."""
+        known = first_sight(row.root, row.version_controlled, row.namespace, row.digest)
+        now = Now.at(time.time(), self.lease_s)
+        look(known, now)
+        paths = ArtifactPaths(row.directory)
+        if os.path.islink(paths.private):
+            return Detail(known.row, None, None, None, (), paths.log, 0, 0, (known.row.problem,))
+        documents = [
+            reading.read_document(path) for path in (paths.metadata, paths.state, paths.success)
+        ]
+        log, patch = reading.mark_of(paths.log), reading.mark_of(paths.git_patch)
+        return Detail(
+            row=known.row,
+            metadata=documents[0].value,
+            state=documents[1].value,
+            success=documents[2].value,
+            attempts=attempts.attempts(paths, now),
+            log_path=paths.log,
+            log_size=log.size if log else 0,
+            git_patch_size=patch.size if patch else 0,
+            problems=tuple(d.problem for d in documents if d.problem),
+        )
+
+    def log_tail(self, row: Row, *, max_bytes: int = 65536, max_lines: int = 500) -> str:
+        """The end of the artifact's log, whole lines, undecodable bytes replaced; "" if none."""
+        text, _ = self.log_from(row, -max_bytes)
+        lines = text.splitlines(keepends=True)
+        return "".join(lines[-max_lines:])
+
+    def log_from(self, row: Row, offset: int, *, max_bytes: int = 1 << 20) -> tuple[str, int]:
+        """The log from byte `offset` on (negative: from the end), and the offset after it.
+
+        Starts behind the first line's end where `offset` is negative and cuts into a line. An
+        offset beyond the end (the log was replaced by a shorter one) starts anew.
+        """
+        try:
+            with open_inside(row.directory, _LOG) as file:
+                size = os.fstat(file.fileno()).st_size
+                start = max(0, size + offset) if offset < 0 else offset
+                start = 0 if start > size else start
+                file.seek(start)
+                data = file.read(min(max_bytes, size - start))
+        except (OSError, OutsideError):
+            return "", 0
+        decoder = _utf8("replace")
+        text = decoder.decode(data[data.find(b"\n") + 1 :] if offset < 0 < start else data)
+        unfinished = len(
+            decoder.getstate()[0]
+        )  # a character whose rest is not read, or written, yet
+        return text, start + len(data) - unfinished
+
+    def git_patch(self, row: Row, *, max_bytes: int = 1 << 20) -> str:
+        """The stored patch, cut at `max_bytes`; "" if none."""
+        try:
+            with open_inside(row.directory, _PATCH) as file:
+                return file.read(max_bytes).decode("utf-8", "replace")
+        except (OSError, OutsideError):
+            return ""
+
+    def files(self, row: Row, *, max_files: int = 1000) -> tuple[FileEntry, ...]:
+        """The user's files of an artifact, sorted by path, at most `max_files`."""
+        return storage.user_files(row.directory, max_files)
+
+    def metrics(self, row: Row) -> Metrics:
+        """Numbers in the artifact's top-level .json, .jsonl and .csv files; cached by stat."""
+        directory = row.directory
+        found = numbers.sources(directory)
+        with self._cache_lock:
+            cached = self._metrics.get(directory)
+            if cached is not None and cached[0] == found:
+                self._metrics.move_to_end(directory)
+                return cached[1]
+        metrics = numbers.read_metrics(directory, found)
+        with self._cache_lock:
+            self._metrics[directory] = (found, metrics)
+            while len(self._metrics) > _MAX_METRICS:
+                self._metrics.popitem(last=False)
+        return metrics
+
+    # ---------------------------------------------------------------- runs
+
+    def sweeps(self) -> tuple[Sweep, ...]:
+        """The recorded runs, newest first, judged by `snapshot()`; members are filled in."""
+        snapshot = self.snapshot()
+        records = self._records()
+        with self._cache_lock:
+            generation, known_records, sweeps = self._sweeps
+        if generation == snapshot.generation and known_records == records:
+            return sweeps
+        sweeps = tuple(runs.progress(record, snapshot) for record in records)
+        with self._cache_lock:
+            self._sweeps = (snapshot.generation, records, sweeps)
+        return sweeps
+
+    def _records(self) -> tuple[RunRecord, ...]:
+        found: dict[tuple[str, str], RunRecord] = {}
+        for root in self._roots:
+            for run_id in runs.run_ids(root):
+                before = self._runs.get((root, run_id))
+                mark = reading.mark_of(StorePaths(root).run_record(run_id))
+                if before is None or before.mark != mark:
+                    before = runs.read_run(root, run_id)
+                found[root, run_id] = before
+        self._runs = found
+        return tuple(sorted(found.values(), key=lambda record: record.run_id, reverse=True))
+
+    def sweep(self, run_id: str) -> Sweep | None:
+        """One recorded run."""
+        return next((sweep for sweep in self.sweeps() if sweep.run_id == run_id), None)
+
+    # ---------------------------------------------------------------- the disk
+
+    def usage(self, rows: Iterable[Row]) -> tuple[Usage, ...]:
+        """Disk usage of each artifact, biggest first; walks the disk, so it is on demand."""
+        return storage.usage(rows)
+
+    def litter(self) -> tuple[Litter, ...]:
+        """Leftovers that no artifact needs: temporary files of crashes, half-removed folders."""
+        return tuple(item for root in self._roots for item in storage.litter(root))
+
+    def unreferenced(self) -> tuple[Row, ...]:
+        """Artifacts that nothing refers to: no artifact needs them, and no recorded run has them.
+
+        Those that somebody is at are not among them. An artifact that a person asked for by
+        itself is: nothing on disk tells it from one that was forgotten.
+        """
+        snapshot = self.snapshot()
+        used = {(row.root, d.key) for row in snapshot.rows for d in row.dependencies}
+        for record in self._records():
+            used.update((record.root, key) for key in record.members.values())
+            used.update((record.root, key) for key in record.needed)
+        return tuple(
+            row for row in snapshot.rows if not row.is_open and (row.root, row.key) not in used
+        )
+
+
+def _is_meant(row: Row, directory: str, namespace: str, digest: str) -> bool:
+    if directory:
+        return row.directory == directory
+    return len(digest) >= _MIN_DIGITS and (namespace in ("", row.namespace, row.class_name))
+
+
+def _are_same(before: tuple[Row, ...], after: tuple[Row, ...]) -> bool:
+    return len(before) == len(after) and all(map(_is, before, after))
+
+
+def _is(one: Row, other: Row) -> bool:
+    return one is other
+
+
+def _look_at_all(known: list[Known], now: Now, on_progress: Progress | None) -> int:
+    """Look at each; return how many were read. A cold disk is read by many threads at once."""
+    read = done = 0
+    threaded = False
+    with contextlib.ExitStack() as stack:
+        pool: ThreadPoolExecutor | None = None
+        while done < len(known):
+            chunk = known[done : done + _CHUNK]
+            began, worked = time.perf_counter(), time.process_time()
+            if threaded:
+                pool = pool or stack.enter_context(ThreadPoolExecutor(_COLD_THREADS))
+                read_here = _look_threaded(pool, chunk, now)
+            else:
+                read_here = sum(look(one, now) for one in chunk)
+            worked, took = time.process_time() - worked, time.perf_counter() - began
+            # Waiting for a disk or a file server needs no interpreter: threads help there, and
+            # only there. Where they are kept busy by the interpreter they cost more than they give.
+            waited = took - worked
+            threaded = waited > worked if threaded else waited > _COLD_S * max(read_here, 10)
+            read += read_here
+            done += len(chunk)
+            if on_progress is not None:
+                on_progress(done, len(known))
+    return read
+
+
+def _look_threaded(pool: ThreadPoolExecutor, known: list[Known], now: Now) -> int:
+    parts = [known[start::_COLD_THREADS] for start in range(_COLD_THREADS)]
+    return sum(pool.map(lambda part: sum(look(one, now) for one in part), parts))

@@ -1,0 +1,142 @@
+"""`huldra rm`: the only command that changes a store."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterable, Sequence
+
+from huldra.catalog import Catalog, Litter, Relation, Row
+from huldra.cli import output
+from huldra.cli.output import CommandError
+from huldra.cli.resolve import the_artifact
+from huldra.errors import HuldraStoreError
+from huldra.store import files
+
+_MAX_SHOWN = 10
+_MANY = 5
+_REMOVABLE = ("temporary", "trash", "empty")
+
+
+def run(catalog: Catalog, options: argparse.Namespace) -> int:
+    """Remove what the options name, after asking."""
+    rows = _rows(catalog, options.artifact)
+    litter = _litter(catalog) if options.litter else []
+    if not rows and not litter:
+        if options.litter:
+            output.write("nothing to remove\n" if not options.json else "[]\n")
+            return 0
+        raise CommandError("wanted an ARTIFACT to remove, or --litter")
+    if not options.force:
+        _refuse_open(rows)
+    _announce(catalog, rows, litter)
+    if options.dry_run:
+        return 0
+    if not options.yes:
+        _ask(len(rows) + len(litter))
+    removed = [*_remove_rows(catalog, rows, options.force), *_remove_litter(litter)]
+    if options.json:
+        output.write_json(removed)
+    return 0 if len(removed) == len(rows) + len(litter) else 1
+
+
+def _rows(catalog: Catalog, names: Sequence[str]) -> list[Row]:
+    """The artifacts that are named, each once."""
+    wanted = [
+        name
+        for given in names
+        for name in ((line.strip() for line in sys.stdin) if given == "-" else (given,))
+        if name
+    ]
+    # One scan knows many keys; a few names are found without reading the whole store.
+    known = catalog.snapshot() if len(wanted) > _MANY else None
+    rows = [(known and known.get(name)) or the_artifact(catalog, name) for name in wanted]
+    return list({row.directory: row for row in rows}.values())
+
+
+def _litter(catalog: Catalog) -> list[Litter]:
+    # What is foreign may be dear to somebody: it is shown by the dashboard, and never removed here.
+    return [item for item in catalog.litter() if item.kind in _REMOVABLE]
+
+
+def _refuse_open(rows: Iterable[Row]) -> None:
+    busy = [row for row in rows if row.attempt_status in ("queued", "running")]
+    if busy:
+        first = busy[0]
+        raise CommandError(
+            f"{first.key} is {first.attempt_status} by {first.user}@{first.hostname}"
+            + (f" (and {len(busy) - 1} more)" if len(busy) > 1 else "")
+            + "; nothing was removed: cancel it first, or say --force"
+        )
+
+
+def _announce(catalog: Catalog, rows: Sequence[Row], litter: Sequence[Litter]) -> None:
+    """Say on stderr what would go, and who needs it."""
+    total = sum(usage.size_bytes for usage in catalog.usage(rows))
+    total += sum(item.size_bytes for item in litter)
+    _say(f"{len(rows)} artifacts and {len(litter)} leftovers, {output.size(total)}:")
+    for row in rows[:_MAX_SHOWN]:
+        _say(f"  {row.status:<10} {row.directory}")
+    if len(rows) > _MAX_SHOWN:
+        _say(f"  … and {len(rows) - _MAX_SHOWN} more")
+    dependents = _dependents(catalog, rows)
+    if dependents:
+        _say(f"{len(dependents)} artifacts were made from them and stay:")
+        for relation in dependents[:_MAX_SHOWN]:
+            _say(f"  {relation.key} ({relation.field})")
+
+
+def _dependents(catalog: Catalog, rows: Sequence[Row]) -> list[Relation]:
+    if not rows:
+        return []
+    snapshot = catalog.snapshot()
+    going = {(row.root, row.key) for row in rows}
+    found = {
+        (relation.row.root, relation.key): relation
+        for row in rows
+        for relation in snapshot.relationships(row).dependents
+        if relation.row is not None
+    }
+    return [relation for place, relation in found.items() if place not in going]
+
+
+def _ask(count: int) -> None:
+    if not sys.stdin.isatty():
+        raise CommandError("nothing was removed: there is no terminal to ask at, so say --yes")
+    sys.stderr.write(f"remove {count}? [y/N] ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise CommandError("nothing was removed")
+
+
+def _remove_rows(catalog: Catalog, rows: Iterable[Row], force: bool) -> list[str]:
+    removed = []
+    for row in rows:
+        now = catalog.detail(row).row  # it may have started while we asked
+        if now.attempt_status in ("queued", "running") and not force:
+            _say(f"kept {row.directory}: it is {now.attempt_status} by now")
+            continue
+        if _remove(row.directory):
+            removed.append(row.directory)
+    return removed
+
+
+def _remove_litter(litter: Iterable[Litter]) -> list[str]:
+    return [item.path for item in litter if _remove(item.path)]
+
+
+def _remove(path: str) -> bool:
+    try:
+        if os.path.isdir(path) and not os.path.islink(path):
+            files.remove_tree(path)
+        else:
+            os.unlink(path)
+    except (HuldraStoreError, OSError) as error:
+        _say(str(error))
+        return False
+    return True
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{output.clean(line)}\n")

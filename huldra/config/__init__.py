@@ -1,0 +1,1 @@
+"""What a config is: fields, values, their hash, and their documents. Knows no disk."""

@@ -1,0 +1,694 @@
+"""The table of types: how each type is taken apart, put together again and written as Python.
+
+None, bool, int, float, str, list, tuple, set, frozenset and dict are basic: the renderers know
+them. A `Leaf` is a value of another type that reduces to a payload of basic values (or of values
+that reduce in their turn). A `Record` is an object with named fields. The hash, the JSON form and
+the Python form are all made from these two, so that what hashes also comes back.
+"""
+
+from __future__ import annotations
+
+import binascii
+import dataclasses
+import enum
+import functools
+import io
+import operator
+import sys
+import types
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from huldra.config import coercion, fields
+from huldra.config.import_paths import NotFound, Refused, describe, find, import_name
+
+Render = Callable[[Any], str]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Leaf:
+    """How values of one type are written: `tag` names it in the hash and, as `$tag`, in JSON.
+
+    `reduce` gives the payload and `rebuild` takes it back; `source` writes Python, given how to
+    write a part; `plain` is one JSON value for reading. `is_nested` says that the payload may
+    hold configs.
+    """
+
+    tag: str
+    reduce: Callable[[Any], Any]
+    rebuild: Callable[[Any], Any]
+    source: Callable[[Any, Render], str]
+    plain: Callable[[Any], Any] = str
+    is_nested: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class FieldPlan:
+    """A field of a record: `key` is the attribute with the value that rebuilds the object.
+
+    `is_hashed` is False for what takes no part in the hash; `absent` holds the value at which it
+    takes none either; `normalise` is None where the declared type changes nothing.
+    """
+
+    name: str
+    key: str
+    is_hashed: bool = True
+    is_required: bool = True
+    normalise: coercion.Normalise | None = None
+    absent: tuple[Any, ...] = ()
+
+    def read(self, record: object) -> Any:
+        """The field's value in `record`, normalised to the declared type."""
+        value = getattr(record, self.key)
+        return value if self.normalise is None else self.normalise(value)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Record:
+    """How objects of class `cls` are written: by the fields' names, in order of declaration.
+
+    `is_transparent` says that the constructor, given the fields, gives an equal object.
+    """
+
+    tag: str
+    cls: type
+    name: str
+    fields: tuple[FieldPlan, ...]
+    rebuild: Callable[[type, dict[str, Any]], Any]
+    is_transparent: bool = True
+
+
+Kind = Leaf | Record
+
+STILL_MISSING = "it is still huldra.MISSING: give the field a value first"
+
+BASIC: frozenset[type] = frozenset(
+    {type(None), bool, int, float, str, list, tuple, set, frozenset, dict}
+)
+SCALARS: frozenset[type] = frozenset({type(None), bool, int, float, str, bytes})
+
+_KINDS: dict[type, Kind] = {}
+
+
+def is_huldra(cls: type) -> bool:
+    """Whether `cls` is a class whose objects are artifacts."""
+    return getattr(cls, "__huldra_class__", False) is True
+
+
+def kind_of(value: object) -> Kind:
+    """The kind of `value`, which is not basic; raises `Refused` when it has none."""
+    cls = type(value)
+    kind = _KINDS.get(cls)
+    if kind is None:
+        kind = _KINDS[cls] = _make_kind(cls, value)
+    return kind
+
+
+def _make_kind(cls: type, value: object) -> Kind:
+    if isinstance(value, fields.MissingType):
+        raise Refused(STILL_MISSING)
+    if hasattr(cls, "__chz_fields__"):
+        return _chz_record(cls)
+    if dataclasses.is_dataclass(cls):
+        return _dataclass_record(cls)
+    if issubclass(cls, enum.Enum):
+        return _enum_leaf(cls)
+    if issubclass(cls, tuple) and isinstance(getattr(cls, "_fields", None), tuple):
+        return _namedtuple_record(cls)
+    found = _standard_leaf(cls) or _pydantic_record(cls) or _numpy_leaf(cls)
+    if found is None:
+        raise Refused(_why_refused(value))
+    return found
+
+
+def _why_refused(value: object) -> str:
+    said = f"a {describe(value)} has no stable identity"
+    if isinstance(value, types.MethodType):
+        return f"{said}: a bound method carries its object; use a function of a module"
+    if isinstance(value, io.IOBase):
+        return f"{said}: give the path instead of the open file"
+    if isinstance(value, types.GeneratorType | types.CoroutineType | Iterator):
+        return f"{said}: give a list instead of an iterator"
+    for base in (str, int, float, bytes, list, tuple, dict, set, frozenset):
+        if isinstance(value, base):
+            return f"{said}: give a plain {base.__name__} instead of a subclass of it"
+    if "datetime" in (base.__name__ for base in type(value).__mro__):
+        return f"{said}: give a plain datetime.datetime"
+    return f"{said}: use a dataclass, a chz class or a pydantic model, or field(hashed=False)"
+
+
+# --- records -------------------------------------------------------------------------------
+
+
+def _chz_record(cls: type) -> Record:
+    variables = coercion.type_variables(cls)
+    plans = []
+    for spec in cls.__chz_fields__.values():  # type: ignore[attr-defined]  # known to be a chz class
+        annotation = spec._raw_type if _is_unset(spec._raw_x_type) else spec._raw_x_type
+        plans.append(
+            FieldPlan(
+                name=spec.logical_name,
+                key=spec.x_name,
+                is_hashed=fields.is_hashed(spec),
+                is_required=_is_unset(spec._default) and _is_unset(spec._default_factory),
+                normalise=coercion.normaliser(annotation, spec._user_module, variables),
+                absent=fields.absent_value(spec),
+            )
+        )
+    huldra = is_huldra(cls)
+    name = f"{cls.__module__}:{cls.__qualname__}" if huldra else import_name(cls)
+    return Record("huldra" if huldra else "chz", cls, name, tuple(plans), _call)
+
+
+def _is_unset(value: object) -> bool:
+    return isinstance(value, fields.UNSET_TYPE)
+
+
+def _call(cls: type, values: dict[str, Any]) -> Any:
+    return cls(**values)
+
+
+def _owner_module(cls: type, name: str) -> str:
+    """The module of the class that declares the field `name`: its annotation is read there."""
+    for klass in cls.__mro__:
+        if name in klass.__dict__.get("__annotations__", {}):
+            return klass.__module__
+    return cls.__module__
+
+
+def _dataclass_record(cls: type) -> Record:
+    variables = coercion.type_variables(cls)
+    specs = dataclasses.fields(cls)
+    plans = tuple(
+        FieldPlan(
+            name=spec.name,
+            key=spec.name,
+            is_hashed=spec.compare,
+            is_required=spec.default is spec.default_factory is dataclasses.MISSING,
+            normalise=coercion.normaliser(spec.type, _owner_module(cls, spec.name), variables),
+        )
+        for spec in specs
+        # What the class makes itself and does not compare is a cache.
+        if spec.init or spec.compare
+    )
+    transparent = all(spec.init for spec in specs) and not hasattr(cls, "__post_init__")
+    return Record("dataclass", cls, import_name(cls), plans, _fill_dataclass, transparent)
+
+
+def _fill_dataclass(cls: type, values: dict[str, Any]) -> Any:
+    # The constructor runs for what it sets up beside the fields; the fields are then exactly those
+    # that were written, whatever `__post_init__` makes of them.
+    specs = cls.__dataclass_fields__  # type: ignore[attr-defined]  # known to be a dataclass
+    kinds = {name: spec._field_type for name, spec in specs.items()}
+    if any(kind.name == "_FIELD_INITVAR" for kind in kinds.values()):
+        made: Any = object.__new__(cls)
+    else:
+        made = cls(**{name: value for name, value in values.items() if specs[name].init})
+    for name, value in values.items():
+        if getattr(made, name, values) is not value:
+            object.__setattr__(made, name, value)
+    return made
+
+
+def _namedtuple_record(cls: type) -> Record:
+    annotations = cls.__dict__.get("__annotations__", {})
+    plans = tuple(
+        FieldPlan(
+            name=name,
+            key=name,
+            is_required=name not in getattr(cls, "_field_defaults", {}),
+            normalise=coercion.normaliser(annotations.get(name, Any), cls.__module__),
+        )
+        for name in cls._fields  # type: ignore[attr-defined]  # known to be a named tuple
+    )
+    return Record("namedtuple", cls, import_name(cls), plans, _call)
+
+
+_EXTRA = "__pydantic_extra__"
+
+
+def _pydantic_record(cls: type) -> Record | None:
+    pydantic = sys.modules.get("pydantic")
+    if pydantic is None or not issubclass(cls, pydantic.BaseModel):
+        return None
+    plans = [
+        FieldPlan(
+            name=name,
+            key=name,
+            is_required=spec.is_required(),
+            normalise=coercion.normaliser(spec.annotation, _owner_module(cls, name)),
+        )
+        for name, spec in cls.model_fields.items()  # type: ignore[attr-defined]  # a pydantic model
+    ]
+    if cls.model_config.get("extra") == "allow":  # type: ignore[attr-defined]  # a pydantic model
+        plans.append(FieldPlan(name=_EXTRA, key=_EXTRA, is_required=False))
+    return Record(
+        "pydantic", cls, import_name(cls), tuple(plans), _fill_pydantic, is_transparent=False
+    )
+
+
+def _fill_pydantic(cls: type, values: dict[str, Any]) -> Any:
+    # Not validated again: a validator may change what it already accepted.
+    extra = values.get(_EXTRA) or {}
+    own = {name: value for name, value in values.items() if name != _EXTRA}
+    made = cls.model_construct(**own, **extra)  # type: ignore[attr-defined]  # a pydantic model
+    for name, value in own.items():  # by name, also where the field has an alias
+        made.__dict__[name] = value
+    return made
+
+
+def rebuild_record(cls: type, values: dict[str, Any]) -> Any:
+    """Make an object of `cls` with exactly these fields; what `to_python` calls by name."""
+    rebuild = {"dataclass": _fill_dataclass, "pydantic": _fill_pydantic}
+    return rebuild["dataclass" if dataclasses.is_dataclass(cls) else "pydantic"](cls, values)
+
+
+RECORD_TAGS = frozenset({"chz", "dataclass", "namedtuple", "pydantic"})
+
+
+def record_of(cls: Any, tag: str) -> Record:
+    """The kind of class `cls` that was written with `tag`; raises `NotFound` if it is another."""
+    if not isinstance(cls, type):
+        raise NotFound(f"{cls!r} is not a {tag} class any more")
+    try:
+        kind = _KINDS.get(cls) or _make_kind(cls, None)
+    except Refused as error:
+        raise NotFound(f"{cls!r} is not a {tag} class any more") from error
+    if not isinstance(kind, Record) or kind.tag != tag:
+        raise NotFound(f"{cls!r} is not a {tag} class any more")
+    _KINDS[cls] = kind
+    return kind
+
+
+# --- leaves --------------------------------------------------------------------------------
+
+
+def _enum_leaf(cls: type[enum.Enum]) -> Leaf:
+    name = import_name(cls)
+    is_flag = issubclass(cls, enum.Flag)
+
+    def reduce(member: enum.Enum) -> list[Any]:
+        # The names of flag combinations differ between versions of Python, their bits do not.
+        return [name, member.value if is_flag else member.name]
+
+    def source(member: enum.Enum, render: Render) -> str:
+        if is_flag:
+            return f"{render(cls)}({member.value})"
+        return (
+            f"{render(cls)}[{member.name!r}]"
+            if not member.name.isidentifier()
+            else (f"{render(cls)}.{member.name}")
+        )
+
+    return Leaf("enum", reduce, _rebuild_enum, source, plain=_plain_enum)
+
+
+def _plain_enum(member: enum.Enum) -> str:
+    name: str | None = member.name  # a flag without a name has None here
+    return str(member.value) if name is None else name
+
+
+def _rebuild_enum(payload: list[Any]) -> Any:
+    cls = find(payload[0])
+    try:
+        return cls(payload[1]) if issubclass(cls, enum.Flag) else cls[payload[1]]
+    except (KeyError, ValueError, TypeError) as error:
+        raise NotFound(f"{payload[0]} has no member {payload[1]!r} any more") from error
+
+
+def _base64(data: bytes) -> str:
+    return binascii.b2a_base64(data, newline=False).decode("ascii")
+
+
+def _decimal_text(value: Any) -> str:
+    # str() of a Decimal depends on the thread's context.
+    sign, digits, exponent = value.as_tuple()
+    text = "".join(map(str, digits))
+    if isinstance(exponent, str):
+        special = {"F": "Infinity", "n": f"NaN{text}", "N": f"sNaN{text}"}[exponent]
+        return f"{'-' * sign}{special}"
+    return f"{'-' * sign}{text}E{exponent:+d}"
+
+
+def _make(name: str) -> Callable[[Any], Any]:
+    """A constructor that is imported when it is needed."""
+    return lambda payload: find(name)(payload)  # noqa: PLW0108  # not before it is needed
+
+
+def _make_of(name: str) -> Callable[[Any], Any]:
+    return lambda payload: find(name)(*payload)
+
+
+def _zone_payload(zone: Any) -> Any:
+    if zone is None:
+        return None
+    cls = type(zone)
+    if (cls.__module__, cls.__qualname__) == ("datetime", "timezone"):
+        offset, *name = zone.__getinitargs__()
+        return ["offset", [offset.days, offset.seconds, offset.microseconds], *name]
+    if cls.__qualname__ == "ZoneInfo" and cls.__module__.split(".")[0] == "zoneinfo" and zone.key:
+        return ["zone", zone.key]
+    raise Refused(
+        f"the time zone {describe(zone)} has no stable identity: use datetime.timezone or a "
+        "zoneinfo.ZoneInfo with a key"
+    )
+
+
+def _rebuild_zone(payload: Any) -> Any:
+    if payload is None:
+        return None
+    if payload[0] == "zone":
+        try:
+            return find("zoneinfo:ZoneInfo")(payload[1])
+        except Exception as error:
+            raise NotFound(f"time zone {payload[1]!r} is not known on this machine") from error
+    offset = find("datetime:timedelta")(*payload[1])
+    return find("datetime:timezone")(offset, *payload[2:])
+
+
+def _zone_source(zone: Any, render: Render) -> str:
+    if zone is None:
+        return "None"
+    payload = _zone_payload(zone)
+    if payload[0] == "zone":
+        return f"{render(type(zone))}({payload[1]!r})"
+    if payload[1:] == [[0, 0, 0]]:
+        return f"{render(type(zone))}.utc"
+    offset = f"{render(find('datetime:timedelta'))}({', '.join(map(str, payload[1]))})"
+    return f"{render(type(zone))}({', '.join([offset, *map(repr, payload[2:])])})"
+
+
+def _clock_payload(value: Any) -> list[Any]:
+    text = value.replace(tzinfo=None, fold=0).isoformat()
+    return [text, value.fold, _zone_payload(value.tzinfo)]
+
+
+def _rebuild_clock(name: str) -> Callable[[Any], Any]:
+    def rebuild(payload: list[Any]) -> Any:
+        text, fold, zone = payload
+        return find(name).fromisoformat(text).replace(fold=fold, tzinfo=_rebuild_zone(zone))
+
+    return rebuild
+
+
+def _clock_source(value: Any, render: Render) -> str:
+    naive = value.replace(tzinfo=None, fold=0)
+    parts = repr(naive).partition("(")[2].removesuffix(")")
+    if value.tzinfo is not None:
+        parts += f", tzinfo={_zone_source(value.tzinfo, render)}"
+    if value.fold:
+        parts += ", fold=1"
+    return f"{render(type(value))}({parts})"
+
+
+def _from_text(value: Any, render: Render) -> str:
+    return f"{render(type(value))}({str(value)!r})"
+
+
+def _from_payload(reduce: Callable[[Any], list[Any]]) -> Callable[[Any, Render], str]:
+    return lambda value, render: f"{render(type(value))}({', '.join(map(render, reduce(value)))})"
+
+
+def _path_leaf(tag: str, name: str) -> Leaf:
+    return Leaf(
+        tag,
+        lambda value: value.as_posix(),
+        _make(name),
+        lambda value, render: f"{render(find(name))}({value.as_posix()!r})",
+        plain=str,
+    )
+
+
+def _simple_leaf(
+    tag: str, name: str, reduce: Callable[[Any], list[Any]], plain: Callable[[Any], Any] = str
+) -> Leaf:
+    return Leaf(tag, reduce, _make_of(name), _from_payload(reduce), plain)
+
+
+def _callable_name(value: Any) -> str:
+    owner = getattr(value, "__self__", None)
+    if owner is not None and not isinstance(owner, types.ModuleType):
+        raise Refused(_why_refused(value) + "; it is bound to an object")
+    return import_name(value)
+
+
+def _alias_payload(value: Any) -> list[Any]:
+    return [typing.get_origin(value), list(typing.get_args(value))]
+
+
+def _rebuild_alias(payload: list[Any]) -> Any:
+    origin, arguments = payload
+    return origin[tuple(arguments)] if len(arguments) != 1 else origin[arguments[0]]
+
+
+def _typing_alias_payload(value: Any) -> list[Any]:
+    if typing.get_origin(value) is typing.Union:
+        return _union_payload(value)
+    return _alias_payload(value)
+
+
+def _union_payload(value: Any) -> list[Any]:
+    return ["|", frozenset(typing.get_args(value))]
+
+
+def _rebuild_any_alias(payload: list[Any]) -> Any:
+    if payload[0] == "|":
+        return functools.reduce(operator.or_, payload[1])
+    return _rebuild_alias(payload)
+
+
+def _alias_source(value: Any, render: Render) -> str:
+    arguments = ", ".join(map(render, typing.get_args(value)))
+    origin = typing.get_origin(value)
+    if origin is typing.Union or isinstance(value, types.UnionType):
+        return f"{render(typing.Union)}[{arguments}]"
+    return f"{render(origin)}[{arguments or '()'}]"
+
+
+def _special_name(value: Any) -> str:
+    name = getattr(value, "_name", None)
+    if isinstance(name, str) and getattr(typing, name, None) is value:
+        return f"typing:{name}"
+    raise Refused(_why_refused(value))
+
+
+def _partial_payload(value: Any) -> list[Any]:
+    return [value.func, list(value.args), dict(value.keywords)]
+
+
+def _rebuild_partial(payload: list[Any]) -> Any:
+    function, arguments, keywords = payload
+    return functools.partial(function, *arguments, **keywords)
+
+
+def _partial_source(value: Any, render: Render) -> str:
+    parts = [render(value.func), *map(render, value.args)]
+    parts += [f"**{render(dict(value.keywords))}"] if value.keywords else []
+    return f"{render(functools.partial)}({', '.join(parts)})"
+
+
+def _wrapped(tag: str, name: str) -> Leaf:
+    """A container that is written as the dict or list it was made from."""
+    basic: Callable[[Any], Any] = dict if name != "collections:OrderedDict" else _pairs
+    return Leaf(
+        tag,
+        basic,
+        _make(name),
+        lambda value, render: f"{render(type(value))}({render(basic(value))})",
+        plain=dict,
+        is_nested=True,
+    )
+
+
+def _pairs(value: Mapping[Any, Any]) -> list[Any]:
+    return [list(item) for item in value.items()]
+
+
+def _pattern_payload(value: Any) -> list[Any]:
+    return [value.pattern, value.flags]
+
+
+def _parts_of(*names: str) -> Callable[[Any], list[Any]]:
+    return lambda value: [getattr(value, name) for name in names]
+
+
+_TYPE_LEAF = Leaf("type", import_name, find, lambda v, render: render(v), plain=import_name)
+_FUNCTION_LEAF = Leaf(
+    "function", _callable_name, find, lambda v, render: render(v), plain=_callable_name
+)
+_ALIAS_LEAF = Leaf("alias", _typing_alias_payload, _rebuild_any_alias, _alias_source)
+
+# By public name, so that modules which nobody imported stay unimported.
+_STANDARD: dict[str, Leaf] = {
+    "builtins:complex": _simple_leaf("complex", "builtins:complex", _parts_of("real", "imag")),
+    "builtins:bytes": Leaf("bytes", _base64, binascii.a2b_base64, lambda v, _: repr(v), _base64),
+    "builtins:bytearray": Leaf(
+        "bytearray",
+        _base64,
+        lambda payload: bytearray(binascii.a2b_base64(payload)),
+        lambda v, _: repr(v),
+        _base64,
+    ),
+    "builtins:range": _simple_leaf("range", "builtins:range", _parts_of("start", "stop", "step")),
+    "types:EllipsisType": Leaf("ellipsis", lambda _: None, lambda _: ..., lambda _v, _r: "..."),
+    "decimal:Decimal": Leaf(
+        "decimal",
+        _decimal_text,
+        _make("decimal:Decimal"),
+        _from_text,
+    ),
+    "fractions:Fraction": _simple_leaf(
+        "fraction", "fractions:Fraction", _parts_of("numerator", "denominator")
+    ),
+    "datetime:date": Leaf(
+        "date",
+        lambda v: v.isoformat(),
+        lambda payload: find("datetime:date").fromisoformat(payload),
+        _from_payload(_parts_of("year", "month", "day")),
+    ),
+    "datetime:datetime": Leaf(
+        "datetime",
+        _clock_payload,
+        _rebuild_clock("datetime:datetime"),
+        _clock_source,
+        plain=lambda v: v.isoformat(),
+    ),
+    "datetime:time": Leaf(
+        "time",
+        _clock_payload,
+        _rebuild_clock("datetime:time"),
+        _clock_source,
+        plain=lambda v: v.isoformat(),
+    ),
+    "datetime:timedelta": _simple_leaf(
+        "timedelta", "datetime:timedelta", _parts_of("days", "seconds", "microseconds")
+    ),
+    "datetime:timezone": Leaf("timezone", _zone_payload, _rebuild_zone, _zone_source),
+    "zoneinfo:ZoneInfo": Leaf("timezone", _zone_payload, _rebuild_zone, _zone_source),
+    "pathlib:PosixPath": _path_leaf("path", "pathlib:Path"),
+    "pathlib:WindowsPath": _path_leaf("path", "pathlib:Path"),
+    "pathlib:PurePosixPath": _path_leaf("posixpath", "pathlib:PurePosixPath"),
+    "pathlib:PureWindowsPath": _path_leaf("windowspath", "pathlib:PureWindowsPath"),
+    "uuid:UUID": Leaf("uuid", str, _make("uuid:UUID"), _from_text),
+    "re:Pattern": Leaf(
+        "regex",
+        _pattern_payload,
+        _make_of("re:compile"),
+        lambda v, render: f"{render(find('re:compile'))}({v.pattern!r}, {v.flags})",
+        plain=lambda v: str(v.pattern),
+    ),
+    "collections:OrderedDict": _wrapped("ordereddict", "collections:OrderedDict"),
+    "types:MappingProxyType": _wrapped("mappingproxy", "types:MappingProxyType"),
+    "functools:partial": Leaf(
+        "partial", _partial_payload, _rebuild_partial, _partial_source, _partial_payload, True
+    ),
+    "types:FunctionType": _FUNCTION_LEAF,
+    "types:BuiltinFunctionType": _FUNCTION_LEAF,
+    "types:GenericAlias": _ALIAS_LEAF,
+    "types:UnionType": Leaf("alias", _union_payload, _rebuild_any_alias, _alias_source),
+}
+_TYPING_ALIASES = frozenset(
+    {"_GenericAlias", "_UnionGenericAlias", "_LiteralGenericAlias", "_CallableGenericAlias"}
+    | {"_AnnotatedAlias", "Union"}
+)
+
+
+def _standard_leaf(cls: type) -> Leaf | None:
+    if issubclass(cls, type):
+        return _TYPE_LEAF
+    if cls.__module__ == "typing" and cls.__name__ in _TYPING_ALIASES:
+        return _ALIAS_LEAF
+    if cls.__module__ == "typing" and cls.__name__.endswith("Form"):
+        return Leaf("type", _special_name, find, lambda v, render: render(v), _special_name)
+    if cls.__module__ == "collections.abc" and cls.__name__ == "_CallableGenericAlias":
+        return _ALIAS_LEAF
+    try:
+        return _STANDARD.get(import_name(cls))
+    except Refused:
+        return None
+
+
+# --- numpy ---------------------------------------------------------------------------------
+
+_NUMPY_PLAIN = "biufcUS"
+_NUMPY_TIMES = "mM"
+_TIME_CODES = ("<m", "<M")
+
+
+def _numpy_leaf(cls: type) -> Leaf | None:
+    numpy = sys.modules.get("numpy")
+    if numpy is None:
+        return None
+    if issubclass(cls, numpy.generic):
+        return Leaf("numpy", _scalar_payload, _rebuild_scalar, _scalar_source, _plain_scalar)
+    if cls is numpy.ndarray:
+        return Leaf("ndarray", _array_payload, _rebuild_array, _array_source, lambda v: v.tolist())
+    return None
+
+
+def _scalar_payload(value: Any) -> list[Any]:
+    kind, item = value.dtype.kind, value.item()
+    if kind in _NUMPY_TIMES:
+        return [_dtype_text(value.dtype), int(value.astype("int64"))]
+    if kind in _NUMPY_PLAIN and type(item) in {bool, int, float, complex, str, bytes}:
+        return [value.dtype.name if kind not in "US" else kind, item]
+    raise Refused(f"a numpy scalar of {value.dtype} has no portable form: give a Python number")
+
+
+def _plain_scalar(value: Any) -> Any:
+    return str(value) if value.dtype.kind in _NUMPY_TIMES else value.item()
+
+
+def _rebuild_scalar(payload: list[Any]) -> Any:
+    name, item = payload
+    if name[:2] in _TIME_CODES:
+        return find("numpy:array")(item, dtype="int64").view(name)[()]
+    return find("numpy:dtype")(name).type(item)
+
+
+def _scalar_source(value: Any, render: Render) -> str:
+    name, item = _scalar_payload(value)
+    if name[:2] in _TIME_CODES:
+        return f"{render(find('numpy:array'))}({item}, dtype='int64').view({name!r})[()]"
+    return f"{render(find('numpy:dtype'))}({name!r}).type({render(item)})"
+
+
+def _dtype_text(dtype: Any) -> str:
+    return str(dtype.newbyteorder("<").str)
+
+
+def _array_payload(value: Any) -> list[Any]:
+    dtype = value.dtype
+    if dtype.kind not in _NUMPY_PLAIN + _NUMPY_TIMES or dtype.char in "gG":
+        raise Refused(f"a numpy array of {dtype} has no portable form: give a list")
+    data = value.astype(dtype.newbyteorder("<"), order="C").tobytes()
+    return [_dtype_text(dtype), list(value.shape), _base64(data)]
+
+
+def _rebuild_array(payload: list[Any]) -> Any:
+    dtype, shape, data = payload
+    flat = find("numpy:frombuffer")(binascii.a2b_base64(data), dtype=dtype)
+    return flat.reshape(shape).copy()
+
+
+def _array_source(value: Any, render: Render) -> str:
+    dtype, shape, _ = _array_payload(value)
+    data = value.astype(dtype, order="C").tobytes()
+    made = f"{render(find('numpy:frombuffer'))}({data!r}, dtype={dtype!r})"
+    return f"{made}.reshape({shape!r}).copy()"
+
+
+# --- reading back --------------------------------------------------------------------------
+
+_BY_TAG: dict[str, Callable[[Any], Any]] = {
+    leaf.tag: leaf.rebuild for leaf in (*_STANDARD.values(), _TYPE_LEAF)
+} | {"enum": _rebuild_enum, "numpy": _rebuild_scalar, "ndarray": _rebuild_array}
+
+
+def rebuild_leaf(tag: str, payload: Any) -> Any:
+    """Make the value that was written with `tag`; raises `NotFound` for what is not known."""
+    rebuild = _BY_TAG.get(tag)
+    if rebuild is None:
+        raise NotFound(f"the form ${tag} is not known to this version of huldra")
+    return rebuild(payload)

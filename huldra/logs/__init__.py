@@ -1,0 +1,1 @@
+"""Logging: the console, and the log file of each artifact."""

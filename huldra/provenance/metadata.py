@@ -1,0 +1,279 @@
+"""Metadata: what was computed, from what, where and by whom; it never fails a computation.
+
+`docs/format.md` owns the format of `metadata.json`. The git patch is a file of its own beside it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+from huldra.errors import HuldraArtifactMissing
+from huldra.settings import HULDRA_CONFIG
+from huldra.store.layout import ArtifactPaths
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """The metadata of one artifact, as recorded by its last attempt.
+
+    Names and meanings are those of `metadata.json`. What was not recorded has its default;
+    keys that this version does not know are in `unknown`. `directory` is where it was read from.
+    """
+
+    namespace: str = ""
+    huldra_hash: str = ""
+    huldra_path: str = ""
+    huldra_python_def: str = ""
+    huldra_obj: Mapping[str, Any] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    dependencies: Sequence[Mapping[str, Any]] = ()
+    cache_version: str | None = None
+    version_controlled: bool = False
+    git_commit: str | None = None
+    git_branch: str | None = None
+    git_remote: str | None = None
+    git_dirty: bool | None = None
+    git_untracked: Sequence[str] = ()
+    git_submodules: Mapping[str, str] = field(default_factory=dict)
+    git_error: str | None = None
+    timestamp: str = ""
+    command: str = ""
+    python_version: str = ""
+    executable: str = ""
+    platform: str = ""
+    hostname: str = ""
+    user: str = ""
+    pid: int | None = None
+    cwd: str = ""
+    packages: Mapping[str, str] | None = None
+    unknown: Mapping[str, Any] = field(default_factory=dict)
+    directory: str = ""
+
+    @property
+    def git_patch(self) -> str | None:
+        """The uncommitted changes at that time, read from disk now; None if there were none.
+
+        Bytes that are not UTF-8 appear replaced; the file `git.patch` has them as they were.
+        """
+        try:
+            with open(ArtifactPaths(self.directory).git_patch, "rb") as file:
+                return file.read().decode("utf-8", "replace")
+        except FileNotFoundError:
+            return None
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of `metadata.json`, ready to be written; unknown keys go along."""
+        values = {name: self.__dict__[name] for name in _KEYS}
+        return {**self.unknown, "huldra": FORMAT_VERSION, **values}
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any], directory: str = "") -> Metadata:
+        """Read `metadata.json` of the artifact in `directory`, of any version of huldra."""
+        known = {name: data[name] for name in _KEYS if _is_given(name, data)}
+        unknown = {k: v for k, v in data.items() if k not in _DEFAULTS and k != "huldra"}
+        return Metadata(**known, unknown=unknown, directory=directory)
+
+
+_DEFAULTS = {
+    f.name: f.default_factory() if f.default_factory is not MISSING else f.default
+    for f in fields(Metadata)
+}
+_KEYS = tuple(name for name in _DEFAULTS if name not in ("unknown", "directory"))
+
+
+def _is_given(name: str, data: Mapping[str, Any]) -> bool:
+    """Whether `data` has a usable value: null counts only where it is a value of this version."""
+    return name in data and (data[name] is not None or _DEFAULTS[name] is None)
+
+
+def collect(
+    *,
+    namespace: str,
+    huldra_hash: str,
+    directory: str,
+    python_def: str,
+    document: Mapping[str, Any],
+    config: Mapping[str, Any],
+    dependencies: Sequence[Mapping[str, Any]] = (),
+    cache_version: str | None = None,
+    version_controlled: bool = False,
+    command: str = "",
+) -> tuple[Metadata, bytes | None]:
+    """Metadata of an attempt that starts now in this process, and the git patch for its file.
+
+    Args:
+        namespace: `<module>/<Class>`.
+        huldra_hash: The artifact's digest.
+        directory: The artifact's directory, absolute.
+        python_def: The config as Python source.
+        document: The config document, as `from_dict` reads it.
+        config: The plain view of the config, one JSON value a field.
+        dependencies: `{"field", "namespace", "hash"}` of each.
+        cache_version: The class keyword.
+        version_controlled: The class keyword.
+        command: The command line to tell, where it is not this process's own.
+
+    Returns:
+        The metadata, and the content of `git.patch`: None if there are no uncommitted changes,
+        outside a repository, or when `ignore_git_diff` is set.
+
+    Does not raise for anything that it finds or does not find; what git could not say is told in
+    `git_error`. Cheap from the second call on: git and the system are asked once.
+    """
+    from huldra.provenance.git import git_state  # on a miss: importing huldra should not pay for it
+
+    cwd = _working_directory()
+    git = git_state(cwd, not HULDRA_CONFIG.ignore_git_diff)
+    metadata = Metadata(
+        namespace=namespace,
+        huldra_hash=huldra_hash,
+        huldra_path=directory,
+        huldra_python_def=python_def,
+        huldra_obj=document,
+        config=config,
+        dependencies=dependencies,
+        cache_version=cache_version,
+        version_controlled=version_controlled,
+        git_commit=git.commit,
+        git_branch=git.branch,
+        git_remote=git.remote,
+        git_dirty=git.dirty,
+        git_untracked=git.untracked,
+        git_submodules=git.submodules,
+        git_error=git.error,
+        timestamp=datetime.now(UTC).isoformat(timespec="microseconds"),
+        pid=os.getpid(),
+        cwd=cwd,
+        directory=directory,
+        command=command or _own_command(),
+        **_environment(),
+    )
+    return metadata, git.patch
+
+
+def _working_directory() -> str:
+    """The working directory; empty if it was removed."""
+    try:
+        return os.getcwd()
+    except OSError:  # it was removed
+        return ""
+
+
+@lru_cache(maxsize=1)
+def _own_command() -> str:
+    return command_line(sys.orig_argv)
+
+
+@lru_cache(maxsize=1)
+def _environment() -> dict[str, Any]:
+    """What stays the same for the life of a process, and of those that it forks."""
+    import platform  # here and below: importing huldra should not pay for what a hit never needs
+    import socket
+
+    return {
+        "python_version": platform.python_version(),
+        "executable": sys.executable or "",
+        "platform": platform.platform(),
+        "hostname": socket.gethostname(),
+        "user": user_name(),
+    }
+
+
+def user_name() -> str:
+    """The name of the user, or their number where the system knows no name."""
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return str(os.getuid()) if hasattr(os, "getuid") else ""
+
+
+# ---- the command, without secrets --------------------------------------------------------------
+
+_HIDDEN = "***"
+_SECRET_NAME = (
+    r"(?i)(?:^|[-_.])(?:token|secret|password|passwd|passphrase|pwd|credentials?|auth"
+    r"|(?:api|access|private|secret|account)[-_]?key)$"
+)
+# Tokens that tell by their start what they are: of GitHub, GitLab, Hugging Face, Slack, AWS, "sk-".
+_SECRET_VALUE = r"\b(?:gh[pousr]_|github_pat_|glpat-|hf_|xox[abp]-|AKIA|sk-)[A-Za-z0-9_\-]{12,}"
+
+
+def command_line(arguments: Sequence[str]) -> str:
+    """The command as one would type it, with the values of secrets replaced by `***`.
+
+    Hidden are `--token=x`, `--api-key x`, `model.password=x`, `HF_TOKEN=x` and the like, passwords
+    in URLs, and values that look like the tokens of well-known services. A secret under another
+    name is not known as one.
+    """
+    import shlex
+
+    shown = []
+    hides_next = False
+    for argument in arguments:
+        text = _HIDDEN if hides_next else _without_secret(argument)
+        hides_next = _takes_secret(argument) and not hides_next
+        shown.append(text.encode("utf-8", "backslashreplace").decode())
+    return shlex.join(shown)
+
+
+def _without_secret(argument: str) -> str:
+    """One argument with the secret that it carries itself hidden."""
+    from huldra.provenance.git import without_credentials
+
+    name, equals, _ = argument.partition("=")
+    if equals and re.search(_SECRET_NAME, name):
+        return f"{name}={_HIDDEN}"
+    return re.sub(_SECRET_VALUE, _HIDDEN, without_credentials(argument))
+
+
+def _takes_secret(argument: str) -> bool:
+    """Whether the next argument is the value of this one."""
+    return (
+        argument.startswith("-") and "=" not in argument and bool(re.search(_SECRET_NAME, argument))
+    )
+
+
+# ---- reading -----------------------------------------------------------------------------------
+
+
+class MetadataManager:
+    """Reads the metadata of artifacts; writing is the artifact's own."""
+
+    @staticmethod
+    def read(directory: str | os.PathLike[str]) -> Metadata:
+        """The metadata of the artifact in `directory`.
+
+        Raises `HuldraArtifactMissing` when there is none or it cannot be read; it names the file.
+        """
+        where = os.fspath(directory)
+        path = ArtifactPaths(where).metadata
+        try:
+            with open(path, "rb") as file:
+                data = json.load(file)
+        except FileNotFoundError as error:
+            raise _missing("no attempt to make it was recorded", path, where) from error
+        except (OSError, ValueError) as error:
+            raise _missing(f"it cannot be read ({error})", path, where) from error
+        if not isinstance(data, dict):
+            raise _missing("it does not hold a JSON object", path, where)
+        return Metadata.from_json(data, where)
+
+
+def _missing(why: str, path: str, directory: str) -> HuldraArtifactMissing:
+    """The error for metadata that is not there."""
+    return HuldraArtifactMissing(
+        f"no metadata at {path}: {why}; load_or_create() makes the artifact and its metadata",
+        directory=directory,
+    )

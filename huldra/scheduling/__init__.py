@@ -1,0 +1,1 @@
+"""Graphs of artifacts: compiled, planned, computed here or submitted to an engine."""

@@ -1,0 +1,300 @@
+"""Handing a graph to an engine: checked as a whole, queued on disk, then sent.
+
+    compile → plan → check → queue each node → run record → submit
+
+Nothing is sent before the engine has agreed to all of it. Each node is queued on disk before it is
+sent, so that nobody sends it a second time; each job's id is on disk before `submit` returns.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from huldra.attempts import context, signals
+from huldra.config import documents
+from huldra.config.hashing import key_of
+from huldra.engines import registry
+from huldra.engines.protocol import PAYLOAD_PROTOCOL, Executor, Refusal, Resources, Task, TaskGraph
+from huldra.errors import HuldraClassError, HuldraRefused, HuldraSubmitError
+from huldra.provenance.metadata import command_line
+from huldra.scheduling import in_process
+from huldra.scheduling.job import Job
+from huldra.scheduling.planning import Plan, PlannedNode, Standing, make_plan
+from huldra.scheduling.queueing import Queue
+from huldra.settings import HULDRA_CONFIG
+from huldra.store import artifact, claim, files
+from huldra.store.job_ref import JobRef, task_name
+from huldra.store.layout import ArtifactPaths, StorePaths
+from huldra.store.location import paths_of, prepare_artifact, prepare_root
+from huldra.store.process import Owner, new_owner
+from huldra.store.records import AttemptStatus, Claim, Turn
+
+
+@dataclass(slots=True)
+class _Dispatch:
+    """One dispatch on its way: what was planned, queued and sent so far."""
+
+    executor: Executor
+    members: Mapping[str, Any]
+    name: str
+    module: str
+    plan: Plan
+    run_id: str
+    owner: Owner
+    named_job: JobRef | None = None
+    binds_jobs: bool = False
+    queued: dict[str, Claim] = field(default_factory=dict)
+    elsewhere: dict[str, Turn | None] = field(default_factory=dict)
+    sent: dict[str, JobRef] = field(default_factory=dict)
+
+
+def dispatch(
+    members: Mapping[str, Any], wanted: object, *, name: str = "", module: str = ""
+) -> dict[str, Job[Any]]:
+    """Send what `members` lack to the `wanted` engine, as one graph; a job for each member.
+
+    Never waits for a `_create`. Members that are made give jobs that are done; what is in flight
+    elsewhere is attached to. Raises `HuldraRefused` before anything is sent, `HuldraSubmitError`
+    when the engine failed half-way: then what was not sent is free again.
+    """
+    graph = in_process.graph_of(list(members.values()))
+    if not graph.missing():  # then no engine is started for it, though its name is looked at
+        registry.refuse_unknown(wanted)
+        return {name: Job(obj, None, None) for name, obj in members.items()}
+    executor = registry.resolve(wanted)
+    for key in graph.nodes:
+        context.refuse_cycle(key)
+    plan = make_plan(graph, lambda node: paths_of(node.obj))
+    owner = new_owner(executor.name)
+    work = _Dispatch(executor, members, name, module, plan, _new_run_id(), owner)
+    if plan.to_run:
+        _send(work)
+    return {name: _job_of(work, obj) for name, obj in members.items()}
+
+
+def _new_run_id() -> str:
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.urandom(5).hex()}"
+
+
+def _send(work: _Dispatch) -> None:
+    resources = {node.key: resources_of(node.node.obj) for node in work.plan.to_run}
+    draft = _task_graph(work, work.plan.to_run, resources)
+    _refuse(work.executor, draft)
+    claim.hold(work.owner)
+    try:
+        _queue_all(work, draft)
+        if work.queued:
+            _write_run_record(work)
+            ready = [node for node in work.plan.to_run if node.key in work.queued]
+            # The draft stands where every node is ours under the number that it was drafted with.
+            final = _task_graph(work, ready, resources) if work.elsewhere else draft
+            _submit(work, replace(final, named_job=work.named_job))
+    except BaseException as error:
+        with signals.guarded():  # a second Ctrl-C comes when all is free
+            _free_unsent(work, error)
+        raise
+
+
+def resources_of(obj: Any) -> Resources:
+    """What the class of `obj`, or its method, says that one node needs."""
+    declared = obj._resources  # noqa: SLF001  part of the protocol of a Huldra class
+    value = declared() if callable(declared) else declared
+    if value is None:
+        return Resources()
+    if not isinstance(value, Resources):
+        raise HuldraClassError(
+            f"{type(obj).__module__}.{type(obj).__qualname__}._resources is {value!r};"
+            " give huldra.Resources(...), a method that returns one, or None"
+        )
+    return value
+
+
+def _refuse(executor: Executor, graph: TaskGraph) -> None:
+    refusals: list[Refusal] = executor.check(graph)
+    if refusals:
+        lines = "\n  ".join(str(refusal) for refusal in refusals[:20])
+        more = f"\n  and {len(refusals) - 20} more" if len(refusals) > 20 else ""
+        raise HuldraRefused(
+            f"{executor.name} cannot take this graph, and nothing was sent:\n  {lines}{more}",
+            refusals=tuple(refusals),
+        )
+
+
+def _task_graph(
+    work: _Dispatch, nodes: list[PlannedNode], resources: Mapping[str, Resources]
+) -> TaskGraph:
+    root = HULDRA_CONFIG.root
+    run_path = StorePaths(root).run_record(work.run_id)
+    included = {node.key for node in nodes}
+    return TaskGraph(
+        run_id=work.run_id,
+        run_path=run_path,
+        root=root,
+        tasks={
+            node.key: _task(work, node, included, resources[node.key], run_path) for node in nodes
+        },
+        preempt_max=HULDRA_CONFIG.preempt_max,
+    )
+
+
+def _task(
+    work: _Dispatch,
+    node: PlannedNode,
+    included: set[str],
+    resources: Resources,
+    run_path: str,
+) -> Task:
+    number = work.queued[node.key].number if node.key in work.queued else _next_number(node)
+    payload = {
+        "protocol": PAYLOAD_PROTOCOL,
+        "run": run_path,
+        "key": node.key,
+        "engine": work.executor.name,
+    }
+    return Task(
+        key=node.key,
+        task_name=task_name(node.key, number),
+        label=type(node.node.obj).__name__,
+        payload=json.dumps(payload),
+        directory=node.paths.directory,
+        log_path=node.paths.log,
+        needs=tuple(node.node.needs),
+        after=tuple(key for key in node.node.needs if key in included),
+        after_jobs=tuple(_jobs_in_flight(work, node)),
+        resources=resources,
+    )
+
+
+def _next_number(node: PlannedNode) -> int:
+    return node.turn.number + 1 if node.turn else 1
+
+
+def _jobs_in_flight(work: _Dispatch, node: PlannedNode) -> list[JobRef]:
+    turns = [
+        work.elsewhere.get(key) or work.plan.nodes[key].turn
+        for key in node.node.needs
+        if key in work.elsewhere or work.plan.nodes[key].standing is Standing.IN_FLIGHT
+    ]
+    return [turn.ref for turn in turns if turn is not None and turn.ref is not None]
+
+
+def _queue_all(work: _Dispatch, draft: TaskGraph) -> None:
+    """Claim each node for this run; who was faster with one keeps it, and it is attached to."""
+    prepare_root()
+    hints = getattr(work.executor, "job_hints", None)
+    job_hints: Mapping[str, Any] = hints(draft) if hints is not None else {}
+    queue = _open_queue(work, draft)
+    for node in work.plan.to_run:
+        prepare_artifact(node.node.obj, node.paths)
+        mine = _queue(queue, node, job_hints.get(node.key))
+        if mine is not None:
+            work.queued[node.key] = mine
+        else:
+            work.elsewhere[node.key] = claim.last_turn(node.paths)
+
+
+def _open_queue(work: _Dispatch, draft: TaskGraph) -> Queue:
+    """Take up what all nodes share; jobs that others can ask about are findable from now on."""
+    named_jobs = getattr(work.executor, "named_jobs", None)
+    work.named_job = named_jobs(draft) if named_jobs is not None else None
+    # A job that ends with this process is judged by this process; one that does not, or that others
+    # can ask about, has to be findable from its record.
+    can_find = work.executor.capabilities.finds_by_id
+    work.binds_jobs = can_find and work.named_job is None
+    folder = StorePaths(HULDRA_CONFIG.root).run_directory(work.run_id)
+    findable = work.named_job if can_find else None
+    return Queue(folder, work.run_id, work.owner, findable, work.binds_jobs)
+
+
+def _queue(queue: Queue, node: PlannedNode, hint: Mapping[str, Any] | None) -> Claim | None:
+    if node.turn is not None and node.turn.end is None:  # planned to run because its owner is dead
+        claim.end_turn(node.paths, node.turn.number, AttemptStatus.CRASHED, new_owner())
+    if node.turn is not None and in_process.is_there(node.node.obj, node.key):
+        return None  # made since the plan looked: another turn would void what is good
+    return queue.add(node.paths, _next_number(node), hint)
+
+
+def _write_run_record(work: _Dispatch) -> None:
+    nodes = {key: work.plan.nodes[key].node for key in work.queued}
+    involved = dict.fromkeys(key for n in nodes.values() for key in (n.key, *n.needs))
+    directories = {key: work.plan.nodes[key].paths.directory for key in involved}
+    record = {
+        "huldra": 1,
+        "run_id": work.run_id,
+        "created_at": datetime.now(UTC).isoformat(),
+        "name": work.name,
+        "module": work.module,
+        "engine": work.executor.name,
+        "named_job": work.named_job.to_json() if work.named_job else None,
+        "root": HULDRA_CONFIG.root,
+        "settings": HULDRA_CONFIG.snapshot(),
+        "sys_path": [os.path.abspath(entry) for entry in sys.path],
+        "cwd": os.getcwd(),
+        "command": command_line(sys.orig_argv),
+        "driver": work.owner.to_json(),
+        "members": {name: key_of(obj) for name, obj in work.members.items()},
+        "directories": directories,
+        "nodes": {
+            key: {
+                "config": key.rpartition("/")[2],
+                "directory": directories[key],
+                "claim": work.queued[key].number,
+                "token": work.owner.token,
+                "after": [need for need in node.needs if need in work.queued],
+                "needs": list(node.needs),
+            }
+            for key, node in nodes.items()
+        },
+        "objects": documents.to_objects([node.obj for node in nodes.values()]),
+    }
+    path = StorePaths(HULDRA_CONFIG.root).run_record(work.run_id)
+    files.write_atomic(path, files.object_bytes(record))
+
+
+def _submit(work: _Dispatch, graph: TaskGraph) -> None:
+    def on_submitted(key: str, ref: JobRef) -> None:
+        work.sent[key] = ref
+        if not work.binds_jobs:
+            return
+        paths = ArtifactPaths(graph.tasks[key].directory)
+        mine = work.queued[key]
+        claim.bind_job(paths, mine.number, ref)
+        if not claim.has_ended(paths, mine.number):
+            artifact.write_state(paths, Turn(mine, None, ref))
+
+    work.executor.submit(graph, on_submitted)
+
+
+def _free_unsent(work: _Dispatch, error: BaseException) -> None:
+    """End the queued turns of what was not sent, so that the next call may send it."""
+    # All that was to be queued is looked at, and not what we remember: Ctrl-C may have come between
+    # a claim and our note of it, and a turn of ours looks alive as long as this process lives.
+    for node in work.plan.to_run:
+        if node.key in work.sent and not isinstance(error, HuldraSubmitError):
+            continue
+        turn = claim.last_turn(node.paths)
+        if turn is None or not turn.is_queued or turn.claim.owner.token != work.owner.token:
+            continue
+        end = claim.end_turn(node.paths, turn.number, AttemptStatus.CANCELLED, new_owner())
+        if end is not None:
+            artifact.write_state(node.paths, Turn(turn.claim, end))
+
+
+def _job_of(work: _Dispatch, obj: Any) -> Job[Any]:
+    key = key_of(obj)
+    if key in work.sent:
+        return Job(obj, work.executor, work.sent[key])
+    node = work.plan.nodes[key]
+    turn = work.elsewhere.get(key) or node.turn
+    if turn is not None and turn.ref is None:  # found by its hint while we planned, perhaps
+        turn = claim.read_turn(node.paths, turn.number)
+    if node.standing is Standing.CACHED or turn is None or turn.ref is None:
+        return Job(obj, None, None)
+    same = turn.ref.engine == work.executor.name and work.executor.capabilities.finds_by_id
+    return Job(obj, work.executor if same else None, turn.ref)

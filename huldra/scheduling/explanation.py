@@ -1,0 +1,142 @@
+"""Why a call hits or misses, and what differs from the nearest artifact that exists."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from huldra.attempts.attempt import Request, is_valid
+from huldra.attempts.waiting import describe
+from huldra.config import documents
+from huldra.config.hashing import key_of
+from huldra.store import artifact, claim, files
+from huldra.store.layout import ArtifactPaths
+from huldra.store.location import paths_of
+from huldra.store.records import AttemptStatus, Turn
+
+_CANDIDATES_MAX = 2000
+_ABSENT = "<no such field>"
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why: `is_hit`, the `reason` in words, and on a miss the nearest artifact and its differences.
+
+    `differences` holds `(field path, its value there, our value)`.
+    """
+
+    key: str
+    is_hit: bool
+    reason: str
+    directory: str
+    nearest: str | None = None
+    differences: tuple[tuple[str, Any, Any], ...] = ()
+
+    def __str__(self) -> str:
+        lines = [f"{'hit' if self.is_hit else 'miss'}: {self.key}", f"  {self.reason}"]
+        if self.nearest is not None:
+            lines.append(f"  nearest existing artifact: {self.nearest}")
+            lines += [f"    {path}: {old!r} → {new!r}" for path, old, new in self.differences]
+            if not self.differences:
+                lines.append(
+                    "    no field differs: the class's cache_version, the type of a value or the"
+                    " rules of the hash do"
+                )
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+
+def explain(obj: Any) -> Explanation:
+    """Look at the artifact of `obj` and, when it is not there, at those of its class that are."""
+    key, paths = key_of(obj), paths_of(obj)
+    if artifact.is_made(paths):
+        if is_valid(Request(obj, key, paths, 0.0, lambda: None)):
+            return Explanation(key, True, "made, and _validate accepts it", paths.directory)
+        return Explanation(key, False, "made, but _validate is false", paths.directory)
+    turn = claim.last_turn(paths)
+    if turn is not None:
+        return Explanation(key, False, _reason(paths, turn), paths.directory)
+    nearest, differences = _nearest(paths, _flat_document(documents.to_document(obj)))
+    reason = f"nothing was ever made in {paths.directory}"
+    return Explanation(key, False, reason, paths.directory, nearest, differences)
+
+
+def _reason(paths: ArtifactPaths, turn: Turn) -> str:
+    if turn.end is None:
+        return describe(paths, turn)
+    if turn.status is AttemptStatus.FAILED and turn.end.error is not None:
+        error = turn.end.error
+        return f"the last attempt failed: {error.type}: {error.message}; log: {paths.log}"
+    return f"the last attempt ended as {turn.status.value}; log: {paths.log}"
+
+
+def _nearest(
+    paths: ArtifactPaths, config: Mapping[str, Any]
+) -> tuple[str | None, tuple[tuple[str, Any, Any], ...]]:
+    """The made artifact of the same class that differs in the fewest fields."""
+    best: tuple[str | None, tuple[tuple[str, Any, Any], ...]] = (None, ())
+    for other in _siblings(paths):
+        record = files.read_object(other.metadata)
+        if record is None or not artifact.is_made(other):
+            continue
+        differences = tuple(_differences(_flat_document(record.get("huldra_obj")), config))
+        if best[0] is None or len(differences) < len(best[1]):
+            best = (other.directory, differences)
+    return best
+
+
+def _siblings(paths: ArtifactPaths) -> Iterator[ArtifactPaths]:
+    folder = os.path.dirname(paths.directory)
+    try:
+        with os.scandir(folder) as entries:
+            for number, entry in enumerate(entries):
+                if number >= _CANDIDATES_MAX:
+                    return
+                yield ArtifactPaths(entry.path)
+    except FileNotFoundError:
+        return
+
+
+def _flat_document(document: Any) -> dict[str, Any]:
+    """A config document as one level of `path → value`, nested artifacts taken apart, too.
+
+    An artifact that stands in several places is taken apart in the first one only, so that a
+    diamond stays as small as it is; in the others it counts as one value.
+    """
+    flat: dict[str, Any] = {}
+    if not isinstance(document, Mapping) or not isinstance(document.get("objects"), Mapping):
+        return flat
+    objects, seen = document["objects"], set()
+    rest: list[tuple[str, Any]] = [("", {"$huldra": document.get("root")})]
+    while rest:
+        path, value = rest.pop()
+        ref = value.get("$huldra") if isinstance(value, Mapping) else None
+        if isinstance(ref, str) and ref in objects and ref not in seen:
+            seen.add(ref)
+            value = objects[ref].get("fields", {})
+        inner = _inside(path, value)
+        rest += reversed(inner)
+        if not inner:
+            flat[path] = value
+    return flat
+
+
+def _inside(path: str, value: Any) -> list[tuple[str, Any]]:
+    """What stands in a field's value, with paths; nothing when the value counts as one."""
+    if isinstance(value, Mapping) and set(value) == {"$tuple"}:
+        value = value["$tuple"]
+    if isinstance(value, list):
+        return [(f"{path}[{i}]", item) for i, item in enumerate(value)]
+    if isinstance(value, Mapping) and not any(str(name).startswith("$") for name in value):
+        return [(f"{path}.{name}" if path else str(name), item) for name, item in value.items()]
+    return []
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    for path in dict.fromkeys([*old, *new]):
+        was, now = old.get(path, _ABSENT), new.get(path, _ABSENT)
+        if type(was) is not type(now) or was != now:
+            yield path, was, now

@@ -1,0 +1,145 @@
+"""From configs to a graph: each artifact once, in an order in which it can be made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import chz
+
+from huldra.config.fields import is_hashed
+from huldra.config.hashing import key_of
+from huldra.errors import HuldraClassError, HuldraCycleError
+from huldra.logs.capture import get_logger
+
+
+class Config(Protocol):
+    """What the graph needs of a Huldra object."""
+
+    __huldra_class__: bool
+
+
+@dataclass(slots=True)
+class Node:
+    """One artifact: `needs` are the keys of what must be made before it."""
+
+    key: str
+    obj: Any
+    is_made: bool
+    needs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """Nodes in topological order, each after all that it needs.
+
+    What is made already stands in it, but nothing that only such nodes need.
+    """
+
+    nodes: Mapping[str, Node] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    def missing(self) -> list[Node]:
+        """The nodes that are not made, in the order in which they can be."""
+        return [node for node in self.nodes.values() if not node.is_made]
+
+
+@dataclass(slots=True)
+class _Open:
+    """A node on the way down, and its dependencies that were not looked at yet."""
+
+    key: str
+    obj: Any
+    needs: list[str]
+    rest: Iterator[Any]
+
+
+def compile_graph(roots: Iterable[Any], is_made: Callable[[Any, str], bool]) -> Graph:
+    """Walk from `roots` through dependencies, down to what `is_made(obj, key)` says is there.
+
+    Raises `HuldraCycleError` with the path of a cycle. Does not recurse: a chain may be as long as
+    memory allows.
+    """
+    nodes: dict[str, Node] = {}
+    path: dict[str, _Open] = {}  # from the root to where we are, in order
+    for root in roots:
+        _enter(root, nodes, path, is_made)
+        while path:
+            here = next(reversed(path.values()))
+            child = next(here.rest, None)
+            if child is not None:
+                here.needs.append(_enter(child, nodes, path, is_made))
+            else:
+                path.popitem()
+                nodes[here.key] = Node(here.key, here.obj, False, tuple(dict.fromkeys(here.needs)))
+    return Graph(nodes)
+
+
+def _enter(
+    obj: Any, nodes: dict[str, Node], path: dict[str, _Open], is_made: Callable[[Any, str], bool]
+) -> str:
+    key = key_of(obj)
+    if key in nodes:
+        _warn_of_unhashed_difference(nodes[key].obj, obj, key)
+        return key
+    if key in path:
+        keys = list(path)
+        cycle = (*keys[keys.index(key) :], key)
+        raise HuldraCycleError(
+            "an artifact needs itself: " + " → ".join(cycle) + "; look at _dependencies()",
+            path=cycle,
+        )
+    if is_made(obj, key):
+        nodes[key] = Node(key, obj, True)
+    else:
+        path[key] = _Open(key, obj, [], iter(dependencies_of(obj)))
+    return key
+
+
+def _warn_of_unhashed_difference(first: Any, second: Any, key: str) -> None:
+    """Say that of two requests for one artifact the first counts, where it makes a difference."""
+    if first is second:
+        return
+    for name in _unhashed_fields(type(first)):
+        ours, theirs = getattr(first, name), getattr(second, name)
+        if ours is not theirs and ours != theirs:
+            get_logger().warning(
+                "%s is asked for with %s=%r and with %s=%r: the field is not hashed, so it is one"
+                " artifact, and the first request counts",
+                key,
+                name,
+                ours,
+                name,
+                theirs,
+            )
+            return
+
+
+def _unhashed_fields(cls: Any) -> tuple[str, ...]:
+    return tuple(name for name, spec in chz.chz_fields(cls).items() if not is_hashed(spec))
+
+
+def dependencies_of(obj: Any) -> list[Any]:
+    """What must be made before `obj`: what its `_dependencies` says, by default its fields."""
+    declared = obj._dependencies  # noqa: SLF001  part of the protocol of a Huldra class
+    found: list[Any] = []
+    _flatten(declared() if callable(declared) else declared, found, obj)
+    return found
+
+
+def _flatten(value: Any, found: list[Any], obj: Any) -> None:
+    if getattr(type(value), "__huldra_class__", False):
+        found.append(value)
+    elif isinstance(value, Mapping):
+        _flatten(list(value.values()), found, obj)
+    elif isinstance(value, Sequence | set | frozenset | Iterator) and not isinstance(value, str):
+        for item in value:
+            _flatten(item, found, obj)
+    elif value is not None:
+        raise HuldraClassError(
+            f"{type(obj).__module__}.{type(obj).__qualname__}._dependencies gave"
+            f" {value!r}, which is no Huldra object; give the objects that must be made before"
+        )

@@ -1,0 +1,161 @@
+"""Making artifacts in this process: a graph's missing nodes, one after the other."""
+
+from __future__ import annotations
+
+from logging import INFO
+from typing import Any
+
+from huldra.attempts import context
+from huldra.attempts.attempt import Made, Request, is_valid, obtain
+from huldra.config import documents
+from huldra.config.hashing import children_of, digest_of, key_of, namespace_of
+from huldra.engines.protocol import Resources
+from huldra.errors import HuldraArtifactMissing, HuldraSerializationError
+from huldra.logs.capture import configure_logging, get_logger, log_status
+from huldra.provenance import metadata
+from huldra.scheduling.graph import Graph, compile_graph, dependencies_of
+from huldra.store import artifact
+from huldra.store.layout import ArtifactPaths
+from huldra.store.location import paths_of, prepare_artifact
+from huldra.store.records import Claim, Result
+
+_NO_RESOURCES = Resources()
+_NO_PYTHON = "__huldra_no_python__"
+_WAIT_S = 600.0  # that an in-process call waits for others, unless its class says otherwise
+
+
+def request_for(
+    obj: Any,
+    *,
+    key: str,
+    wait_limit_s: float | None,
+    queued: Claim | None = None,
+    is_new: bool = False,
+) -> Request:
+    """The wish to have `obj` made."""
+    paths = paths_of(obj)
+    return Request(
+        obj,
+        key,
+        paths,
+        wait_limit_s,
+        lambda: write_metadata(obj, paths),
+        queued,
+        is_new,
+    )
+
+
+def is_there(obj: Any, key: str) -> bool:
+    """Whether the artifact of `obj` is made and its `_validate` accepts it. Writes nothing."""
+    paths = paths_of(obj)
+    return artifact.is_made(paths) and is_valid(_probe(obj, key, paths))
+
+
+def _probe(obj: Any, key: str, paths: ArtifactPaths) -> Request:
+    return Request(obj, key, paths, 0.0, _no_metadata)
+
+
+def _no_metadata() -> None:
+    """Stand in where nothing will be made."""
+
+
+def graph_of(roots: list[Any]) -> Graph:
+    """Compile the graph of what is missing for `roots`."""
+    return compile_graph(roots, is_there)
+
+
+def make(obj: Any) -> Made | None:
+    """Make `obj`, which was not there a moment ago, dependencies first; None when others made it.
+
+    Raises the error of the first artifact that could not be made.
+    """
+    root_key = key_of(obj)
+    made: Made | None = None
+    graph = compile_graph([obj], lambda found, key: key != root_key and is_there(found, key))
+    for node in graph.missing():
+        result = make_node(node.obj, node.key)
+        if node.key == root_key:
+            made = result
+    return made
+
+
+def make_node(obj: Any, key: str) -> Made | None:
+    """Make one artifact whose dependencies are there."""
+    paths = paths_of(obj)
+    configure_logging()
+    if get_logger().isEnabledFor(INFO):  # else nobody has to look why it is made
+        log_status(type(obj).__name__, digest_of(obj), f"{_transition(paths)}->create")
+    if obj._resources != _NO_RESOURCES:  # noqa: SLF001  part of the protocol of a Huldra class
+        get_logger().debug("%s: _resources have no effect on what is made in-process", key)
+    is_new = prepare_artifact(obj, paths)
+    return obtain(request_for(obj, wait_limit_s=wait_limit_of(obj), key=key, is_new=is_new))
+
+
+def _transition(paths: ArtifactPaths) -> str:
+    state = artifact.read_state(paths)
+    if state.result is Result.ABSENT or state.attempt is None:
+        return "missing"
+    return "invalid" if state.result is Result.SUCCESS else state.attempt.status.value
+
+
+def wait_limit_of(obj: Any) -> float | None:
+    """For how many seconds an in-process call waits for another owner of `obj`."""
+    limit = getattr(obj, "_max_wait_time_sec", _WAIT_S)
+    return None if limit is None else float(limit)
+
+
+def write_metadata(obj: Any, paths: ArtifactPaths) -> None:
+    """Write down what `obj` is, where it comes from and where it is being made."""
+    worker, children = context.worker.get(), children_of(obj)
+    record, patch = metadata.collect(
+        namespace=namespace_of(type(obj)),
+        huldra_hash=digest_of(obj),
+        directory=paths.directory,
+        python_def=_python_def(obj, children),
+        document=documents.to_document(obj, shared=True),
+        config=documents.plain_config(obj),
+        dependencies=_dependency_records(obj, children),
+        cache_version=type(obj).__huldra_cache_version__,
+        version_controlled=type(obj).__huldra_version_controlled__,
+        command=worker.command if worker is not None else "",
+    )
+    artifact.write_metadata(paths, record.to_json(), patch)
+
+
+def _python_def(obj: Any, children: list[tuple[str, Any]]) -> str:
+    """The config as Python; too deep or too large for one expression, `huldra_obj` has it all."""
+    if not any(_NO_PYTHON in child.__dict__ for _, child in children):
+        try:
+            return documents.to_python(obj)
+        except HuldraSerializationError:
+            pass
+    obj.__dict__[_NO_PYTHON] = True  # then what holds it cannot be written either
+    return f"{type(obj).__qualname__}(...)"
+
+
+def _dependency_records(obj: Any, children: list[tuple[str, Any]]) -> list[dict[str, str]]:
+    found = list(children)
+    keys = {key_of(child) for _, child in found}
+    if type(obj).__huldra_declares_dependencies__:
+        added = [child for child in dependencies_of(obj) if key_of(child) not in keys]
+        found += [(f"_dependencies()[{i}]", child) for i, child in enumerate(added)]
+    return [
+        {"field": field, "namespace": namespace_of(type(child)), "hash": digest_of(child)}
+        for field, child in found
+    ]
+
+
+def metadata_of(obj: Any) -> metadata.Metadata:
+    """The metadata that was recorded for the artifact of `obj`.
+
+    Raises `HuldraArtifactMissing` when nothing was.
+    """
+    paths = paths_of(obj)
+    try:
+        return metadata.MetadataManager.read(paths.directory)
+    except HuldraArtifactMissing as missing:
+        raise HuldraArtifactMissing(
+            f"{key_of(obj)} has no metadata: nobody has tried to make it yet"
+            f" (looked in {paths.metadata}); call load_or_create() first",
+            directory=paths.directory,
+        ) from missing

@@ -1,0 +1,383 @@
+"""A job: one artifact that somebody, somewhere, was asked to make."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any, Generic, TypeVar
+
+from huldra.attempts import liveness
+from huldra.attempts.liveness import Life, Watch
+from huldra.attempts.waiting import error_of
+from huldra.config.hashing import key_of
+from huldra.engines import registry
+from huldra.engines.protocol import Executor, JobStatus
+from huldra.engines.release import end_queued
+from huldra.errors import (
+    HuldraCancelled,
+    HuldraComputeError,
+    HuldraExecutorError,
+    HuldraJobLost,
+    HuldraWaitTimeout,
+)
+from huldra.scheduling.graph import dependencies_of
+from huldra.settings import HULDRA_CONFIG
+from huldra.store import artifact, claim
+from huldra.store.files import read_bytes
+from huldra.store.job_ref import JobRef
+from huldra.store.location import paths_of
+from huldra.store.process import new_owner
+from huldra.store.records import AttemptStatus, upstream_error
+
+T = TypeVar("T")
+
+_WORD = {
+    JobStatus.QUEUED: AttemptStatus.QUEUED,
+    JobStatus.RUNNING: AttemptStatus.RUNNING,
+    JobStatus.CANCELLED: AttemptStatus.CANCELLED,
+    JobStatus.FAILED: AttemptStatus.FAILED,
+    JobStatus.UPSTREAM_FAILED: AttemptStatus.FAILED,
+    JobStatus.PREEMPTED: AttemptStatus.PREEMPTED,
+}
+_SLICE_S = 0.5
+_GLANCE_S = 0.02
+_GLANCED_AT = 8  # jobs that are not done, before a first look leaves the rest to their engine
+
+
+class Job(Generic[T]):
+    """A result that is being made, in the vocabulary of `concurrent.futures`.
+
+    Done and failed are read from the artifact; the engine is asked only for what the artifact
+    cannot tell. A job pickles (without its executor: a ref finds it again), and another process
+    gets an equal one from `load_or_create(executor=...)`.
+    """
+
+    def __init__(self, obj: Any, executor: Executor | None, ref: JobRef | None) -> None:
+        self._obj = obj
+        self._key = key_of(obj)
+        self._paths = paths_of(obj)
+        self._executor = executor
+        self._ref = ref
+        self._watch = Watch()
+        self._is_made = False
+
+    def __repr__(self) -> str:
+        return f"<Job {self._key} {self.job_id or 'made'} {self.status().value}>"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_executor": None, "_watch": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._watch = Watch()
+
+    @property
+    def artifact(self) -> Any:
+        """The config whose artifact this job makes."""
+        return self._obj
+
+    @property
+    def key(self) -> str:
+        """`<namespace>/<hash>` of the artifact."""
+        return self._key
+
+    @property
+    def ref(self) -> JobRef | None:
+        """What finds the job at its engine; None when nothing had to be sent."""
+        return self._ref
+
+    @property
+    def job_id(self) -> str | None:
+        """The engine's id of the job; None when the artifact was made already."""
+        return self._ref.job_id if self._ref else None
+
+    def status(self) -> AttemptStatus:
+        """How far the job is, by the artifact first and the engine second."""
+        return self._look()[0]
+
+    def done(self) -> bool:
+        """Whether nothing more will come: made, failed, cancelled or lost."""
+        return self._look()[1]
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the job is done, at most `timeout` seconds; whether it is."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        return any(True for _ in as_done([self], deadline))
+
+    def result(self, timeout: float | None = None) -> T:
+        """What `_load` returns, once the artifact is made.
+
+        Raises:
+            HuldraComputeError: `_create` failed; `original_error` is a `RemoteError`.
+            HuldraDependencyError: A dependency failed; it names which.
+            HuldraCancelled: The job was cancelled.
+            HuldraJobLost: The engine lost the job; asking for the artifact again sends it anew.
+            HuldraWaitTimeout: It took longer than `timeout` seconds. The job goes on.
+        """
+        error = self.exception(timeout)
+        if error is not None:
+            raise error
+        value: T = self._obj._load()  # noqa: SLF001  part of the protocol of a Huldra class
+        return value
+
+    def exception(self, timeout: float | None = None) -> Exception | None:
+        """What `result` would raise, or None; waits as `result` does."""
+        if self._is_made:
+            return None
+        if not self.wait(timeout):
+            raise HuldraWaitTimeout(
+                f"{self._key} is still {self.status().value} after {timeout} s; the job goes on",
+                waited_s=timeout,
+                directory=self._paths.directory,
+            )
+        return self._error()
+
+    def cancel(self) -> bool:
+        """Ask for the job's end; whether it could be asked for.
+
+        A queued job never starts. A running one is ended where the engine can; `_create` in a
+        thread of this process cannot be. False when the job was done.
+        """
+        return bool(cancel_all([self]))
+
+    def _withdraw(self) -> bool:
+        """Ask for the end on disk: a queued turn ends at once. False when the job was done."""
+        turn = claim.last_turn(self._paths)
+        if self.done() or turn is None:
+            return False
+        if turn.end is None:
+            claim.request_cancel(self._paths, turn.number, new_owner())
+        if turn.is_queued:
+            end_queued(self._paths, turn, AttemptStatus.CANCELLED)
+        return True
+
+    def logs(self) -> dict[str, str]:
+        """The log of the artifact (`huldra.log`) and what the engine kept, name to text."""
+        found = {"huldra.log": _text_of(self._paths.log)}
+        if self._ref is not None:
+            try:
+                paths = self._engine().logs([self._ref]).get(self._ref, ())
+            except (HuldraExecutorError, ImportError):
+                paths = ()
+            found.update({path: _text_of(path) for path in paths})
+        return found
+
+    def _engine(self) -> Executor:
+        if self._executor is None:
+            if self._ref is None:
+                raise HuldraExecutorError(f"{self._key} was sent to no engine")
+            self._executor = registry.connect(self._ref)
+        return self._executor
+
+    def _look(self) -> tuple[AttemptStatus, bool]:
+        """The status, and whether it is the last one."""
+        if self._is_made or artifact.is_made(self._paths):
+            self._is_made = True
+            return AttemptStatus.SUCCESS, True
+        turn = claim.last_turn(self._paths)
+        if turn is None:
+            return self._engine_word(AttemptStatus.QUEUED)
+        status = turn.status
+        if status in (AttemptStatus.FAILED, AttemptStatus.CANCELLED):
+            return status, True
+        if status is AttemptStatus.SUCCESS:
+            # `SUCCESS.json` follows in a moment, or its writer died just before: so it is written
+            # here, too. Waiting for it could be for ever.
+            artifact.publish(self._paths, turn.number)
+            self._is_made = True
+            return status, True
+        if status.is_infrastructure:
+            return self._engine_word(status)
+        is_dead = liveness.of_turn(self._paths, turn, self._watch) is Life.DEAD
+        if is_dead or turn.is_queued:
+            return self._engine_word(AttemptStatus.CRASHED if is_dead else status)
+        return status, False
+
+    def _engine_word(self, otherwise: AttemptStatus) -> tuple[AttemptStatus, bool]:
+        """What the engine makes of a job whose artifact does not tell.
+
+        `otherwise` stands where the engine cannot say: it ends the job only if it is over itself.
+        """
+        word = self._ask()
+        if word is JobStatus.UNKNOWN:
+            return otherwise, otherwise.is_over
+        if word.is_over and artifact.is_made(self._paths):
+            return AttemptStatus.SUCCESS, True
+        turn = claim.last_turn(self._paths) if word.is_over else None
+        if turn is not None and turn.status in (AttemptStatus.FAILED, AttemptStatus.CANCELLED):
+            return turn.status, True  # it came to its end while the engine was being asked
+        if word is JobStatus.SUCCEEDED:
+            return AttemptStatus.CRASHED, True
+        return _WORD.get(word, AttemptStatus.CRASHED), word.is_over
+
+    def _ask(self) -> JobStatus:
+        if self._ref is None:
+            return JobStatus.UNKNOWN
+        try:
+            word = self._engine().status([self._ref]).get(self._ref, JobStatus.UNKNOWN)
+        except (HuldraExecutorError, ImportError):
+            return JobStatus.UNKNOWN
+        if word.is_over:  # who asks for the artifact now must not find the job on its way
+            liveness.note_word(self._ref, word)
+        return word
+
+    def _error(self) -> Exception | None:
+        status = self.status()
+        if status is AttemptStatus.SUCCESS:
+            return None
+        turn = claim.last_turn(self._paths)
+        where = self._paths.directory
+        if status is AttemptStatus.CANCELLED:
+            return HuldraCancelled(f"{self._key} was cancelled; {where}")
+        if turn is not None and turn.status is AttemptStatus.FAILED and turn.end is not None:
+            return error_of(self._key, self._paths, turn.end.error)
+        word = self._ask()
+        if (failed := self._failed_dependency(word)) is not None:
+            return failed
+        return HuldraJobLost(
+            f"{self._key}: job {self.job_id} is over ({word.value}{self._why()}) and the artifact"
+            f" is not made (last attempt: {status.value}); log: {self._paths.log}. Ask for it again"
+            " to send it anew"
+        )
+
+    def _why(self) -> str:
+        """What the engine itself said of the end, where its adapter kept it."""
+        tell = getattr(self._executor, "why", None)
+        reason = tell(self._ref) if tell is not None and self._ref is not None else ""
+        return f": {reason}" if reason else ""
+
+    def _failed_dependency(self, word: JobStatus) -> HuldraComputeError | None:
+        """The dependency that a job which never started was waiting for.
+
+        An engine that lost the job may have ended the dependency's worker just before, which is
+        then no failure of the dependency.
+        """
+        for child in dependencies_of(self._obj):
+            paths = paths_of(child)
+            turn = None if artifact.is_made(paths) else claim.last_turn(paths)
+            if turn is None or turn.end is None:
+                continue
+            if not (word is JobStatus.LOST and turn.status.is_infrastructure):
+                record = upstream_error(key_of(child), paths.log, turn)
+                return error_of(self._key, self._paths, record)
+        return None
+
+
+def cancel_all(jobs: Iterable[Job[Any]]) -> int:
+    """Ask for the end of each job that is not done; how many. One call an engine."""
+    asked = [job for job in jobs if job._withdraw()]  # noqa: SLF001  same module
+    by_engine: dict[int, tuple[Executor, list[JobRef]]] = {}
+    for job in asked:
+        if job.ref is not None:
+            engine = job._engine()  # noqa: SLF001  same module
+            by_engine.setdefault(id(engine), (engine, []))[1].append(job.ref)
+    for engine, refs in by_engine.values():
+        engine.cancel(refs)
+    return len(asked)
+
+
+def _text_of(path: str) -> str:
+    return (read_bytes(path) or b"").decode("utf-8", "replace")
+
+
+def as_done(jobs: Iterable[Job[Any]], deadline: float | None = None) -> Iterator[Job[Any]]:
+    """Give each job once it is done, until `deadline` (monotonic seconds) is over.
+
+    The engine says who is over, where it can. All artifacts are looked at, too, though rarely
+    when they are many: one may be made by somebody whom our engine knows nothing of.
+    """
+    pending = _Pending(jobs)
+    looked_at, cost_s = time.monotonic(), 0.0
+    for job in _glance(pending.all()):
+        pending.remove(job)
+        yield job
+    while pending and (deadline is None or time.monotonic() < deadline):
+        started = time.monotonic()
+        looks_at_all = started - looked_at >= max(_SLICE_S, 20 * cost_s)
+        if looks_at_all:
+            candidates = pending.all()
+        else:
+            candidates = pending.over_soon(_slice_s(deadline), 10 * cost_s)
+        done = [job for job in candidates if job.done()]
+        if looks_at_all:
+            looked_at = time.monotonic()
+            cost_s = looked_at - started
+        for job in done:
+            pending.remove(job)
+            yield job
+
+
+def _glance(jobs: Iterable[Job[Any]]) -> list[Job[Any]]:
+    """Those of `jobs` that are done, as far as a look at a few tells.
+
+    What was just sent is not over, and to look at each costs as much as to send it: after some that
+    are not done the rest is left to their engine, and to the next look at all.
+    """
+    done, others = [], 0
+    for job in jobs:
+        if job.done():
+            done.append(job)
+        else:
+            others += 1
+            if others == _GLANCED_AT and job._executor is not None:  # noqa: SLF001  same module
+                break
+    return done
+
+
+def _slice_s(deadline: float | None) -> float:
+    slice_s = min(_SLICE_S, HULDRA_CONFIG.poll_interval)
+    return slice_s if deadline is None else max(0.0, min(slice_s, deadline - time.monotonic()))
+
+
+class _Pending:
+    """Jobs that are not done, sorted once by the engine that will tell of them.
+
+    So what a wake-up costs grows with what has ended, and hardly with what is left.
+    """
+
+    def __init__(self, jobs: Iterable[Job[Any]]) -> None:
+        self._jobs = {id(job): job for job in jobs}
+        self._unheard = dict(self._jobs)  # no engine to ask, or not known yet
+        self._engines: dict[int, tuple[Executor, dict[JobRef, list[Job[Any]]]]] = {}
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    def all(self) -> list[Job[Any]]:
+        """Every one of them, in order."""
+        return list(self._jobs.values())
+
+    def remove(self, job: Job[Any]) -> None:
+        """Forget a job that is done."""
+        del self._jobs[id(job)]
+        if self._unheard.pop(id(job), None) is not None:
+            return
+        by_ref = self._engines[id(job._executor)][1]  # noqa: SLF001  same module
+        ref = job._ref  # noqa: SLF001  same module
+        if ref is not None:
+            by_ref[ref].remove(job)
+            if not by_ref[ref]:
+                del by_ref[ref]
+
+    def over_soon(self, slice_s: float, pause_s: float) -> list[Job[Any]]:
+        """Those that may be over: by their engine's word as soon as one is, else by a look."""
+        self._sort()
+        engines = [(executor, by_ref) for executor, by_ref in self._engines.values() if by_ref]
+        if self._unheard or len(engines) > 1:  # nobody wakes us for all of them
+            slice_s = min(slice_s, max(_GLANCE_S, pause_s))
+        if not engines:
+            time.sleep(slice_s)
+        over: list[Job[Any]] = []
+        for number, (executor, by_ref) in enumerate(engines):
+            ended = executor.wait(list(by_ref), 0.0 if number else slice_s)
+            over += [job for ref in ended for job in by_ref.get(ref, ())]
+        return over + list(self._unheard.values())
+
+    def _sort(self) -> None:
+        """Give those to their engine that have one; a look at a job may have found it."""
+        for job in list(self._unheard.values()):
+            executor, ref = job._executor, job._ref  # noqa: SLF001  same module
+            if executor is not None and ref is not None:
+                del self._unheard[id(job)]
+                by_ref = self._engines.setdefault(id(executor), (executor, {}))[1]
+                by_ref.setdefault(ref, []).append(job)

@@ -1,0 +1,265 @@
+"""A sweep: many jobs under their names, sent as one graph."""
+
+from __future__ import annotations
+
+import html
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Generic, TypeVar
+
+from huldra.config import documents
+from huldra.errors import HuldraError
+from huldra.scheduling.job import Job, as_done, cancel_all
+from huldra.scheduling.planning import text_table
+from huldra.store import artifact
+from huldra.store.location import paths_of
+from huldra.store.records import AttemptStatus
+
+T = TypeVar("T")
+
+
+class Sweep(Mapping[str, Job[T]], Generic[T]):
+    """The jobs of many configs, by name."""
+
+    def __init__(self, jobs: Mapping[str, Job[T]], name: str = "") -> None:
+        self._jobs = dict(jobs)
+        self.name = name
+
+    def __getitem__(self, name: str) -> Job[T]:
+        return self._jobs[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._jobs)
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    def counts(self) -> dict[AttemptStatus, int]:
+        """How many jobs are in each status; those that none is in are left out."""
+        return dict(Counter(job.status() for job in self._jobs.values()))
+
+    def wait(self, timeout: float | None = None, *, progress: bool = False) -> bool:
+        """Wait until all jobs are done, at most `timeout` seconds; whether they are.
+
+        With `progress` a live table is shown (plain lines where the output is no terminal).
+        Failures do not raise here: see `failed` and `results`.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        if progress:
+            return Progress(self).run(deadline)
+        return sum(1 for _ in as_done(self._jobs.values(), deadline)) == len(self)
+
+    def results(self, timeout: float | None = None) -> dict[str, T]:
+        """What each `_load` returns, by name, waiting for all.
+
+        Raises an `ExceptionGroup` of all failures, after everything has ended.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        for _ in as_done(self._jobs.values(), deadline):
+            pass
+        errors = []
+        for name, job in self._jobs.items():
+            if (error := job.exception(0.0)) is not None:
+                error.add_note(f"sweep member: {name}")
+                errors.append(error)
+        if errors:
+            raise ExceptionGroup(f"{len(errors)} of {len(self)} jobs were not made", errors)
+        return {name: job.result() for name, job in self._jobs.items()}
+
+    def failed(self) -> dict[str, Exception]:
+        """The errors of the jobs that are done and not made, by name; waits for nothing."""
+        found = {}
+        for name, job in self._jobs.items():
+            if job.done() and (error := job.exception()) is not None:
+                found[name] = error
+        return found
+
+    def cancel(self) -> int:
+        """Cancel every job that is not done; how many."""
+        return cancel_all(self._jobs.values())
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row a job: name, status, duration, config columns that vary, result columns.
+
+        A result is taken apart into columns when it is a mapping of plain values; else it stands
+        under `result` if it is plain. `pandas.DataFrame(sweep.rows())` is the table.
+        """
+        configs = {
+            name: _flat_config(documents.plain_config(job.artifact))
+            for name, job in self._jobs.items()
+        }
+        varying = _varying(configs.values())
+        rows = []
+        for name, job in self._jobs.items():
+            state = artifact.read_state(paths_of(job.artifact))
+            row: dict[str, Any] = {
+                "name": name,
+                "class": type(job.artifact).__name__,
+                "status": job.status().value,
+                "duration_s": state.attempt.duration_s if state.attempt else None,
+            }
+            row.update({column: configs[name].get(column) for column in varying})
+            rows.append({**row, **_result_columns(job)})
+        return rows
+
+    def __str__(self) -> str:
+        return _table(self._cells())
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{count} {status.value}" for status, count in self.counts().items())
+        return f"<Sweep {self.name} {len(self)} jobs: {counts}>"
+
+    def _repr_html_(self) -> str:
+        header, rows = self._cells()
+        head = "".join(f"<th>{html.escape(cell)}</th>" for cell in header)
+        body = "".join(
+            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
+            for row in rows
+        )
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+    def _cells(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+        rows = self.rows()
+        columns = tuple(dict.fromkeys(column for row in rows for column in row))
+        return columns, [tuple(_cell(row.get(column)) for column in columns) for row in rows]
+
+
+def _table(cells: tuple[tuple[str, ...], list[tuple[str, ...]]]) -> str:
+    header, rows = cells
+    return text_table(header, rows) if rows else "(an empty sweep)"
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value)
+
+
+def _flat_config(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in config.items():
+        if isinstance(value, Mapping) and set(value) == {"$ref"}:
+            flat[prefix + name] = str(value["$ref"]).rpartition("/")[2][:9]
+        elif isinstance(value, Mapping) and value and all(isinstance(k, str) for k in value):
+            flat.update(_flat_config(value, f"{prefix}{name}."))
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
+def _varying(configs: Iterable[Mapping[str, Any]]) -> list[str]:
+    configs = list(configs)
+    columns = dict.fromkeys(column for config in configs for column in config)
+    absent = object()
+    return [
+        column
+        for column in columns
+        if len({repr(config.get(column, absent)) for config in configs}) > 1
+    ]
+
+
+def _result_columns(job: Job[Any]) -> dict[str, Any]:
+    if job.status() is not AttemptStatus.SUCCESS:
+        return {}
+    try:
+        value = job.result()
+    except HuldraError:
+        return {}
+    if isinstance(value, Mapping):
+        return {str(k): v for k, v in value.items() if isinstance(v, str | int | float | bool)}
+    return {"result": value} if isinstance(value, str | int | float | bool) else {}
+
+
+_STYLES = {
+    AttemptStatus.SUCCESS: "green",
+    AttemptStatus.RUNNING: "cyan",
+    AttemptStatus.QUEUED: "dim",
+    AttemptStatus.FAILED: "red",
+    AttemptStatus.CRASHED: "magenta",
+    AttemptStatus.PREEMPTED: "yellow",
+    AttemptStatus.CANCELLED: "yellow",
+}
+
+
+class Progress:
+    """Counts by class and status, shown while a sweep is waited for."""
+
+    def __init__(self, sweep: Sweep[Any]) -> None:
+        self._sweep = sweep
+        self._started = time.monotonic()
+        self._status = {id(job): AttemptStatus.QUEUED for job in sweep.values()}
+        self._done: set[int] = set()
+
+    def run(self, deadline: float | None) -> bool:
+        """Show and wait; whether all jobs are done."""
+        from rich.console import Console
+
+        console = Console(file=sys.stderr)
+        if console.is_terminal:
+            self._run_live(console, deadline)
+        else:
+            self._run_in_lines(deadline)
+        return len(self._done) == len(self._sweep)
+
+    def _run_live(self, console: Any, deadline: float | None) -> None:
+        from rich.live import Live
+
+        with Live(self._render(), console=console, auto_refresh=False) as live:
+            for _ in self._ticks(deadline):
+                live.update(self._render(), refresh=True)
+
+    def _run_in_lines(self, deadline: float | None) -> None:
+        for _ in self._ticks(deadline):
+            counts = Counter(self._status.values())
+            parts = [f"{counts[s]} {s.value}" for s in AttemptStatus if counts[s]]
+            sys.stderr.write(f"{self._sweep.name or 'sweep'}: {', '.join(parts)}\n")
+            sys.stderr.flush()
+
+    def _ticks(self, deadline: float | None) -> Iterator[None]:
+        """One tick whenever there is something new to show, but not more than a few a second."""
+        pause_s = _FIRST_TICK_S
+        pending = list(self._sweep.values())
+        while pending:
+            now = time.monotonic()
+            tick = now + pause_s if deadline is None else min(deadline, now + pause_s)
+            before = dict(self._status)
+            for job in as_done(pending, tick):
+                self._done.add(id(job))
+                self._status[id(job)] = job.status()
+            pending = [job for job in pending if id(job) not in self._done]
+            started = time.monotonic()
+            for job in pending:
+                self._status[id(job)] = job.status()
+            pause_s = max(_TICK_S, 20 * (time.monotonic() - started))
+            if before != self._status or not pending:
+                yield
+            if deadline is not None and time.monotonic() >= deadline:
+                return
+
+    def _render(self) -> Any:
+        from rich.table import Table
+
+        seconds = time.monotonic() - self._started
+        title = (
+            f"{self._sweep.name or 'sweep'}  {len(self._done)}/{len(self._sweep)}  {seconds:.0f} s"
+        )
+        table = Table(title=title)
+        table.add_column("class")
+        shown = [status for status in AttemptStatus if status in self._status.values()]
+        for status in shown:
+            table.add_column(status.value, justify="right", style=_STYLES[status])
+        by_class: dict[str, Counter[AttemptStatus]] = {}
+        for job in self._sweep.values():
+            counts = by_class.setdefault(type(job.artifact).__name__, Counter())
+            counts[self._status[id(job)]] += 1
+        for label, counts in by_class.items():
+            table.add_row(label, *(str(counts[status]) for status in shown))
+        return table
+
+
+_FIRST_TICK_S = 0.1
+_TICK_S = 0.5

@@ -1,0 +1,138 @@
+"""One artifact on disk: the truth that `SUCCESS.json` is, and the labels around it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from huldra.errors import HuldraArtifactMissing
+from huldra.store import claim, files
+from huldra.store.claim import last_turn, read_turn
+from huldra.store.layout import ArtifactPaths
+from huldra.store.records import FORMAT, AttemptStatus, State, Turn, derive, now_text
+
+
+def read_success(paths: ArtifactPaths) -> dict[str, Any] | None:
+    """The record that the artifact is made, or None. Reads only; one open and one stat on a hit.
+
+    A record counts as long as the turn after the one it names was not opened: a later turn voids
+    it by its mere existence, so a late writer cannot bring a discarded result back. A record that
+    is empty, truncated or another's does not count.
+    """
+    data = files.read_bytes(paths.success)
+    if data is None:
+        return None
+    record = files.parse_object(data)
+    number = record.get("claim") if record else None
+    if not isinstance(number, int) or record is None:
+        return None
+    if record.get("hash") != paths.directory.rpartition("/")[2]:
+        return None
+    return None if files.is_there(paths.claim(number + 1)) else record
+
+
+def is_made(paths: ArtifactPaths) -> bool:
+    """Whether the artifact is made, whatever its class's `_validate` says."""
+    return read_success(paths) is not None
+
+
+def publish(paths: ArtifactPaths, number: int) -> None:
+    """Write the truth, which is that `N.end` says success.
+
+    Whoever read that in `N.end` may write it: the owner, or anybody who finds that the owner did
+    not come to it. All of them write the same.
+    """
+    while True:
+        record = {
+            "huldra": FORMAT,
+            "claim": number,
+            "hash": paths.directory.rpartition("/")[2],
+            "made_at": now_text(),
+        }
+        files.write_atomic(paths.success, files.object_bytes(record), sync=True)
+        # We may have been asleep since `N.end`, and our record may just have replaced a newer
+        # turn's. So whoever writes looks again, until what stands is the last turn's.
+        newer = claim.last_turn(paths) if os.path.exists(paths.claim(number + 1)) else None
+        if newer is None or newer.number <= number or newer.status is not AttemptStatus.SUCCESS:
+            return
+        number = newer.number
+
+
+def withdraw(paths: ArtifactPaths, number: int) -> None:
+    """Take away a record that turn `number`, which the caller holds, has voided already."""
+    files.remove(paths.success)
+    if claim.has_ended(paths, number):
+        # We were asleep, and what we removed may have been our successor's.
+        turn = last_turn(paths)
+        if turn is not None and turn.status is AttemptStatus.SUCCESS:
+            publish(paths, turn.number)
+
+
+def read_state(paths: ArtifactPaths) -> State:
+    """What is known of the artifact, from `SUCCESS.json` and the claims: never out of date."""
+    turn = last_turn(paths)
+    return derive(turn, _queued_before(paths, turn), made=is_made(paths))
+
+
+def _queued_before(paths: ArtifactPaths, turn: Turn | None) -> Turn | None:
+    if turn is None or turn.claim.from_queued is None:
+        return None
+    return read_turn(paths, turn.claim.from_queued)
+
+
+def write_state(paths: ArtifactPaths, turn: Turn, queued: Turn | None = None) -> None:
+    """Write the summary of `turn`, and make sure that it does not hide a newer turn's."""
+    files.write_atomic(paths.state, files.object_bytes(derive(turn, queued).to_json()))
+    # We may have been asleep between our claim and this write, and somebody else may have gone on.
+    # Whoever writes last therefore looks again, until what stands is the summary of what is.
+    while _is_outdated(paths, turn):
+        newer = last_turn(paths)
+        if newer is None:
+            return
+        turn, queued = newer, _queued_before(paths, newer)
+        files.write_atomic(paths.state, files.object_bytes(derive(turn, queued).to_json()))
+
+
+def _is_outdated(paths: ArtifactPaths, turn: Turn) -> bool:
+    if turn.end is None and claim.has_ended(paths, turn.number):
+        return True
+    return files.is_there(paths.claim(turn.number + 1))
+
+
+def write_metadata(paths: ArtifactPaths, record: Mapping[str, Any], patch: bytes | None) -> None:
+    """Write down what is being computed; the patch first, for the record speaks of it."""
+    if patch:
+        files.write_atomic(paths.git_patch, patch)
+    files.write_atomic(paths.metadata, files.object_bytes(dict(record)))
+
+
+class StateManager:
+    """Reads an artifact's state; the public way for tools that hold a directory.
+
+    Nothing is written, nothing is locked, and no user code is imported.
+    """
+
+    @staticmethod
+    def read(directory: str | os.PathLike[str]) -> State:
+        """The state of the artifact in `directory`, as `SUCCESS.json` and the claims tell it."""
+        return read_state(ArtifactPaths(os.path.abspath(os.fspath(directory))))
+
+    @staticmethod
+    def is_success(directory: str | os.PathLike[str]) -> bool:
+        """Whether the artifact in `directory` is made."""
+        return is_made(ArtifactPaths(os.path.abspath(os.fspath(directory))))
+
+    @staticmethod
+    def history(directory: str | os.PathLike[str]) -> list[Turn]:
+        """Every turn at the artifact in `directory`, the oldest first.
+
+        Raises `HuldraArtifactMissing` when nobody ever tried.
+        """
+        paths = ArtifactPaths(os.path.abspath(os.fspath(directory)))
+        turns = claim.read_history(paths)
+        if not turns and not is_made(paths):
+            raise HuldraArtifactMissing(
+                f"no attempt was ever made in {paths.directory}", directory=paths.directory
+            )
+        return turns

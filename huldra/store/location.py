@@ -1,0 +1,64 @@
+"""Where the artifact of an object is, under the root of the moment."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from huldra.config.hashing import digest_of, namespace_of
+from huldra.settings import HULDRA_CONFIG
+from huldra.store import files
+from huldra.store.layout import GIT, ArtifactPaths, StorePaths
+
+_IGNORED = "# made by huldra: artifacts are data, not source\n/data/\n/raw/\n/runs/\n"
+_IGNORED_IN_GIT = (
+    "# made by huldra: these speak of processes of one machine\n"
+    "claims/\nstate.json\nhuldra.log\n.*.tmp\n"
+)
+
+_prepared_roots: set[str] = set()
+
+
+def paths_of(obj: Any) -> ArtifactPaths:
+    """The files of the artifact of `obj`. Nothing is made on disk."""
+    cls = type(obj)
+    return ArtifactPaths(
+        StorePaths(HULDRA_CONFIG.root).artifact(
+            namespace_of(cls),
+            digest_of(obj),
+            cls.__huldra_version_controlled__,
+        )
+    )
+
+
+def prepare_root() -> None:
+    """Make the root if there is none, and keep its data out of the user's git."""
+    root = HULDRA_CONFIG.root
+    if root in _prepared_roots:
+        return
+    if not os.path.isdir(root):
+        files.make_directories(root)
+        files.write_atomic(f"{root}/.gitignore", _IGNORED.encode())
+    _prepared_roots.add(root)
+
+
+def prepare_artifact(obj: Any, paths: ArtifactPaths) -> bool:
+    """Make the directory of an artifact that is about to be claimed; whether nobody had before."""
+    prepare_root()
+    if type(obj).__huldra_version_controlled__:
+        folder = f"{HULDRA_CONFIG.root}/{GIT}"
+        if not os.path.isdir(folder):
+            files.make_directories(folder)
+            files.write_atomic(f"{folder}/.gitignore", _IGNORED_IN_GIT.encode())
+    # From the top: the first one is most often all that has a parent.
+    for folder in (paths.directory, paths.private):
+        files.make_directories(folder)
+    return files.make_directories(paths.claims)
+
+
+def raw_directory() -> str:
+    """The folder that all artifacts share for large files; made when it is asked for."""
+    prepare_root()
+    folder = StorePaths(HULDRA_CONFIG.root).raw
+    files.make_directories(folder)
+    return folder

@@ -1,0 +1,366 @@
+"""What can be said of an artifact: frozen values, and pure functions from claims to states."""
+
+from __future__ import annotations
+
+import datetime
+import enum
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from huldra.store.job_ref import JobRef
+from huldra.store.process import Owner
+
+FORMAT = 1
+QUEUED = "queued"
+RUNNING = "running"
+
+
+class Result(enum.StrEnum):
+    """Whether the artifact is there."""
+
+    ABSENT = "absent"  # nobody ever asked for it
+    INCOMPLETE = "incomplete"  # queued, running, or ended for a reason that is not its code
+    SUCCESS = "success"
+    FAILED = "failed"
+
+
+class AttemptStatus(enum.StrEnum):
+    """How far the last attempt came."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCESS = "success"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    PREEMPTED = "preempted"
+    CRASHED = "crashed"
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will come of the attempt."""
+        return self not in (AttemptStatus.QUEUED, AttemptStatus.RUNNING)
+
+    @property
+    def is_infrastructure(self) -> bool:
+        """Whether it ended for a reason that a retry can mend."""
+        return self in (AttemptStatus.PREEMPTED, AttemptStatus.CRASHED)
+
+
+STARTED = "started"  # the one end that is no attempt's: a queued turn whose job began
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRecord:
+    """Why an attempt failed, as text."""
+
+    type: str
+    message: str
+    traceback: str = ""
+    failed_key: str | None = None
+    log_path: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Render as it stands in `N.end` and `state.json`."""
+        return {
+            "type": self.type,
+            "message": self.message,
+            "traceback": self.traceback,
+            "failed_key": self.failed_key,
+            "log_path": self.log_path,
+        }
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> ErrorRecord:
+        """Read what `to_json` wrote."""
+        return ErrorRecord(
+            str(data.get("type", "")),
+            str(data.get("message", "")),
+            str(data.get("traceback", "")),
+            data.get("failed_key"),
+            data.get("log_path"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """What an owner promises: to be heard of every `heartbeat_s`, or to be gone after `lease_s`."""
+
+    lease_s: float
+    heartbeat_s: float
+
+    def to_json(self) -> dict[str, float]:
+        """Render as it stands in `claims/N`."""
+        return {"lease_s": self.lease_s, "heartbeat_s": self.heartbeat_s}
+
+    @staticmethod
+    def from_json(data: object) -> Lease | None:
+        """Read what `to_json` wrote; None when it is missing or odd."""
+        if not isinstance(data, Mapping):
+            return None
+        values = (data.get("lease_s"), data.get("heartbeat_s"))
+        if not all(isinstance(value, int | float) and value > 0 for value in values):
+            return None
+        return Lease(float(data["lease_s"]), float(data["heartbeat_s"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Turn `number`: `kind` is `queued` or `running`.
+
+    `named_job` is the job of a queued turn whose engine takes names of ours: its `job_id` is what
+    follows the task's name (`<namespace>-<hash>-<number>`), so that one record serves a whole run.
+    """
+
+    number: int
+    kind: str
+    owner: Owner
+    claimed_at: str
+    run_id: str | None = None
+    from_queued: int | None = None
+    job_hint: Mapping[str, Any] | None = None
+    lease: Lease | None = None
+    named_job: JobRef | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Render as `claims/N`."""
+        return {
+            "huldra": FORMAT,
+            "claim": self.number,
+            "kind": self.kind,
+            "claimed_at": self.claimed_at,
+            "run_id": self.run_id,
+            "from_queued": self.from_queued,
+            "job_hint": self.job_hint,
+            "named_job": self.named_job.to_json() if self.named_job else None,
+            "lease": self.lease.to_json() if self.lease else None,
+            "owner": self.owner.to_json(),
+        }
+
+    @staticmethod
+    def from_json(number: int, data: Mapping[str, Any]) -> Claim:
+        """Read `claims/N`; what is missing or odd becomes empty."""
+        owner = data.get("owner")
+        return Claim(
+            number,
+            str(data.get("kind", RUNNING)),
+            Owner.from_json(owner if isinstance(owner, dict) else {}),
+            str(data.get("claimed_at", "")),
+            data.get("run_id"),
+            data.get("from_queued"),
+            data.get("job_hint"),
+            Lease.from_json(data.get("lease")),
+            JobRef.read(data.get("named_job")),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How turn `number` ended; `status` is an `AttemptStatus` value or `started`."""
+
+    number: int
+    status: str
+    ended_at: str
+    by: Owner
+    error: ErrorRecord | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Render as `claims/N.end`."""
+        return {
+            "huldra": FORMAT,
+            "claim": self.number,
+            "status": self.status,
+            "ended_at": self.ended_at,
+            "by": self.by.to_json(),
+            "error": self.error.to_json() if self.error else None,
+        }
+
+    @staticmethod
+    def from_json(number: int, data: Mapping[str, Any]) -> End:
+        """Read `claims/N.end`.
+
+        The claim of turn N+1 there means that the job of a queued turn started; the claim of turn
+        N itself, that its owner had to leave when the disk was too full for another word.
+        """
+        if "kind" in data:
+            claim = Claim.from_json(number + 1, data)
+            status = AttemptStatus.CRASHED.value if data.get("claim") == number else STARTED
+            return End(number, status, claim.claimed_at, claim.owner)
+        error, by = data.get("error"), data.get("by")
+        return End(
+            number,
+            str(data.get("status", AttemptStatus.CRASHED)),
+            str(data.get("ended_at", "")),
+            Owner.from_json(by if isinstance(by, dict) else {}),
+            ErrorRecord.from_json(error) if isinstance(error, dict) else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A claim, how it ended, and the job that it is bound to."""
+
+    claim: Claim
+    end: End | None = None
+    job: JobRef | None = None
+
+    @property
+    def number(self) -> int:
+        """The turn's number, which is its fencing number."""
+        return self.claim.number
+
+    @property
+    def is_queued(self) -> bool:
+        """Whether it was sent to an engine and no job of it has begun."""
+        return self.end is None and self.claim.kind == QUEUED
+
+    @property
+    def is_running(self) -> bool:
+        """Whether somebody is making the artifact, as far as the disk knows."""
+        return self.end is None and self.claim.kind == RUNNING
+
+    @property
+    def status(self) -> AttemptStatus:
+        """The attempt's status; a start that got no further counts as a crash."""
+        if self.end is None:
+            return AttemptStatus.QUEUED if self.claim.kind == QUEUED else AttemptStatus.RUNNING
+        if self.end.status == STARTED:
+            return AttemptStatus.CRASHED
+        try:
+            return AttemptStatus(self.end.status)
+        except ValueError:  # a word of a newer version
+            return AttemptStatus.CRASHED
+
+    @property
+    def ref(self) -> JobRef | None:
+        """The engine's job, wherever it was recorded."""
+        return self.job or self.claim.owner.job
+
+
+def upstream_error(need: str, log_path: str, turn: Turn | None = None) -> ErrorRecord:
+    """What a node is told whose dependency `need` was not made.
+
+    Where the last `turn` of that was felled by a dependency in turn, it is what felled it: that
+    failed, and `need` was never tried.
+    """
+    error = turn.end.error if turn is not None and turn.end is not None else None
+    if error is not None and error.failed_key:
+        return error
+    return ErrorRecord(
+        "huldra.errors.HuldraDependencyError",
+        f"the dependency {need} was not made",
+        failed_key=need,
+        log_path=log_path,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """The last attempt at an artifact, for people and tools."""
+
+    number: int
+    status: AttemptStatus
+    backend: str
+    job_id: str | None
+    run_id: str | None
+    owner: Owner
+    queued_at: str | None = None
+    started_at: str | None = None
+    ended_at: str | None = None
+    duration_s: float | None = None
+    error: ErrorRecord | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Render as `attempt` of `state.json`."""
+        return {
+            "number": self.number,
+            "status": self.status.value,
+            "backend": self.backend,
+            "job_id": self.job_id,
+            "run_id": self.run_id,
+            "queued_at": self.queued_at,
+            "started_at": self.started_at,
+            "ended_at": self.ended_at,
+            "duration_s": self.duration_s,
+            "host": self.owner.host,
+            "user": self.owner.user,
+            "pid": self.owner.pid,
+            "owner": self.owner.to_json(),
+            "error": self.error.to_json() if self.error else None,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What is known of an artifact: its result and its last attempt."""
+
+    result: Result
+    attempt: Attempt | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Render as `state.json`."""
+        return {
+            "huldra": FORMAT,
+            "result": self.result.value,
+            "updated_at": now_text(),
+            "attempt": self.attempt.to_json() if self.attempt else None,
+        }
+
+
+_RESULTS = {AttemptStatus.SUCCESS: Result.SUCCESS, AttemptStatus.FAILED: Result.FAILED}
+
+
+def derive(turn: Turn | None, queued: Turn | None = None, *, made: bool | None = None) -> State:
+    """The state that the last turn, and the queued turn before it, amount to.
+
+    `made` is the word of `SUCCESS.json`, where it was read.
+    """
+    if turn is None:
+        return State(Result.SUCCESS if made else Result.ABSENT)
+    status = turn.status
+    result = _RESULTS.get(status, Result.INCOMPLETE)
+    if made is not None and (made or result is Result.SUCCESS):
+        result = Result.SUCCESS if made else Result.INCOMPLETE
+    return State(result, _attempt(turn, queued, status))
+
+
+def _attempt(turn: Turn, queued: Turn | None, status: AttemptStatus) -> Attempt:
+    claim, end, ref = turn.claim, turn.end, turn.ref
+    is_queued = claim.kind == QUEUED
+    queued_at = claim.claimed_at if is_queued else queued.claim.claimed_at if queued else None
+    started_at = None if is_queued else claim.claimed_at
+    return Attempt(
+        number=claim.number,
+        status=status,
+        backend=ref.engine if ref else claim.owner.backend,
+        job_id=ref.job_id if ref else None,
+        run_id=claim.run_id,
+        owner=claim.owner,
+        queued_at=queued_at,
+        started_at=started_at,
+        ended_at=end.ended_at if end else None,
+        duration_s=_seconds_between(started_at, end.ended_at) if end and started_at else None,
+        error=end.error if end else None,
+    )
+
+
+def _seconds_between(start: str, end: str) -> float | None:
+    parse = datetime.datetime.fromisoformat
+    try:
+        return round(max(0.0, (parse(end) - parse(start)).total_seconds()), 6)
+    except (ValueError, TypeError):
+        return None
+
+
+_second: tuple[int, str] = (0, "")
+
+
+def now_text() -> str:
+    """The present, as it stands in every file."""
+    global _second  # noqa: PLW0603  many files fall into one second, and a tuple is replaced whole
+    second, rest_ns = divmod(time.time_ns(), 1_000_000_000)
+    known = _second
+    if known[0] != second:
+        known = _second = (second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)))
+    return f"{known[1]}.{rest_ns // 1000:06d}+00:00"

@@ -1,0 +1,360 @@
+"""What an engine runs: one node of a run, found by two words of JSON.
+
+The engine carries `{"protocol": 1, "run": "<path of the run record>", "key": "<key>"}`. All else is
+in the run record on the shared disk: configs, edges, claims, settings, import path. So engines
+carry a hundred bytes a node, and nothing of the user's is pickled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from huldra.attempts import context, liveness
+from huldra.attempts.attempt import error_record, obtain
+from huldra.attempts.heartbeat import uptime_s
+from huldra.attempts.liveness import Watch
+from huldra.attempts.waiting import Waiting
+from huldra.config import documents
+from huldra.config.hashing import key_of
+from huldra.engines.protocol import PAYLOAD_PROTOCOL, JobStatus
+from huldra.engines.release import end_queued_node
+from huldra.errors import HuldraCancelled, HuldraError, NodeFailed
+from huldra.logs.capture import get_logger
+from huldra.scheduling import in_process
+from huldra.settings import HULDRA_CONFIG
+from huldra.store import artifact, claim, files
+from huldra.store.job_ref import JobRef, task_name
+from huldra.store.layout import ArtifactPaths
+from huldra.store.location import paths_of
+from huldra.store.process import LOCAL, Owner, is_same_process, this_process
+from huldra.store.records import (
+    QUEUED,
+    STARTED,
+    AttemptStatus,
+    Claim,
+    ErrorRecord,
+    Turn,
+    upstream_error,
+)
+
+_RETRY_PATIENCE_S = 60.0
+
+
+@dataclass(slots=True)
+class Run:
+    """A run record in memory, the objects that were built from it so far, and its queued claims.
+
+    The claims by number: those of two nodes differ in nothing that is looked at.
+    """
+
+    path: str
+    record: Mapping[str, Any]
+    driver: Owner
+    named_job: JobRef | None = None
+    built: dict[str, Any] = field(default_factory=dict)
+    claims: dict[int, Claim] = field(default_factory=dict)
+
+    def node(self, key: str) -> Mapping[str, Any]:
+        """The record of one node; a key that is not in the run is the engine's mistake."""
+        nodes: Mapping[str, Mapping[str, Any]] = self.record["nodes"]
+        if key not in nodes:
+            raise NodeFailed(f"{key} is not a node of the run {self.path}")
+        return nodes[key]
+
+    def paths(self, key: str) -> ArtifactPaths:
+        """The files of a node, or of a dependency that was made before the run."""
+        return ArtifactPaths(self.record["directories"][key])
+
+    def job_of(self, key: str) -> JobRef | None:
+        """The engine's job of a node, where the engine takes names of ours."""
+        return (
+            self.named_job.named(task_name(key, self.node(key)["claim"]))
+            if self.named_job
+            else None
+        )
+
+    def dependents(self, key: str) -> list[str]:
+        """Every node that needs `key`, straight or through others."""
+        found, front = {key}, [key]
+        by_need = self._by_need()
+        while front:
+            for dependent in by_need.get(front.pop(), ()):
+                if dependent not in found:
+                    found.add(dependent)
+                    front.append(dependent)
+        return sorted(found - {key})
+
+    def _by_need(self) -> dict[str, list[str]]:
+        by_need: dict[str, list[str]] = {}
+        for key, node in self.record["nodes"].items():
+            for need in node["after"]:
+                by_need.setdefault(need, []).append(key)
+        return by_need
+
+
+@lru_cache(maxsize=4)
+def _load_run(path: str) -> Run:
+    record = files.read_object(path)
+    if record is None:
+        raise NodeFailed(
+            f"the run record {path} is gone or unreadable here: the root must be a folder that"
+            " workers share with the driver, under the same path"
+        )
+    named_job = JobRef.read(record.get("named_job"))
+    return Run(path, record, Owner.from_json(record["driver"]), named_job)
+
+
+def run_node(
+    payload: str,
+    *,
+    job: JobRef | None = None,
+    owns_process: bool = False,
+    preempt_signals: tuple[int, ...] = (),
+) -> None:
+    """Make one node of a run, if nobody has made it yet.
+
+    Calling it again with the same payload is right after a worker died, and harmless at any time: a
+    node that is made stays, one whose code failed stays failed.
+
+    Args:
+        payload: What the core put into `Task.payload`.
+        job: The engine's job, where the adapter knows it better than the node's claim.
+        owns_process: The process exists for this node: the working directory may be changed, a
+            cancel is looked for, and the process is ended when its lease is lost.
+        preempt_signals: Signals beside SIGTERM that mean preemption here. The attempt is recorded,
+            the previous handlers come back, and then the signal is raised again.
+
+    Raises:
+        NodeFailed: The node is not made; the text says why, and where its log is.
+    """
+    failure = _run(payload, job, owns_process, preempt_signals)
+    if failure is not None:
+        # Raised outside of any `except`: an engine that pickles errors with their causes would
+        # otherwise carry the user's exception, which may not pickle.
+        raise NodeFailed(failure)
+
+
+def _run(
+    payload: str, job: JobRef | None, owns_process: bool, preempt_signals: tuple[int, ...]
+) -> str | None:
+    try:
+        words = json.loads(payload)
+        _refuse_protocol(words)
+        run = _load_run(words["run"])
+        with _entered(run, words, job, owns_process, preempt_signals) as node:
+            return node.make()
+    except NodeFailed as error:
+        return str(error)
+    except HuldraCancelled as error:
+        return str(error)
+    except HuldraError as error:
+        return f"{type(error).__name__}: {error}"
+
+
+def _refuse_protocol(words: Mapping[str, Any]) -> None:
+    if words.get("protocol") != PAYLOAD_PROTOCOL:
+        raise NodeFailed(
+            f"the driver speaks protocol {words.get('protocol')!r}, this worker {PAYLOAD_PROTOCOL}:"
+            " install the same version of huldra in both places"
+        )
+
+
+@contextlib.contextmanager
+def _entered(
+    run: Run,
+    words: Mapping[str, Any],
+    job: JobRef | None,
+    owns_process: bool,
+    preempt_signals: tuple[int, ...],
+) -> Iterator[_Node]:
+    """Stand where the driver stood: its import path, settings and, in a process of ours, folder."""
+    if not is_same_process(run.driver, this_process()):
+        _adopt(run, owns_process)
+    key = words["key"]
+    record = run.node(key)
+    paths = ArtifactPaths(record["directory"])
+    worker = context.Worker(
+        words.get("engine", LOCAL),
+        job or run.job_of(key) or claim.read_turn(paths, record["claim"]).job,
+        frozenset(record["needs"]),
+        owns_process,
+        preempt_signals,
+        run.record.get("command", ""),
+    )
+    token = context.worker.set(worker)
+    try:
+        yield _Node(run, key, record, paths)
+    finally:
+        context.worker.reset(token)
+
+
+def _adopt(run: Run, owns_process: bool) -> None:
+    context.forget_inherited()
+    if HULDRA_CONFIG.snapshot() != run.record["settings"]:
+        HULDRA_CONFIG.apply(run.record["settings"])
+    known = set(sys.path)
+    sys.path.extend(entry for entry in run.record["sys_path"] if entry not in known)
+    if owns_process:
+        with contextlib.suppress(OSError):  # the driver's folder may not exist on this host
+            os.chdir(run.record["cwd"])
+
+
+class _Node:
+    """One node of a run, on its worker."""
+
+    def __init__(self, run: Run, key: str, record: Mapping[str, Any], paths: ArtifactPaths) -> None:
+        self.run = run
+        self.key = key
+        self.record = record
+        self.paths = paths
+
+    def make(self) -> str | None:
+        """Make the artifact; the text of the failure if that cannot be."""
+        if refusal := self._refusal():
+            return refusal
+        try:
+            obj = self._build()
+        except (Exception, SystemExit) as error:  # noqa: BLE001  of the user's module, as it is imported
+            self._mark([self.key], error_record(error))
+            self._mark(self.run.dependents(self.key), self._upstream(self.key))
+            return f"{self.key} could not be built on this worker: {error}"
+        if failed := self._failed_need():
+            why = self._upstream(failed, claim.last_turn(self.run.paths(failed)))
+            self._mark([self.key, *self.run.dependents(self.key)], why)
+            return (
+                f"{self.key} was not tried: its dependency {why.failed_key} is not made;"
+                f" log: {why.log_path}"
+            )
+        try:
+            obtain(
+                in_process.request_for(
+                    obj, wait_limit_s=None, queued=self._my_claim(), key=self.key
+                )
+            )
+        except HuldraError as error:
+            if claim.last_number(self.paths) and not self._may_be_retried():
+                self._mark(self.run.dependents(self.key), self._upstream(self.key))
+            return f"{error}; log: {self.paths.log}"
+        return None
+
+    def _my_claim(self) -> Claim | None:
+        number = self.record["claim"]
+        if not claim.is_claimed_by(self.paths, number, self.run.driver):
+            return None  # the artifact was removed meanwhile, and is somebody else's now
+        mine = self.run.claims.get(number)
+        if mine is None:
+            mine = self.run.claims[number] = claim.read_claim(self.paths, number)
+        return mine
+
+    def _refusal(self) -> str | None:
+        """Why this payload must not be run (again)."""
+        first = self.record["claim"]
+        if not claim.has_ended(self.paths, first) or artifact.is_made(self.paths):
+            return None
+        since = [number for number in claim.numbers(self.paths) if number >= first]
+        turns = [claim.read_turn(self.paths, number) for number in since]
+        ends = [turn for turn in turns if turn.end is not None and turn.end.status != STARTED]
+        for turn in ends:
+            if turn.status in (AttemptStatus.FAILED, AttemptStatus.CANCELLED):
+                error = turn.end.error if turn.end else None
+                reason = f": {error.type}: {error.message}" if error else ""
+                return f"{self.key} {turn.status.value}{reason}; log: {self.paths.log}"
+        retries = sum(turn.claim.kind != QUEUED for turn in ends if turn.status.is_infrastructure)
+        if retries > HULDRA_CONFIG.preempt_max:
+            return (
+                f"{self.key} died or was preempted {retries} times, HULDRA_PREEMPT_MAX is"
+                f" {HULDRA_CONFIG.preempt_max}; log: {self.paths.log}"
+            )
+        return None
+
+    def _may_be_retried(self) -> bool:
+        turn = claim.last_turn(self.paths)
+        return turn is None or turn.end is None or turn.status.is_infrastructure
+
+    def _build(self) -> Any:
+        obj = documents.build(self.record["config"], self.run.record["objects"], self.run.built)
+        found = (key_of(obj), paths_of(obj).directory)
+        if found != (self.key, self.paths.directory):
+            raise NodeFailed(
+                f"this worker computes {found[0]} in {found[1]} where the driver said {self.key} in"
+                f" {self.paths.directory}: its code or its root is another one; nothing was run"
+            )
+        return obj
+
+    def _failed_need(self) -> str | None:
+        """The first planned dependency that is not made, after waiting for those on their way."""
+        for need in self.record["needs"]:
+            if not _await_made(need, self.run.paths(need), need in self.record["after"]):
+                return str(need)
+        return None
+
+    def _log(self, key: str) -> str:
+        return self.run.paths(key).log
+
+    def _upstream(self, need: str, turn: Turn | None = None) -> ErrorRecord:
+        return upstream_error(need, self._log(need), turn)
+
+    def _mark(self, keys: list[str], error: ErrorRecord) -> None:
+        """End the queued turns of what cannot be made now, saying why."""
+        for key in keys:
+            end_queued_node(self.run.node(key), AttemptStatus.FAILED, error)
+
+
+def _await_made(key: str, paths: ArtifactPaths, is_ours: bool) -> bool:
+    """Whether a dependency, of this run where `is_ours`, is made, once nobody is to make it."""
+    waiting = Waiting(key, paths, None)
+    ended = Watch()
+    while not artifact.is_made(paths):
+        turn = claim.last_turn(paths)
+        if turn is not None and turn.end is None:
+            waiting.step(turn)
+        elif turn is not None and turn.status is AttemptStatus.SUCCESS:
+            artifact.publish(paths, turn.number)  # its owner is about to say so, or died before
+        elif turn is not None and _comes_again(turn, ended, is_ours):
+            waiting.nap(turn)
+        else:
+            return False
+    return True
+
+
+def _comes_again(turn: Turn, ended: Watch, is_ours: bool) -> bool:
+    """Whether the engine of a turn that was preempted, or whose worker died, runs its job again."""
+    if turn.ref is None or not turn.status.is_infrastructure:
+        return False
+    if liveness.of_job(turn.ref) not in (JobStatus.QUEUED, JobStatus.RUNNING):
+        return False
+    if liveness.is_told_of(turn.ref):
+        return True
+    # All that is known is that the job's driver lives. A driver of ours has seen to retries before
+    # it let us start; another one is given a moment, and may have given the job up.
+    return not is_ours and uptime_s() - ended.first_seen(turn.number) < _RETRY_PATIENCE_S
+
+
+def main(argv: list[str] | None = None) -> int:
+    """`python -m huldra.worker FILE [LINE]`: run the payload in a file, or on one line of it."""
+    arguments = sys.argv[1:] if argv is None else argv
+    if not arguments or len(arguments) > 2 or arguments[0].startswith("-"):
+        sys.stderr.write("usage: python -m huldra.worker PAYLOAD_FILE [LINE_NUMBER_FROM_0]\n")
+        return 2
+    with open(arguments[0], encoding="utf-8") as file:
+        lines = file.read().splitlines()
+    try:
+        run_node(lines[int(arguments[1]) if len(arguments) > 1 else 0], owns_process=True)
+    except NodeFailed as error:
+        get_logger().error("%s", error)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    # Run under its own name, so that errors and caches are those of `huldra.worker`.
+    from huldra.worker.node import main as _main
+
+    sys.exit(_main())
