@@ -324,7 +324,7 @@ PINNED = {
 
 _IN_ANOTHER_PROCESS = """
 from tests.support.config_samples import DISTINCT, Holder
-from huldra.identity import digest_of
+from huldra.config.hashing import digest_of
 for name, value in DISTINCT.items():
     print(name, digest_of(Holder(value=value)))
 """

@@ -207,7 +207,7 @@ def test_forked_children(tmp_path: Path) -> None:
     done = run_python(
         """
         import logging, multiprocessing, sys
-        from huldra import logs
+        from huldra.logs import capture as logs
         def work(n):
             logging.getLogger("pool").info("line %d %s", n, "x" * 2000)
         if __name__ == "__main__":
@@ -227,7 +227,7 @@ def test_fork_beside_a_capture(tmp_path: Path) -> None:
     done = run_python(
         """
         import logging, os, threading
-        from huldra import logs
+        from huldra.logs import capture as logs
         opened, over = threading.Event(), threading.Event()
         def work():
             with logs.capture("huldra.log"):
@@ -274,7 +274,7 @@ def test_nothing_on_root_before_or_after(tmp_path: Path) -> None:
     done = run_python(
         """
         import logging
-        from huldra import logs
+        from huldra.logs import capture as logs
         def state():
             root = logging.getLogger()
             return root.handlers, root.level, root.filters, root.parent, logging.lastResort
@@ -334,7 +334,7 @@ def test_warnings_without_any_handler(tmp_path: Path) -> None:
     done = run_python(
         """
         import logging
-        from huldra import logs
+        from huldra.logs import capture as logs
         log = logging.getLogger("x")
         log.warning("outside")
         with logs.capture("huldra.log"):
@@ -355,7 +355,7 @@ def test_basic_config(tmp_path: Path, when: str) -> None:
     done = run_python(
         f"""
         import logging
-        from huldra import logs
+        from huldra.logs import capture as logs
         {configure if when == "before" else ""}
         with logs.capture("huldra.log"):
             {configure if when == "inside" else "pass"}
@@ -421,7 +421,7 @@ def test_status_line(tmp_path: Path) -> None:
     """A status line has the time, the user's line, and what the call does; no colours in a file."""
     done = run_python(
         """
-        from huldra import logs
+        from huldra.logs import capture as logs
         logs.log_status("TrainModel", "abc123def4567890", "missing->create")
         """,
         tmp_path,
@@ -438,10 +438,10 @@ def test_line_of_the_user_below_huldra(tmp_path: Path) -> None:
         huldra_code = types.ModuleType("huldra.some")
         exec('''
         def load_or_create():
-            from huldra import logs
+            from huldra.logs import capture as logs
             logs.get_logger().warning("waiting")
         '''.replace("\\n        ", "\\n"), huldra_code.__dict__)
-        from huldra import logs
+        from huldra.logs import capture as logs
         logs.configure_logging()
         huldra_code.load_or_create()
         """,
@@ -455,7 +455,7 @@ def test_console_level(tmp_path: Path, level: str) -> None:
     """The console shows what HULDRA_LOG_LEVEL names and what is above."""
     done = run_python(
         """
-        from huldra import logs
+        from huldra.logs import capture as logs
         logs.configure_logging()
         for name in ("debug", "info", "warning", "error"):
             getattr(logs.get_logger(), name)("a_line")
@@ -504,7 +504,7 @@ def test_level_that_the_user_gave_huldra(tmp_path: Path) -> None:
     done = run_python(
         """
         import logging
-        from huldra import logs
+        from huldra.logs import capture as logs
         logging.getLogger("huldra").setLevel(logging.ERROR)
         logs.log_status("A", "1", "x")
         with logs.capture("huldra.log"):
@@ -520,7 +520,7 @@ def test_level_that_the_user_gave_huldra(tmp_path: Path) -> None:
 
 RAISE = """
     import sys
-    from huldra import logs
+    from huldra.logs import capture as logs
     assert sys.excepthook is sys.__excepthook__
     {before}
     logs.configure_logging()

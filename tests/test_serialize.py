@@ -417,7 +417,10 @@ def test_a_document_survives_chz_replace() -> None:
 
 def test_writing_imports_nothing_optional() -> None:
     """Neither pydantic nor numpy is imported by identity and serialization."""
-    code = "import sys, huldra.config.documents; print({'numpy', 'pydantic', 'rich'} & set(sys.modules))"
+    code = (
+        "import sys, huldra.config.documents;"
+        " print({'numpy', 'pydantic', 'rich'} & set(sys.modules))"
+    )
     run = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,

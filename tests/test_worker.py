@@ -151,7 +151,7 @@ def test_a_module_that_exits_as_it_is_imported_is_a_failure(
     first = Note(name="f")
     engine, sweep = dispatched(Note(name="l", needs=(first,)))
     with monkeypatch.context() as patch:
-        patch.setattr(node.serialize, "build", lambda *_: sys.exit("no licence"))
+        patch.setattr(node.documents, "build", lambda *_: sys.exit("no licence"))
         with pytest.raises(huldra.NodeFailed, match="no licence"):
             node.run_node(payload_of(engine, first))
     assert statuses(first) == ["queued failed"]
@@ -282,9 +282,10 @@ def test_job_pickles_and_is_found_again(huldra_root: Path) -> None:
 _GOES_ON_AFTER_A_CANCEL = """
 import signal, threading, time
 import huldra
-from huldra import claim, worker
-from huldra.layout import ArtifactPaths
-from huldra.owner import new_owner
+from huldra.store import claim
+from huldra.worker import node as worker
+from huldra.store.layout import ArtifactPaths
+from huldra.store.process import new_owner
 from huldra.testing import FakeExecutor
 from huldra.testing.pipelines import Step, count_notes
 

@@ -2,8 +2,8 @@
 
 A Dask worker runs tasks in threads of a daemonic process: there a `_create` has no signals, may
 start no processes, cannot be stopped, and takes all of the worker's other tasks along when it
-crashes. In a child it is alone in a main thread. Its program is `huldra.worker.server`. The worker's
-event loop waits for it: a thread would have to be woken, to wake the loop in turn.
+crashes. In a child it is alone in a main thread. Its program is `huldra.worker.server`. The
+worker's event loop waits for it: a thread would have to be woken, to wake the loop in turn.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Stopping a process at a chosen point of the protocol, until a test lets it go on.
 
-Imported by child processes: a call of a function of `huldra.store.files` or `os` on a file of a certain
-name says that it was reached, and waits there. So a race is a sequence of steps, not of luck.
+Imported by child processes: a call of a function of `huldra.store.files` or `os` on a file of
+a certain name says that it was reached, and waits there. So a race is a sequence of steps, not of
+luck.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from tests.support.odd import await_file
 def pause(when: str, function: str, suffix: str, folder: str, *, passes: int = 0) -> None:
     """Stop this process before or after its call of `function` on a path that ends in `suffix`.
 
-    `function` is a name of `huldra.store.files`, or `os.link`, `os.replace`, …. `passes` calls go through
-    first. Only one call stops.
+    `function` is a name of `huldra.store.files`, or `os.link`, `os.replace`, …. `passes` calls go
+    through first. Only one call stops.
     """
     owner: Any = os if function.startswith("os.") else files
     name = function.removeprefix("os.")

@@ -148,7 +148,7 @@ def test_what_was_made_while_a_driver_planned_is_not_made_again(
 ) -> None:
     """An artifact that appears between a driver's look and its sending is kept."""
     code = (
-        "from huldra import claim\n"
+        "from huldra.store import claim\n"
         "original = claim.last_turn\n"
         "def slow(paths):\n"
         "    from tests.faults.pausing import _stop\n"
@@ -344,7 +344,7 @@ def test_dependent_waits_for_the_retry_of_what_another_driver_lost(
     second = children.start(
         f"""
         import sys
-        from huldra.waiting import Waiting
+        from huldra.attempts.waiting import Waiting
         from huldra.worker import main
         from tests.support.odd import leave
         def telling(self, turn, nap=Waiting.nap):

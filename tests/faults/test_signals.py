@@ -250,7 +250,7 @@ def test_handler_that_raises_in_our_bookkeeping_leaves_nothing_open(
     code = f"""
         import signal, sys
         from pathlib import Path
-        from huldra import files
+        from huldra.store import files
         from tests.support.odd import Note, await_file, leave
         class Alarm(Exception): pass
         def ring(*_): raise Alarm
@@ -307,7 +307,10 @@ def test_child_forked_while_threads_are_busy_does_not_hang(huldra_root: Path) ->
     """Whatever lock of ours another thread holds at a fork, the child has locks of its own."""
     code = """
         import os, threading, warnings
-        from huldra import git, heartbeat, liveness, logs, registry
+        from huldra.attempts import heartbeat, liveness
+        from huldra.engines import registry
+        from huldra.logs import capture as logs
+        from huldra.provenance import git
         from huldra.executor import JobRef
         from tests.support.odd import Note
         warnings.simplefilter("ignore")
