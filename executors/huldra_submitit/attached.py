@@ -16,7 +16,7 @@ from huldra.errors import HuldraExecutorError
 from huldra.settings import HULDRA_CONFIG
 from huldra.store.job_ref import JobRef
 from huldra_submitit.commands import Slurm, slurm_of, this_slurm
-from huldra_submitit.jobs import Jobs, hint_of
+from huldra_submitit.jobs import Jobs, error_text, hint_of
 from huldra_submitit.queue import queue_of
 
 ENGINE = "slurm"
@@ -78,6 +78,10 @@ class Attached:
     def logs(self, refs: Collection[JobRef]) -> Mapping[JobRef, Sequence[str]]:
         """The files of stdout and stderr that submitit and Slurm write."""
         return self._jobs().logs(refs)
+
+    def why(self, ref: JobRef) -> str:
+        """The end of a job's own error file, for a job that ended before its node began."""
+        return error_text(ref)
 
     def find(self, ref: JobRef) -> JobRef | None:
         """The ref with its id of a job known by its hint alone; None while it is not found."""

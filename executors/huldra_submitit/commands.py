@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from huldra.errors import HuldraExecutorError
 from huldra.logs.capture import get_logger
+from huldra_submitit.profile import NOT_FOR_SBATCH
 
 QUERY_TIMEOUT_S = 30.0
 SUBMIT_TIMEOUT_S = 120.0
@@ -65,9 +66,10 @@ class Slurm:
     def environment(self) -> dict[str, str]:
         """The caller's environment without the marks of the job that it may run in.
 
-        A job submitted from inside a job must not inherit its array index or its CPUs.
+        A job submitted from inside a job must not inherit its array index or its CPUs. sbatch
+        would also let `SBATCH_*` win over the lines of a script, which hold all that was asked for.
         """
-        env = dict(os.environ)
+        env = {k: v for k, v in os.environ.items() if k not in NOT_FOR_SBATCH}
         if "SLURM_JOB_ID" in env:
             env = {k: v for k, v in env.items() if k in _KEPT or not _is_of_a_job(k)}
         if self.conf:

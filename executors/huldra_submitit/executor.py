@@ -26,6 +26,7 @@ from huldra_submitit.commands import bucket_of
 from huldra_submitit.groups import Group
 from huldra_submitit.jobs import driver_record
 from huldra_submitit.manifest import Manifest
+from huldra_submitit.profile import defaults_from, lay_under
 from huldra_submitit.sbatch import Sbatch
 from huldra_submitit.script import render
 from huldra_submitit.site import Site, count_jobs, minutes, objections, site_of, user_name
@@ -108,6 +109,7 @@ class SubmititExecutor(Attached):
         valid = valid_parameters()
         for task in graph.tasks.values():
             refused += params.refuse_unknown(task, valid)
+        refused += self._refuse_by_folder(graph)
         if refused:
             return refused
         return [*self._refuse_by_site(graph), *self._refuse_by_count(graph)]
@@ -183,9 +185,9 @@ class SubmititExecutor(Attached):
         return sendings
 
     def _each_parameters(self, graph: TaskGraph) -> dict[str, params.Parameters]:
-        base = self._base()
+        base, profile = self._base(), defaults_from(os.environ)
         return {
-            key: params.parameters_of(task, base, self._by_class)
+            key: lay_under(profile, params.parameters_of(task, base, self._by_class))
             for key, task in graph.tasks.items()
         }
 
@@ -251,6 +253,16 @@ class SubmititExecutor(Attached):
         self._jobs().queue.watch(ids.values())
         for index, each in ids.items():
             on_submitted(sending.group.keys[index], JobRef(ENGINE, each, meta))
+
+    def _refuse_by_folder(self, graph: TaskGraph) -> list[Refusal]:
+        folder = self._base_folder(graph.root)
+        if "%" not in folder:
+            return []
+        reason = (
+            f"the logs would go to {folder}, and Slurm and submitit read the % in it as a pattern;"
+            " give another folder: SubmititExecutor('/a/folder') or HULDRA_SLURM_FOLDER"
+        )
+        return [Refusal(next(iter(graph.tasks), ""), "slurm_folder", reason)]
 
     def _refuse_by_site(self, graph: TaskGraph) -> list[Refusal]:
         site = site_of(self._slurm)

@@ -22,6 +22,8 @@ from huldra_submitit.site import site_of, user_name
 from huldra_submitit.words import job_ids
 
 _FIRST_PAUSE_S = 0.5
+_QUOTED_BYTES = 2_000
+_QUOTED_LINES = 5
 _SUBMITTED_BY = datetime.timedelta(minutes=10)
 _ALREADY_OVER = ("invalid job id", "already completing or completed", "job/step already")
 
@@ -118,6 +120,21 @@ def log_files(ref: JobRef) -> list[str]:
         return []
     found = glob.glob(f"{glob.escape(folder)}/{ref.job_id}_[0-9]*_log.*")
     return sorted(found, key=lambda path: (not path.endswith(".out"), path))
+
+
+def error_text(ref: JobRef) -> str:
+    """Name and quote the last lines of what a job wrote to stderr; empty where it wrote nothing."""
+    for path in reversed(log_files(ref)):  # stderr first; with stderr_to_stdout there is none
+        try:
+            with open(path, "rb") as file:
+                file.seek(max(0, os.path.getsize(path) - _QUOTED_BYTES))
+                lines = file.read().decode(errors="replace").split("\n")
+        except OSError:
+            continue
+        said = [line.strip() for line in lines if line.strip()]
+        if said:
+            return f"{path} ends with {' | '.join(said[-_QUOTED_LINES:])!r}"
+    return ""
 
 
 def hint_of(ref: JobRef) -> Mapping[str, Any]:

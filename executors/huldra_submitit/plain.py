@@ -123,6 +123,8 @@ class PlainExecutor:
         executor.parameters = {**self._executor.parameters, **_local_names(asked)}
         if self._cluster == "debug":
             return executor.submit(InProcess(task.payload))
+        # -P: the working directory is no place to import from; the run record has the path.
+        executor.python = f"{executor.python} -P"
         executor._throttling = 0.0  # noqa: SLF001  a pause that is meant for a scheduler
         job = executor.submit(Node(task.payload, ENGINE, graph.preempt_max))
         _handles[str(job.job_id)] = job

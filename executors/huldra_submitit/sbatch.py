@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -59,6 +60,17 @@ def is_not_now(words: str) -> bool:
     return any(sign in lowered for sign in _NOT_NOW)
 
 
+# With --parsable, or from a wrapper that drops the option; a line on its own, whatever a wrapper
+# prints beside it.
+_ID_LINE = re.compile(r"(?:Submitted batch job )?(\d+)(?:;\S+| on cluster \S+)?")
+
+
+def job_id_of(out: str) -> str | None:
+    """The id in what sbatch printed: that of the last line that is nothing else."""
+    lines = [_ID_LINE.fullmatch(line.strip()) for line in out.splitlines()]
+    return next((line[1] for line in reversed(lines) if line), None)
+
+
 @dataclass(frozen=True)
 class Sbatch:
     """Submissions to one cluster, at the pace of `bucket`."""
@@ -73,13 +85,14 @@ class Sbatch:
             HuldraSubmitError: refused, or not answered several times; `key` is the node that the
                 message names.
         """
-        command = list(executor._make_submission_command(Path(script)))  # noqa: SLF001  submitit's own extension point
+        program, *rest = executor._make_submission_command(Path(script))  # noqa: SLF001  submitit's own extension point
+        command = [program, "--parsable", *rest]
         pause_s = _FIRST_PAUSE_S
         for attempt in range(1, _ATTEMPTS + 1):
             self.bucket.take()
             answer = self.slurm.run(*command, timeout_s=SUBMIT_TIMEOUT_S)
             if answer.is_ok:
-                return str(executor._get_job_id_from_submission_command(answer.out))  # noqa: SLF001  as above
+                return job_id_of(answer.out) or self._find_sent(answer, script, name, key)
             if not is_not_now(answer.text) or attempt == _ATTEMPTS:
                 break
             # An answer that was lost on the way may have been a yes: look before asking again.
@@ -90,6 +103,22 @@ class Sbatch:
             time.sleep(pause_s)
             pause_s *= 3
         raise _refused(answer, script, key)
+
+    def _find_sent(self, answer: Answer, script: str, name: str, key: str) -> str:
+        """The id of a job that was taken while the answer has none: by its name, which is its own.
+
+        Raises:
+            HuldraSubmitError: it cannot be found; the message says what sbatch answered.
+        """
+        found = Queue(self.slurm).find(name)
+        if found:
+            return found[0].partition("_")[0]
+        raise HuldraSubmitError(
+            f"{key}: wanted the job's id from sbatch --parsable {script}, found {answer.text!r},"
+            f" and no job is called {name}; look with squeue --name={name}, and cancel it if it is"
+            " there",
+            key=key,
+        )
 
     def take_back(self, ids: Sequence[str]) -> str:
         """Cancel what was sent before a failure; says in words what became of it."""

@@ -50,9 +50,15 @@ def render(
         copied.parameters["srun_args"] = [*(copied.parameters.get("srun_args") or ()), "--wait=0"]
     if size > 1:
         copied.parameters["map_count"] = len(elements)
-        if len(elements) < size:
-            limit = min(len(elements), int(copied.parameters.get("array_parallelism") or 256))
-            additional["array"] = f"{index_text(elements)}%{limit}"
+        # submitit would limit an array to 256 at once where nobody asked for a limit.
+        limit = copied.parameters.get("array_parallelism")
+        asked = f"%{min(len(elements), int(limit))}" if limit else ""
+        additional["array"] = index_text(elements) + asked
+    # Where a site submits with `--export=NONE`, steps would start without any environment.
+    copied.parameters["setup"] = [
+        *(copied.parameters.get("setup") or ()),
+        "unset SLURM_EXPORT_ENV",
+    ]
     copied.parameters["additional_parameters"] = additional
     text = str(copied._make_submission_file_text(_command(copied, manifest, folder), name))  # noqa: SLF001  submitit's own extension point
     return "\n".join([text, *_ending(teardown, folder, max_requeues)])
@@ -61,7 +67,8 @@ def render(
 def _command(executor: Any, manifest: str, folder: str) -> str:
     # Through submitit's own command, so that a changed `python` (a container) stays in front.
     command = str(executor._submitit_command_str)  # noqa: SLF001  submitit's own extension point
-    ours = f"-m huldra_submitit.start {shlex.quote(manifest)}"
+    # -P: the working directory is no place to import from; the run record has the driver's path.
+    ours = f"-P -m huldra_submitit.start {shlex.quote(manifest)}"
     if _SUBMITIT_MAIN in command:
         return command.replace(_SUBMITIT_MAIN, ours, 1)
     return f"{executor.python} -u {ours} {shlex.quote(folder)}"

@@ -28,10 +28,16 @@ def main(argv: list[str]) -> int:
         )
         return 1
     _provide_call(manifest, index, folder)
+    _let_steps_overlap()
     from submitit.core.submission import process_job
 
     process_job(folder)
     return 0
+
+
+def _let_steps_overlap() -> None:
+    """Let `srun` in `_create` use the whole allocation, which our own step holds."""
+    os.environ["SLURM_OVERLAP"] = "1"
 
 
 def _provide_call(manifest: manifests.Manifest, index: int, folder: str) -> None:

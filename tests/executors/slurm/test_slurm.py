@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import huldra
 from huldra.errors import HuldraDependencyError, HuldraRefused, HuldraSubmitError
 from huldra.testing.pipelines import Step
 from huldra_submitit.executor import SubmititAdapter, SubmititExecutor
+from tests.executors.slurm.pipelines import Launch
 from tests.executors.slurm.stage import PATIENCE_S, Stage
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
@@ -291,3 +293,82 @@ def test_results_come_without_accounting(small_stage: Stage) -> None:
     bad = Step(name="bad", does="fail").load_or_create(executor="slurm")
     assert good.result(timeout=PATIENCE_S)["name"] == "good"
     assert bad.exception(timeout=PATIENCE_S) is not None
+
+
+@pytest.mark.parametrize("more", [{}, {"slurm_nodes": 2, "slurm_tasks_per_node": 2}])
+def test_srun_in_create_uses_the_allocation(stage: Stage, more: dict[str, int]) -> None:
+    """A plain `srun` starts on all of the job's tasks, and is not held up by our own step."""
+    job = Launch(tasks=1 if not more else 4).load_or_create(executor=SubmititExecutor(**more))
+    assert job.result(timeout=PATIENCE_S) == (4 if more else 1)
+
+
+def test_a_profiles_options_are_defaults(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`SBATCH_*` hold where nothing is asked for, never against what is."""
+    profile = {"PARTITION": "short", "TIMELIMIT": "3", "JOB_NAME": "foo", "COMMENT": "hi"}
+    for name, value in profile.items():
+        monkeypatch.setenv(f"SBATCH_{name}", value)
+    node = stage.resumable("asked")
+    asked = SubmititExecutor(slurm_partition="gpu", time_min=7)
+    shown = stage.shown(str(node.load_or_create(executor=asked).job_id))
+    assert (shown["Partition"], shown["TimeLimit"]) == ("gpu", "00:07:00")
+    assert shown["JobName"].startswith("Resumable-")
+    free = stage.resumable("free").load_or_create(executor=SubmititExecutor())
+    shown = stage.shown(str(free.job_id))
+    assert (shown["Partition"], shown["TimeLimit"]) == ("short", "00:03:00")
+
+
+def test_a_site_that_exports_nothing_runs_jobs(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`SBATCH_EXPORT=NONE`: the job has a fresh environment, and its step has the job's."""
+    monkeypatch.setenv("SBATCH_EXPORT", "NONE")
+    stage.open("one")
+    job = stage.resumable("one").load_or_create(executor="slurm")
+    assert job.result(timeout=PATIENCE_S)["runs"] == 1
+
+
+def test_a_job_that_ends_before_its_node_begins_is_quoted(stage: Stage) -> None:
+    """A failing setup: the error names the job's own file and holds its last words."""
+    executor = SubmititExecutor(slurm_setup=["echo no such module >&2; exit 3"])
+    job = stage.resumable("one").load_or_create(executor=executor)
+    error = str(job.exception(timeout=PATIENCE_S))
+    assert re.search(r"_log\.err ends with '.*no such module'", error), error
+
+
+def test_a_chatty_sbatch_does_not_hide_the_id(stage: Stage) -> None:
+    """A wrapper that prints before it calls the real one."""
+    shim = Path(stage.folder, "shims", "sbatch")
+    shim.write_text(shim.read_text().replace("exec ", "echo note: a job 24 hours or longer\nexec "))
+    job = stage.resumable("one").load_or_create(executor="slurm")
+    assert job.job_id == (stage.cluster.ask("squeue", "-h", "-o", "%i") or "").strip()
+
+
+def test_a_pattern_in_the_log_folder_is_refused(stage: Stage) -> None:
+    """Slurm would write to another place; another folder for logs is the way out."""
+    huldra.set_huldra_root(stage.folder / "100%j")
+    with pytest.raises(HuldraRefused, match=r"100%j/submitit.*HULDRA_SLURM_FOLDER"):
+        Step(name="one").load_or_create(executor="slurm")
+    assert stage.commands("sbatch") == 0
+    job = Step(name="one").load_or_create(executor=SubmititExecutor(stage.folder / "logs"))
+    assert job.result(timeout=PATIENCE_S)["name"] == "one"
+
+
+def test_a_job_imports_what_its_driver_imported(stage: Stage) -> None:
+    """A module beside the script wins over one of that name in the working directory."""
+    module = (
+        "import huldra\n"
+        "class Which(huldra.Huldra[str]):\n"
+        "    def _create(self): (self.huldra_dir / 'w').write_text({0!r}); return {0!r}\n"
+        "    def _load(self): return (self.huldra_dir / 'w').read_text()\n"
+    )
+    scripts = stage.folder / "scripts"
+    scripts.mkdir()
+    (scripts / "which_one.py").write_text(module.format("beside the script"))
+    (stage.folder / "which_one.py").write_text(module.format("working directory"))
+    driver = stage.drive(
+        f"os.chdir({str(stage.folder)!r})\n"
+        f"sys.path[0] = {str(scripts)!r}\n"
+        "from which_one import Which\n"
+        "print(Which().load_or_create(executor='slurm').result(timeout=100))\n"
+    )
+    assert stage.finish(driver).splitlines()[-1] == "beside the script"

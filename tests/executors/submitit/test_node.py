@@ -8,7 +8,7 @@ import pytest
 
 from huldra.engines.protocol import JobStatus
 from huldra.store.job_ref import JobRef
-from huldra_submitit.jobs import Jobs, is_own_predecessor
+from huldra_submitit.jobs import Jobs, error_text, is_own_predecessor
 from huldra_submitit.node import Why, own_job_id, why_ended
 from huldra_submitit.queue import Queue
 from tests.executors.submitit.fakes import ScriptedSlurm, says
@@ -60,3 +60,17 @@ def test_an_earlier_start_is_dead_once_its_script_says_so(
     assert jobs.status([ref]) == {ref: JobStatus.UNKNOWN}
     (tmp_path / "12_0.over").touch()
     assert jobs.status([ref]) == {ref: JobStatus.LOST}
+
+
+def test_a_jobs_error_file_is_named_and_quoted(tmp_path: Path) -> None:
+    """Its last lines; stdout where stderr is empty or goes there."""
+    ref = JobRef("slurm", "12_3", {"folder": str(tmp_path)})
+    assert error_text(ref) == ""
+    out, err = (tmp_path / f"12_3_0_log.{end}" for end in ("out", "err"))
+    out.write_text("all of it\n")
+    assert "all of it" in error_text(ref)
+    err.write_text("x" * 5000 + "\nmodule: not found\n\nRuntimeError: no environment\n")
+    text = error_text(ref)
+    assert str(err) in text
+    assert "module: not found | RuntimeError: no environment" in text
+    assert len(text) < 2500

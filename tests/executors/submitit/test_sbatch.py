@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
@@ -20,11 +19,6 @@ class FakeExecutor:
     def _make_submission_command(self, path: Path) -> list[str]:
         return ["sbatch", str(path)]
 
-    def _get_job_id_from_submission_command(self, out: str) -> str:
-        found = re.search(r"\d+", out)
-        assert found
-        return found[0]
-
 
 def sbatch_with(slurm: ScriptedSlurm) -> Sbatch:
     """Without any pause between calls."""
@@ -36,10 +30,35 @@ def _without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module.time, "sleep", lambda _: None)
 
 
-def test_the_id_is_what_sbatch_printed() -> None:
-    """As submitit reads it."""
-    slurm = ScriptedSlurm(answers={"sbatch": says("Submitted batch job 12\n")})
+@pytest.mark.parametrize(
+    "out",
+    [
+        "12\n",
+        "12;cluster\n",
+        "note: a job 24 hours or longer needs approval\n12\n",
+        "24\nnote: job 24 is over your quota\n12;cluster\nhave a nice day\n",
+        "Submitted batch job 12\n",
+        "Submitted batch job 12 on cluster c\n",
+    ],
+)
+def test_the_id_is_the_line_that_is_nothing_else(out: str) -> None:
+    """What a site's wrapper prints beside it may hold numbers, too."""
+    slurm = ScriptedSlurm(answers={"sbatch": says(out)})
     assert sbatch_with(slurm).send(FakeExecutor(), "/s.sh", "name", "m/A/1") == "12"
+    assert slurm.asked == [("sbatch", "--parsable", "/s.sh")]
+
+
+def test_a_job_whose_id_sbatch_does_not_print_is_found_by_name() -> None:
+    """The job was taken, and its name is its own."""
+    slurm = ScriptedSlurm(answers={"sbatch": says("thank you"), "squeue": says("9_0\n9_1\n")})
+    assert sbatch_with(slurm).send(FakeExecutor(), "/s.sh", "name", "m/A/1") == "9"
+
+
+def test_an_answer_without_an_id_is_an_error_that_quotes_it() -> None:
+    """With the command that shows whether the job is there."""
+    slurm = ScriptedSlurm(answers={"sbatch": says("thank you")})
+    with pytest.raises(HuldraSubmitError, match=r"found 'thank you'.*squeue --name=name"):
+        sbatch_with(slurm).send(FakeExecutor(), "/s.sh", "name", "m/A/1")
 
 
 def test_a_refusal_names_the_node_and_the_request() -> None:
@@ -53,7 +72,7 @@ def test_a_refusal_names_the_node_and_the_request() -> None:
 
 def test_a_busy_controller_is_asked_again() -> None:
     """After looking whether the first call did arrive."""
-    answers = iter([Answer(False, "", "Socket timed out on send/recv"), Answer(True, "job 5", "")])
+    answers = iter([Answer(False, "", "Socket timed out on send/recv"), Answer(True, "5", "")])
     slurm = ScriptedSlurm(answers={"sbatch": lambda _: next(answers), "squeue": says("")})
     assert sbatch_with(slurm).send(FakeExecutor(), "/s.sh", "name", "m/A/1") == "5"
     assert slurm.programs() == ["sbatch", "squeue", "sacct", "sbatch"]

@@ -39,19 +39,34 @@ def text_of(executor: Any, size: int = 1, **parameters: Any) -> str:
 def test_the_job_runs_our_start_with_its_manifest(slurm_executor: Any) -> None:
     """Paths are quoted for the shell."""
     text = text_of(slurm_executor)
-    assert """-u -m huldra_submitit.start '/runs/it'"'"'s/m.json' /logs/job""" in text
+    assert """-u -P -m huldra_submitit.start '/runs/it'"'"'s/m.json' /logs/job""" in text
 
 
 def test_a_changed_python_stays_in_front(slurm_executor: Any) -> None:
     """A container's launcher is the user's own parameter."""
     slurm_executor.python = "singularity exec x.sif python3"
-    assert "singularity exec x.sif python3 -u -m huldra_submitit.start" in text_of(slurm_executor)
+    assert "singularity exec x.sif python3 -u -P -m huldra_submitit.start" in text_of(
+        slurm_executor
+    )
 
 
 def test_one_node_is_a_plain_job_and_more_are_an_array(slurm_executor: Any) -> None:
     """The parallelism is the array's own limit."""
     assert "--array" not in text_of(slurm_executor)
     assert "#SBATCH --array=0-9%3" in text_of(slurm_executor, size=10, array_parallelism=3)
+
+
+def test_an_array_has_no_limit_that_nobody_asked_for(slurm_executor: Any) -> None:
+    """Submitit would write 256; a limit of the user's is kept, one of 256 too."""
+    assert "#SBATCH --array=0-299\n" in text_of(slurm_executor, size=300)
+    limited = text_of(slurm_executor, size=300, array_parallelism=256)
+    assert "#SBATCH --array=0-299%256\n" in limited
+
+
+def test_steps_get_the_jobs_environment(slurm_executor: Any) -> None:
+    """Also on a site that submits with `--export=NONE`; after the user's own setup."""
+    lines = text_of(slurm_executor, setup=["module load x"]).splitlines()
+    assert lines.index("module load x") < lines.index("unset SLURM_EXPORT_ENV")
 
 
 def test_an_array_may_have_holes(slurm_executor: Any) -> None:
@@ -66,7 +81,7 @@ def test_an_array_may_have_holes(slurm_executor: Any) -> None:
         elements=[0, 1, 4],
         max_requeues=5,
     )
-    assert "#SBATCH --array=0-1,4%3" in text
+    assert "#SBATCH --array=0-1,4\n" in text
 
 
 def test_a_job_may_be_requeued_unless_the_user_says_not(slurm_executor: Any) -> None:
