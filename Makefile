@@ -15,7 +15,7 @@ WORKERS ?= 2
 DEV_STAMP := $(VENV)/.installed-dev
 DEMO_STAMP := $(VENV)/.installed-demo
 
-.PHONY: help demo test check bench format lock wheel clean
+.PHONY: help demo test check docs bench format lock wheel clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
@@ -49,6 +49,9 @@ check: $(DEV_STAMP) ## Format, lint, types, layers
 	$(BIN)/mypy
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+
+docs: $(DEV_STAMP) ## Build the documents as a site into build/site; a warning is an error
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 bench: $(DEV_STAMP) ## Measure against the floor of the same file work
 	@$(BIN)/python -m tests.benchmarks $(BENCH_ARGS)
