@@ -112,7 +112,10 @@ class Huldra(Generic[T]):
         raise NotImplementedError(f"{type(self).__qualname__} has no _load")
 
     def _validate(self) -> bool:
-        """Whether what is in `huldra_dir` is good; False has it made again."""
+        """Whether what is in `huldra_dir` is good; False has it made again.
+
+        What it raises reaches the caller and leaves the artifact as it is.
+        """
         return True
 
     if TYPE_CHECKING:
@@ -189,9 +192,7 @@ class Huldra(Generic[T]):
         try:
             return self._load()
         except Exception as error:
-            error.add_note(
-                f"huldra: raised by {type(self).__qualname__}._load of {paths.directory}"
-            )
+            error.add_note(artifact.unreadable(paths, type(self).__qualname__))
             raise
 
     def _check_plan(self, paths: ArtifactPaths) -> None:
@@ -216,7 +217,10 @@ class Huldra(Generic[T]):
         )
 
     def exists(self) -> bool:
-        """Whether the artifact is made, by `SUCCESS.json` and `_validate`. Writes nothing."""
+        """Whether the artifact is made, by `SUCCESS.json` and `_validate`. Writes nothing.
+
+        What `_validate` raises reaches the caller: it says neither yes nor no.
+        """
         return self._is_there(paths_of(self))
 
     def get_metadata(self) -> Metadata:

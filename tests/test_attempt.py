@@ -11,10 +11,13 @@ from pathlib import Path
 import pytest
 
 import huldra
+from huldra.attempts import attempt
 from huldra.store import claim
 from huldra.store.layout import ArtifactPaths
 from huldra.store.process import new_owner
 from huldra.store.records import AttemptStatus
+from huldra.worker.node import NodeFailed, run_node
+from tests.faults.samples import payload_of
 from tests.support import children
 from tests.support.odd import (
     AsksForItself,
@@ -25,6 +28,7 @@ from tests.support.odd import (
     Note,
     RunsElsewhere,
     ValidByFile,
+    ValidUnlessTrouble,
     lines,
 )
 
@@ -121,6 +125,76 @@ def test_artifact_that_became_invalid_is_made_again(huldra_root: Path) -> None:
     assert note.load_or_create() == "a"
     assert note.load_or_create() == "a"
     assert len(lines(ledger, "begin")) == 2
+
+
+def test_validate_that_raises_reaches_the_caller_and_voids_nothing(
+    huldra_root: Path, tmp_path: Path
+) -> None:
+    """`exists`, a hit, a plan, `explain` and a sweep raise what it raises; the artifact stays."""
+    ledger, trouble = str(tmp_path / "ledger"), tmp_path / "trouble"
+    note = ValidUnlessTrouble(name="a", ledger=ledger, trouble=str(trouble))
+    above = Note(name="b", needs=(note,), ledger=ledger)
+    note.load_or_create()
+    trouble.touch()
+    for ask in (
+        note.exists,
+        note.load_or_create,
+        note.plan,
+        note.explain,
+        above.load_or_create,
+        lambda: huldra.load_or_create([note, above], executor="inline"),
+    ):
+        with pytest.raises(OSError, match="stale file handle") as caught:
+            ask()
+        assert str(note.huldra_dir) in caught.value.__notes__[0]
+    trouble.unlink()
+    assert note.exists()
+    assert len(lines(ledger, "begin")) == 1
+    assert len(huldra.StateManager.history(note.huldra_dir)) == 1
+
+
+def test_validate_that_raises_under_the_claim_leaves_the_artifact_made(
+    huldra_root: Path, tmp_path: Path
+) -> None:
+    """Once a caller has claimed what `_validate` refused, an error of it still voids nothing."""
+    trouble, doubt = tmp_path / "trouble", tmp_path / "doubt"
+    note = ValidUnlessTrouble(name="a", trouble=str(trouble), doubt=str(doubt))
+    note.load_or_create()
+    paths = ArtifactPaths(str(note.huldra_dir))
+    trouble.touch()
+    request = attempt.Request(note, paths.key, paths, 0.0, lambda: None)
+    with pytest.raises(OSError, match="stale file handle"):
+        attempt._take(request, claim.last_turn(paths))
+    trouble.unlink()
+    assert note.exists()
+
+
+def test_job_whose_validate_raises_fails_and_leaves_the_artifact_made(
+    huldra_root: Path, tmp_path: Path
+) -> None:
+    """On a worker an error of `_validate` fails the node's job, with the artifact as it was."""
+    ledger, trouble = str(tmp_path / "ledger"), tmp_path / "trouble"
+    doubt = tmp_path / "doubt"
+    note = ValidUnlessTrouble(name="a", ledger=ledger, trouble=str(trouble), doubt=str(doubt))
+    note.load_or_create()
+    doubt.touch()
+    payload = payload_of(note)
+    trouble.touch()
+    with pytest.raises(NodeFailed, match="_validate raised OSError"):
+        run_node(payload)
+    trouble.unlink()
+    doubt.unlink()
+    assert note.exists()
+    assert len(lines(ledger, "begin")) == 1
+
+
+def test_validate_that_raises_after_create_is_named(huldra_root: Path, tmp_path: Path) -> None:
+    """The error of an attempt says which of the user's methods raised."""
+    (tmp_path / "trouble").touch()
+    note = ValidUnlessTrouble(name="a", trouble=str(tmp_path / "trouble"))
+    with pytest.raises(huldra.HuldraComputeError, match="_validate raised OSError"):
+        note.load_or_create()
+    assert status(note) is AttemptStatus.FAILED
 
 
 @pytest.mark.parametrize("through", ["call", "thread", "fork", "spawn"])
@@ -251,13 +325,18 @@ def test_failed_dependency_is_the_error_of_the_call(huldra_root: Path, tmp_path:
 
 
 def test_load_that_raises_says_where(huldra_root: Path) -> None:
-    """An error of `_load` is the user's own, with a note that names the directory."""
+    """An error of `_load` is the user's own; a note names key, directory and the way out."""
     note = Note(name="a")
     note.load_or_create()
     (note.huldra_dir / "note.txt").unlink()
     with pytest.raises(FileNotFoundError) as caught:
         note.load_or_create()
-    assert str(note.huldra_dir) in caught.value.__notes__[0]
+    told = caught.value.__notes__[0]
+    assert str(note.huldra_dir) in told
+    assert f"huldra rm {ArtifactPaths(str(note.huldra_dir)).key}" in told
+    with pytest.raises(FileNotFoundError) as again:
+        note.load_or_create(executor="inline").result()
+    assert told in again.value.__notes__
 
 
 def test_two_roots_are_two_stores(huldra_root: Path, tmp_path: Path) -> None:

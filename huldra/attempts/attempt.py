@@ -80,15 +80,23 @@ class Made:
     value: Any
 
 
-def is_valid(request: Request) -> bool:
-    """Whether `_validate` accepts what is in the directory; one that raises does not."""
+def is_valid(obj: Makeable, key: str, paths: ArtifactPaths) -> bool:
+    """Whether `_validate` accepts what is in the directory.
+
+    What `_validate` raises is no answer: it reaches the caller, with a note, and voids nothing.
+    """
     try:
-        return bool(request.obj._validate())  # noqa: SLF001  the protocol's own method
-    except Exception:  # noqa: BLE001  the user's code: whatever it raises means that it is not valid
-        get_logger().warning(
-            "%s: _validate raised, which counts as not valid", request.key, exc_info=True
+        return bool(obj._validate())  # noqa: SLF001  the protocol's own method
+    except Exception as error:
+        error.add_note(
+            f"huldra: _validate of {key} raised this, which says nothing of the artifact: it stays"
+            f" as it is in {paths.directory}; _validate returns False to have it made again"
         )
-        return False
+        raise
+
+
+def _is_valid(request: Request) -> bool:
+    return is_valid(request.obj, request.key, request.paths)
 
 
 def obtain(request: Request) -> Made | None:
@@ -97,7 +105,8 @@ def obtain(request: Request) -> Made | None:
     `request.queued` is this job's own queued turn, as it stands on disk.
 
     Raises `HuldraComputeError` when `_create` failed, here or in the turn that was waited for,
-    `HuldraWaitTimeout`, `HuldraCycleError`, `HuldraStoreError`.
+    `HuldraWaitTimeout`, `HuldraCycleError`, `HuldraStoreError`, and what `_validate` raises of an
+    artifact that is made.
     """
     context.refuse_cycle(request.key)
     # Most often the turn that was queued for us just waits for us, or there was never any; where
@@ -115,7 +124,7 @@ def _obtain_among_others(request: Request) -> Made | None:
     waiting = Waiting(request.key, request.paths, request.wait_limit_s)
     settled = 0
     while True:
-        if artifact.is_made(request.paths) and is_valid(request):
+        if artifact.is_made(request.paths) and _is_valid(request):
             return None
         turn = claim.last_turn(request.paths)
         if turn is not None and turn.end is None:
@@ -213,6 +222,7 @@ class _Attempt:
         self.pid = os.getpid()
         self.is_ended = False
         self.queued = Turn(request.queued) if request.queued else None
+        self.step = "_create"  # the user's method that runs, or ran last
 
     def run(self, previous: Turn | None) -> tuple[Made | None] | None:
         """Make the artifact, or find under the claim that it is made; None: the claim was lost."""
@@ -220,7 +230,7 @@ class _Attempt:
         try:
             heartbeat.start(beat)
             if previous:
-                if self._was_made(previous) and is_valid(self.request):
+                if self._was_made(previous) and self._is_still_valid():
                     self._publish()
                     return (None,)
                 if not _is_first(previous):
@@ -246,6 +256,17 @@ class _Attempt:
         while turn.claim.kind == QUEUED and turn.number > 1:
             turn = claim.read_turn(self.paths, turn.number - 1)
         return turn.status is AttemptStatus.SUCCESS
+
+    def _is_still_valid(self) -> bool:
+        """Whether `_validate` accepts what was made before; where it raises, that stays made.
+
+        Our claim has voided the record, so it is this attempt that puts it back.
+        """
+        try:
+            return _is_valid(self.request)
+        except Exception:
+            self._publish()
+            raise
 
     def _refuse_if_lost(self) -> None:
         """Begin nothing in a turn that somebody ended while this process was asleep."""
@@ -324,6 +345,7 @@ class _Attempt:
     def _create_and_validate(self) -> Any:
         self.guard.admit()
         value = self.request.obj._create()  # noqa: SLF001  the protocol's own method
+        self.step = "_validate"
         is_good = self.request.obj._validate()  # noqa: SLF001  the protocol's own method
         self.guard.interruptible = False
         if not is_good:
@@ -368,7 +390,7 @@ class _Attempt:
         if isinstance(error, Exception | SystemExit) and not isinstance(error, HuldraCancelled):
             told = f"{_type_name(type(error))}: {_safe_text(error)}"
             return HuldraComputeError(
-                f"{self.request.key}: _create raised {told};"
+                f"{self.request.key}: {self.step} raised {told};"
                 f" directory: {self.paths.directory}, log: {self.paths.log}",
                 original_error=error,
                 **where,

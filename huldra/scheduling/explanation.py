@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from huldra.attempts.attempt import Request, is_valid
+from huldra.attempts.attempt import is_valid
 from huldra.attempts.waiting import describe
 from huldra.config import documents
 from huldra.config.hashing import key_of
@@ -53,7 +53,7 @@ def explain(obj: Any) -> Explanation:
     """Look at the artifact of `obj` and, when it is not there, at those of its class that are."""
     key, paths = key_of(obj), paths_of(obj)
     if artifact.is_made(paths):
-        if is_valid(Request(obj, key, paths, 0.0, lambda: None)):
+        if is_valid(obj, key, paths):
             return Explanation(key, True, "made, and _validate accepts it", paths.directory)
         return Explanation(key, False, "made, but _validate is false", paths.directory)
     turn = claim.last_turn(paths)

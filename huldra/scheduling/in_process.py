@@ -46,17 +46,12 @@ def request_for(
 
 
 def is_there(obj: Any, key: str) -> bool:
-    """Whether the artifact of `obj` is made and its `_validate` accepts it. Writes nothing."""
+    """Whether the artifact of `obj` is made and its `_validate` accepts it. Writes nothing.
+
+    What `_validate` raises reaches the caller.
+    """
     paths = paths_of(obj)
-    return artifact.is_made(paths) and is_valid(_probe(obj, key, paths))
-
-
-def _probe(obj: Any, key: str, paths: ArtifactPaths) -> Request:
-    return Request(obj, key, paths, 0.0, _no_metadata)
-
-
-def _no_metadata() -> None:
-    """Stand in where nothing will be made."""
+    return artifact.is_made(paths) and is_valid(obj, key, paths)
 
 
 def graph_of(roots: list[Any]) -> Graph:

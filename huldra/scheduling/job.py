@@ -117,7 +117,7 @@ class Job(Generic[T]):
         error = self.exception(timeout)
         if error is not None:
             raise error
-        value: T = self._obj._load()  # noqa: SLF001  part of the protocol of a Huldra class
+        value: T = self._obj._loaded(self._paths)  # noqa: SLF001  what a hit gives
         return value
 
     def exception(self, timeout: float | None = None) -> Exception | None:

@@ -37,6 +37,15 @@ def is_made(paths: ArtifactPaths) -> bool:
     return read_success(paths) is not None
 
 
+def unreadable(paths: ArtifactPaths, class_name: str) -> str:
+    """The note for an error of `_load` on an artifact that is made: where, why and the way out."""
+    return (
+        f"huldra: {class_name}._load raised this; {paths.key} counts as made, in {paths.directory}."
+        " Look whether _create writes what _load reads, and whether the files are still there;"
+        f" `huldra rm {paths.key}` removes the artifact, and the next call makes it again"
+    )
+
+
 def publish(paths: ArtifactPaths, number: int) -> None:
     """Write the truth, which is that `N.end` says success.
 

@@ -242,6 +242,11 @@ class _Node:
             if claim.last_number(self.paths) and not self._may_be_retried():
                 self._mark(self.run.dependents(self.key), self._upstream(self.key))
             return f"{error}; log: {self.paths.log}"
+        except Exception as error:  # noqa: BLE001  of `_validate`, on what is made: it stays so
+            return (
+                f"{self.key}: _validate raised {type(error).__name__}: {error}, which says nothing"
+                f" of the artifact: it stays as it is in {self.paths.directory}"
+            )
         return None
 
     def _my_claim(self) -> Claim | None:

@@ -94,6 +94,18 @@ class ValidByFile(Note):
         return (self.huldra_dir / "note.txt").exists()
 
 
+class ValidUnlessTrouble(Note):
+    """`_validate` raises while the file `trouble` exists, and is false while `doubt` does."""
+
+    trouble: str = huldra.field(default="", hashed=False)
+    doubt: str = huldra.field(default="", hashed=False)
+
+    def _validate(self) -> bool:
+        if Path(self.trouble).is_file():
+            raise OSError("stale file handle")
+        return not Path(self.doubt).is_file()
+
+
 class AsksForItself(Note):
     """Asks for itself while it is being made, by the way that `through` names."""
 
