@@ -83,7 +83,23 @@ def connect_to(address: str, timeout_s: float = CONNECT_TIMEOUT_S) -> Reached:
         raise HuldraExecutorError(
             f"wanted the Dask scheduler at {address}, found none within {timeout_s:g} s: {error}"
         ) from error
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise HuldraExecutorError(
+            f"wanted the Dask scheduler at {address}, but this process cannot make a connection of"
+            f" that kind: {error}{_what_tls_needs(address)}"
+        ) from error
     return Reached(client, (client,))
+
+
+def _what_tls_needs(address: str) -> str:
+    """What to do about a connection with TLS: its keys do not travel with a job's address."""
+    if not address.startswith("tls:"):
+        return ""
+    return (
+        "; set distributed.comm.tls.ca-file and distributed.comm.tls.client.cert and .key in Dask's"
+        " configuration (or DASK_DISTRIBUTED__COMM__TLS__CA_FILE and its like in the environment),"
+        " or pass executor=distributed.Client(address, security=…)"
+    )
 
 
 async def is_refused(address: str) -> bool:
@@ -112,6 +128,11 @@ def reach(target: Any) -> Reached:
             raise HuldraExecutorError(
                 "an asynchronous dask Client cannot be waited for from here; make one with "
                 "Client(address), without asynchronous=True"
+            )
+        if target.scheduler is None or str(target.status) in ("closed", "closing"):
+            raise HuldraExecutorError(
+                f"wanted a Dask client that is connected, found {target!r}, which is closed; make"
+                " a new one with Client(address), or pass the address itself"
             )
         return Reached(target)
     client = distributed.Client(target, set_as_default=False)

@@ -104,9 +104,12 @@ class DaskExecutor:
         _, _, rest = spec.partition(":")
         if rest.startswith("//"):
             return DaskExecutor(f"tcp:{rest}", **options)
+        if rest.startswith(("tcp://", "tls://")):
+            return DaskExecutor(rest, **options)
         if rest and not rest.isdigit():
             raise HuldraExecutorError(
-                f"{spec!r} is no Dask executor; write 'dask', 'dask:<workers>' or 'dask://host:port'"
+                f"{spec!r} is no Dask executor; write 'dask', 'dask:<workers>', 'dask://host:port'"
+                " or, for a scheduler with TLS, 'dask:tls://host:port'"
             )
         return DaskExecutor(workers=int(rest) if rest else None, **options)
 

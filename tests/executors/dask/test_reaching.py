@@ -151,3 +151,22 @@ def test_two_roots_on_one_cluster_keep_apart(huldra_root: Path, tmp_path: Path) 
     second.result(timeout=60)
     assert first.job_id != second.job_id
     executor.close()
+
+
+def test_a_closed_client_is_refused() -> None:
+    """The error says what to pass instead."""
+    import distributed
+
+    own = huldra_dask.from_name("dask:1")
+    assert isinstance(own, huldra_dask.DaskExecutor)
+    client = distributed.Client(own.client.cluster, set_as_default=False)
+    client.close()
+    with pytest.raises(HuldraExecutorError, match="make a new one"):
+        huldra_dask.from_object(client)
+    own.close()
+
+
+def test_a_scheduler_with_tls_is_refused_without_keys() -> None:
+    """Its keys are this process's to have; the error says where Dask looks for them."""
+    with pytest.raises(HuldraExecutorError, match="ca-file"):
+        huldra_dask.from_name("dask:tls://127.0.0.1:1")
