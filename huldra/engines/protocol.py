@@ -13,8 +13,10 @@ import enum
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from huldra.store.job_ref import JobRef
@@ -22,7 +24,8 @@ from huldra.store.job_ref import JobRef
 RESOURCE_KEYS = frozenset({"cpus", "gpus", "memory_gb", "time_min"})
 # Of the text that engines carry; a worker refuses another one.
 PAYLOAD_PROTOCOL = 1
-ENGINE_PREFIXES = ("local_", "slurm_", "dask_", "ray_")
+ENGINE_PREFIXES: tuple[str, ...] = ("local_", "slurm_", "dask_", "ray_")
+ENTRY_POINTS = "huldra.executors"
 
 
 @dataclass(frozen=True)
@@ -263,6 +266,9 @@ class Executor(Protocol):
 def refuse_by_capabilities(graph: TaskGraph, capabilities: Capabilities) -> list[Refusal]:
     """Name the requests that `capabilities` alone rule out: each adapter's `check` starts here."""
     refusals = []
+    prefixes = ENGINE_PREFIXES
+    if any(not key.startswith(prefixes) for t in graph.tasks.values() for key in t.resources.extra):
+        prefixes = _known_prefixes(capabilities.extra_prefix)
     for task in graph.tasks.values():
         cannot = sorted(RESOURCE_KEYS - capabilities.honours - capabilities.ignores)
         refusals += [
@@ -271,10 +277,36 @@ def refuse_by_capabilities(graph: TaskGraph, capabilities: Capabilities) -> list
             if getattr(task.resources, key)
         ]
         for key in task.resources.extra:
-            if not key.startswith(ENGINE_PREFIXES):
-                known = ", ".join(f"{prefix}…" for prefix in ENGINE_PREFIXES)
+            if not key.startswith(prefixes):
+                known = ", ".join(f"{prefix}…" for prefix in prefixes)
                 refusals.append(Refusal(task.key, key, f"no engine's prefix (known: {known})"))
     return refusals
+
+
+def _known_prefixes(own: str) -> tuple[str, ...]:
+    """Ours, the engine's own, and those of engines that other packages bring.
+
+    Such a package's prefix is the name of its entry point with `_`, or what its module says as
+    `EXTRA_PREFIX`; only a module that is imported already is asked, for keys of engines that are
+    not used must not import them.
+    """
+    found = dict.fromkeys(ENGINE_PREFIXES)
+    if own:
+        found[own] = None
+    for name, module in registered_engines().items():
+        found[f"{name}_"] = None
+        if declared := getattr(sys.modules.get(module), "EXTRA_PREFIX", ""):
+            found[str(declared)] = None
+    return tuple(found)
+
+
+@lru_cache(maxsize=1)
+def registered_engines() -> dict[str, str]:
+    """The engines that other packages bring, by their names: the module of each."""
+    import importlib.metadata  # half of the time that importing huldra would take
+
+    found = importlib.metadata.entry_points(group=ENTRY_POINTS)
+    return {point.name: point.value for point in found}
 
 
 class NodeExecutor:

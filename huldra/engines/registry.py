@@ -14,11 +14,9 @@ import threading
 from functools import lru_cache
 from typing import Any, cast
 
-from huldra.engines.protocol import Executor
+from huldra.engines.protocol import ENTRY_POINTS, Executor, registered_engines
 from huldra.errors import HuldraExecutorError
 from huldra.store.job_ref import JobRef
-
-ENTRY_POINTS = "huldra.executors"
 
 _PACKAGES = {
     "local": "huldra_local",
@@ -44,10 +42,7 @@ os.register_at_fork(after_in_child=_renew_lock)
 
 @lru_cache(maxsize=1)
 def _packages() -> dict[str, str]:
-    import importlib.metadata  # half of the time that importing huldra would take
-
-    found = {p.name: p.value for p in importlib.metadata.entry_points(group=ENTRY_POINTS)}
-    return {**found, **_PACKAGES}
+    return {**registered_engines(), **_PACKAGES}
 
 
 def _adapter(engine: str) -> Any:
