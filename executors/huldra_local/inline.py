@@ -30,6 +30,7 @@ class InlineExecutor(LocalEngine):
     """
 
     capabilities = Capabilities(ignores=RESOURCE_KEYS, extra_prefix="local_")
+    runs_in_submit = True
 
     def __init__(self, run: Runner | None = None) -> None:
         super().__init__("inline")

@@ -27,6 +27,7 @@ from huldra.scheduling import in_process
 from huldra.scheduling.job import Job
 from huldra.scheduling.planning import Plan, PlannedNode, Standing, make_plan
 from huldra.scheduling.queueing import Queue
+from huldra.scheduling.sending import one_at_a_time
 from huldra.settings import HULDRA_CONFIG
 from huldra.store import artifact, claim, files
 from huldra.store.job_ref import JobRef, task_name
@@ -74,7 +75,8 @@ def dispatch(
     owner = new_owner(executor.name)
     work = _Dispatch(executor, members, name, module, plan, _new_run_id(), owner)
     if plan.to_run:
-        _send(work)
+        with one_at_a_time(executor):
+            _send(work)
     return {name: _job_of(work, obj) for name, obj in members.items()}
 
 

@@ -44,6 +44,7 @@ import os
 import pickle
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -440,6 +441,36 @@ class ExecutorSuite:
         scene.open("link0")
         assert scene.outcome(chain)["name"] == "link3"
         assert [scene.outcome(job)["inputs"] for job in crowd] == [{"link3": "link3"}] * 8
+
+    def test_sweeps_of_many_threads_share_their_inputs(self, seam: Executor, scene: Scene) -> None:
+        """Eight threads send five nodes each over ten shared inputs: all are made, none is stuck.
+
+        A worker must not be held by what waits for a node behind it in the same queue.
+        """
+        self.runs_beside()
+        inputs = [scene.step(f"input{number}") for number in range(10)]
+        start = threading.Barrier(8)
+        outcomes: list[str] = []
+
+        def sweep(thread: int) -> None:
+            steps = [
+                scene.step(
+                    f"t{thread}n{node}",
+                    needs=[inputs[(thread + node + step) % 10] for step in (0, 3, 7)],
+                )
+                for node in range(5)
+            ]
+            start.wait(self.patience_s)
+            outcomes.extend(scene.outcome(job)["name"] for job in scene.send(seam, *steps))
+
+        threads = [threading.Thread(target=sweep, args=(n,), daemon=True) for n in range(8)]
+        for thread in threads:
+            thread.start()
+        deadline = time.monotonic() + self.patience_s
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        assert sorted(outcomes) == sorted(f"t{t}n{n}" for t in range(8) for n in range(5))
+        assert [scene.count(step.name) for step in inputs] == [1] * 10
 
     def test_two_drivers_share_what_they_both_want(
         self, executor: object, second_driver: Driver, scene: Scene
