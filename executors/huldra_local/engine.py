@@ -49,6 +49,10 @@ class LocalEngine(abc.ABC):
         """Name the file that got what each job printed, where there is one."""
         return self._table.logs(refs)
 
+    def why(self, ref: JobRef) -> str:
+        """Say why a job was lost; empty where nothing is known of it here."""
+        return self._table.why(ref.job_id)
+
     def close(self) -> None:  # noqa: B027  most forms have nothing to release
         """Release what this executor started itself."""
 

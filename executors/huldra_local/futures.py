@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import concurrent.futures
+import concurrent.futures.process  # its hook at the interpreter's end must stand before ours
+import concurrent.futures.thread  # as above
+import contextlib
 import threading
 from collections.abc import Collection, Iterable
 from concurrent.futures import Future
@@ -21,7 +24,7 @@ from huldra.engines.protocol import (
 )
 from huldra.errors import HuldraSubmitError, NodeFailed
 from huldra.store.job_ref import JobRef
-from huldra_local.engine import LocalEngine
+from huldra_local.engine import LocalEngine, living
 from huldra_local.inline import Runner, check_in_process, logger, run_node
 
 
@@ -119,9 +122,15 @@ class FuturesExecutor(LocalEngine):
 
     def _send(self, entry: _Entry) -> None:
         """Hand one job to the pool."""
-        future = self._pool.submit(self._run, entry.task.payload, entry.ref)
+        run = self._run_unless_leaving if self._in_process else self._run
+        future = self._pool.submit(run, entry.task.payload, entry.ref)
         entry.future = future
         future.add_done_callback(partial(self._on_done, entry))
+
+    def _run_unless_leaving(self, payload: str, ref: JobRef) -> None:
+        if self._table.is_leaving:
+            raise NodeFailed("not begun: the process that it was queued in is ending")
+        self._run(payload, ref)
 
     def _on_done(self, entry: _Entry, future: Future[None]) -> None:
         self._go_on(self._settle(entry, _status_of(entry, future)))
@@ -130,6 +139,9 @@ class FuturesExecutor(LocalEngine):
         """Send what can run now; with a pool that takes nothing more, all of it is lost."""
         while ready:
             entry = ready.pop()
+            if self._table.is_leaving:
+                ready += self._settle(entry, JobStatus.CANCELLED)
+                continue
             try:
                 self._send(entry)
             except RuntimeError as error:  # shut down, or broken by the death of a worker
@@ -173,10 +185,31 @@ class FuturesExecutor(LocalEngine):
             else:
                 self._go_on(self._settle(entry, JobStatus.CANCELLED))
 
+    def drop_queue(self) -> None:
+        """Begin nothing more, the process being about to end: a pool would run all of it first."""
+        self._table.is_leaving = True
+        for entry in list(self._open.values()):
+            if entry.future is not None:
+                entry.future.cancel()
+
     def after_fork(self) -> None:
         """Forget the parent's jobs."""
         super().after_fork()
         self._reset()
+
+
+def _drop_queues() -> None:
+    for engine in living():
+        if isinstance(engine, FuturesExecutor):
+            engine.drop_queue()
+
+
+# The interpreter joins the threads of pools before it calls what stands in `atexit`, and these
+# first run all that is queued. Python has no public call for what must come before.
+_register = getattr(threading, "_register_atexit", None)
+if _register is not None:
+    with contextlib.suppress(RuntimeError):  # imported while the interpreter is ending
+        _register(_drop_queues)
 
 
 def _status_of(entry: _Entry, future: Future[None]) -> JobStatus:

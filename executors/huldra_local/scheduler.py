@@ -33,6 +33,9 @@ from huldra_local.table import JobTable
 logger = logging.getLogger("huldra.local")
 
 _START_BACKOFF_S = 0.5
+# No clock of the system's takes any number of seconds: epoll takes 24 days, a lock 292 years. What
+# sleeps longer than this looks at the time once a day.
+_LONGEST_SLEEP_S = 86_400.0
 
 
 @dataclass(slots=True, eq=False)
@@ -101,6 +104,7 @@ class Scheduler:
         self._alarms: list[tuple[float, int, Callable[[], None]]] = []
         self._alarm_numbers = itertools.count()
         self._looks_for_idle = False
+        self._hires = True  # False for a while after a new worker could not be had
         self._thread = threading.Thread(target=self._run, name="huldra-local-pool", daemon=True)
         self._thread.start()
 
@@ -117,7 +121,7 @@ class Scheduler:
     def close(self) -> None:
         """End what runs (SIGTERM, after the grace SIGKILL) and wait until all workers are gone."""
         self._command(self._close)
-        self._thread.join(self._settings.grace_s + 5)
+        self._thread.join(min(self._settings.grace_s + 5, threading.TIMEOUT_MAX))
 
     @property
     def is_alive(self) -> bool:
@@ -198,7 +202,9 @@ class Scheduler:
         heapq.heappush(self._alarms, (at, next(self._alarm_numbers), ring))
 
     def _until_alarm_s(self) -> float | None:
-        return max(0.0, self._alarms[0][0] - time.monotonic()) if self._alarms else None
+        if not self._alarms:
+            return None
+        return min(max(0.0, self._alarms[0][0] - time.monotonic()), _LONGEST_SLEEP_S)
 
     def _ring(self) -> None:
         while self._alarms and self._alarms[0][0] <= time.monotonic():
@@ -229,22 +235,44 @@ class Scheduler:
             self._ready.push(job.number, job.need, job)
 
     def _start_what_fits(self) -> None:
-        while self._ready and (job := self._ready.pop(self._slots)) is not None:
-            self._start(job)
+        while (self._hires or self._idle) and self._ready:
+            job = self._ready.pop(self._slots)
+            if job is None or not self._start(job):
+                return
 
-    def _start(self, job: PoolJob) -> None:
+    def _start(self, job: PoolJob) -> bool:
+        """Hand a job to a worker; False where it goes on waiting for one."""
         job.gpus = self._slots.take(job.need)
         try:
             worker = self._worker_for(job)
         except OSError as error:
             self._slots.give_back(job.need, job.gpus)
-            self._try_again(job, f"no worker could be started for it ({error})", _START_BACKOFF_S)
-            return
+            return self._go_without(job, error)
         job.worker, worker.job = worker, job
         worker.send(job.number, job.task.payload, job.log_directory, job.ref)
         self._table.set_open(job.ref.job_id, JobStatus.RUNNING, worker.log_path)
         if worker.ready:
             self._limit_time(job, worker)
+        return True
+
+    def _go_without(self, job: PoolJob, error: OSError) -> bool:
+        """Keep a job whose new worker could not be had for one of the workers that there are.
+
+        Its try is spent only where there is none: this process has no descriptors, processes or
+        memory left, and what it has may well do all of the work, if in more time.
+        """
+        why = f"no worker could be started for it: {error}"
+        if len(self._workers) == self._retired:
+            self._try_again(job, why, _START_BACKOFF_S)
+            return True
+        logger.warning("%s: %s; it waits for one of those that there are", job.task.label, why)
+        self._hires = False
+        self._alarm(_START_BACKOFF_S, self._hire_again)
+        self._enqueue(job)
+        return False
+
+    def _hire_again(self) -> None:
+        self._hires = True
 
     def _settle(self, job: PoolJob, status: JobStatus) -> None:
         job.over = True
@@ -261,6 +289,7 @@ class Scheduler:
         job.deaths += 1
         if job.deaths > job.preempt_max:
             logger.warning("%s is lost: %s, %d times", job.task.label, why, job.deaths)
+            self._table.set_reason(job.ref.job_id, f"{why}, {job.deaths} times")
             self._settle(job, JobStatus.LOST)
             return
         logger.warning(
@@ -323,6 +352,8 @@ class Scheduler:
             self._retire(worker)
         if self._idle and len(self._workers) - self._retired >= self._settings.totals.workers:
             self._retire(self._idle[0])
+        if not self._hires:
+            raise OSError("none could be had a moment ago")
         return self._hire(job)
 
     def _hire(self, job: PoolJob) -> Worker:

@@ -34,6 +34,7 @@ class JobTable:
         self._changed = threading.Condition(threading.Lock())
         self._statuses: dict[str, JobStatus] = {}
         self._logs: dict[str, str] = {}
+        self._reasons: dict[str, str] = {}
         self._nodes: dict[str, SentNode] = {}
         self.open_by_node: dict[tuple[str, str], str] = {}
         self._ended: list[str] = []
@@ -57,6 +58,14 @@ class JobTable:
         self._statuses[job_id] = status
         if log_path:
             self._logs[job_id] = log_path
+
+    def set_reason(self, job_id: str, reason: str) -> None:
+        """Keep why a job ends badly, where the artifact cannot tell."""
+        self._reasons[job_id] = reason
+
+    def why(self, job_id: str) -> str:
+        """What `set_reason` kept, or nothing."""
+        return self._reasons.get(job_id, "")
 
     def end(self, ends: Iterable[tuple[str, JobStatus]]) -> None:
         """Say how jobs ended, and wake those who wait. A job that is over stays as it is."""
@@ -101,7 +110,8 @@ class JobTable:
         if not ours:
             return DriverView(ENGINE).wait(refs, timeout_s)
         foreign = [ref for ref in refs if ref.job_id not in ours]
-        deadline = time.monotonic() + timeout_s
+        # A lock takes no infinite timeout.
+        deadline = time.monotonic() + min(timeout_s, threading.TIMEOUT_MAX / 2)
         over = self._await_end(ours, foreign, deadline)
         left_s = deadline - time.monotonic()
         if over and len(over) < len(refs) and left_s > 0:

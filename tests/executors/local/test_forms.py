@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import concurrent.futures
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -197,3 +200,56 @@ def test_many_threads_wait_at_once(threads: ThreadsExecutor, orders: Orders) -> 
     for waiter in waiters:
         waiter.join(30)
     assert found == [set(refs.values())] * 4
+
+
+QUEUE_OF_TWELVE = """
+import concurrent.futures.process, concurrent.futures.thread, os, signal, sys, threading, time
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+import huldra
+from huldra.testing.pipelines import Step
+huldra.set_huldra_root(Path(sys.argv[1]))
+notes = Path(sys.argv[2])
+executor = {
+    "threads": lambda: "threads:2",
+    "pool of threads": lambda: ThreadPoolExecutor(2),
+    "pool of processes": lambda: ProcessPoolExecutor(2, mp_context=get_context("fork")),
+}[sys.argv[3]]()
+first = [Step(name=f"held{n}", does="wait", notes=str(notes)) for n in range(2)]
+rest = [Step(name=f"queued{n}", notes=str(notes)) for n in range(12)]
+after = [Step(name="after", needs=tuple(first), notes=str(notes))]
+sweep = huldra.load_or_create([*first, *rest, *after], executor=executor)
+while len(list(notes.glob("held*.began.*"))) < 2:
+    time.sleep(0.01)
+def interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+    pools = concurrent.futures
+    while not (pools.thread._shutdown or pools.process._global_shutdown):  # it begins to end
+        time.sleep(0.01)
+    for step in first:
+        (notes / f"{step.name}.open").touch()
+threading.Thread(target=interrupt).start()
+sweep.wait()
+"""
+
+
+@pytest.mark.parametrize("form", ["threads", "pool of threads", "pool of processes"])
+def test_ctrl_c_lets_nothing_more_begin(tmp_path: Path, form: str) -> None:
+    """What runs in a thread comes to its end; what is queued, and what needs it, never begins."""
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    ended = subprocess.run(
+        [sys.executable, "-c", QUEUE_OF_TWELVE, str(tmp_path / "store"), str(notes), form],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "KeyboardInterrupt" in ended.stderr
+    began = {path.name.partition(".")[0] for path in notes.glob("*.began.*")}
+    # A process pool has handed a worker or two their next call by then.
+    assert {"held0", "held1"} <= began
+    assert len(began) <= (2 if form != "pool of processes" else 5), began
+    assert "after" not in began

@@ -367,3 +367,72 @@ def test_a_pool_that_was_let_go_is_found_by_its_jobs(orders: Orders) -> None:
         assert finish(found, refs) == {"held": "succeeded"}
     with pytest.raises(HuldraSubmitError, match="closed"):
         send(found, orders.graph(orders.task("late")))
+
+
+def test_a_limit_of_months_is_a_limit_like_others(make_pool: MakePool, orders: Orders) -> None:
+    """No clock of the system's has to take it, and neither has a wait without end."""
+    pool = make_pool(1, grace_s=float("inf"))
+    months = Resources(time_min=30 * 24 * 60)
+    ages = Resources(time_min=1e300)
+    gate = str(orders.folder / "gate")
+    graph = orders.graph(
+        orders.task("held", "wait", until=gate, resources=months),
+        orders.task("ages", resources=ages),
+    )
+    refs = send(pool, graph)
+    until(lambda: orders.count("held", "began") == 1)
+    assert pool.status([refs["held"]])[refs["held"]] is JobStatus.RUNNING
+    Path(gate).touch()
+    assert pool.wait([refs["ages"]], float("inf")) == {refs["ages"]}
+    assert set(finish(pool, refs).values()) == {"succeeded"}
+    pool.close()
+
+
+FEW_DESCRIPTORS = """
+import os, resource, sys
+from pathlib import Path
+import huldra
+from huldra.testing.pipelines import Step
+from huldra_local import LocalExecutor
+huldra.set_huldra_root(Path(sys.argv[1]))
+spare = int(sys.argv[2])
+steps = [Step(name=f"s{n}", does="wait", notes=sys.argv[1] + "/../notes") for n in range(12)]
+for step in steps:
+    Path(sys.argv[1], "../notes", f"{step.name}.open").touch()
+pool = LocalExecutor(12, cpus=12)
+pool._started()
+used = max(map(int, os.listdir("/proc/self/fd")))
+resource.setrlimit(resource.RLIMIT_NOFILE, (used + spare, 4096))
+sweep = huldra.load_or_create(steps, executor=pool)
+sweep.wait()
+resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 4096))
+for job in sweep.values():
+    print(job.status().value, job.exception())
+"""
+
+
+@pytest.mark.parametrize("spare", [16, 4])
+def test_tasks_without_a_new_worker_wait_for_those_that_there_are(
+    tmp_path: Path, spare: int
+) -> None:
+    """A process that has no descriptors left makes all with few workers; with none, it says why."""
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "store").mkdir()
+    ended = subprocess.run(
+        [sys.executable, "-c", FEW_DESCRIPTORS, str(tmp_path / "store"), str(spare)],
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+            "HULDRA_PREEMPT_MAX": "1",
+        },
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    lines = ended.stdout.splitlines()
+    assert len(lines) == 12, ended.stderr
+    if spare == 16:
+        assert set(lines) == {"success None"}, ended.stderr
+    else:
+        assert all("Too many open files" in line for line in lines), lines
