@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -29,7 +30,11 @@ def open_inside(directory: str | os.PathLike[str], relative: str) -> BinaryIO:
     base = Path(directory).resolve(strict=True)
     try:
         target = (base / relative).resolve(strict=True)
-    except RuntimeError as error:  # a loop of symbolic links, before Python 3.13
+    except RuntimeError as error:  # before Python 3.13; since then an OSError says it
+        raise OutsideError(f"{relative!r} is a loop of links") from error
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
         raise OutsideError(f"{relative!r} is a loop of links") from error
     if not target.is_relative_to(base):
         raise OutsideError(f"{relative!r} leaves {base}")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
-from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from huldra.catalog import FileEntry, Row, Snapshot
 from huldra_dashboard import badges, source, tables, words
+from huldra_dashboard.artifact import pictures
 from huldra_dashboard.markup import escape, plain, terminal_text
 from huldra_dashboard.safe_files import OutsideError, read_inside
 
@@ -20,6 +20,7 @@ _DOWNLOAD_BYTES = 200_000_000
 _PICTURE_BYTES = 10_000_000
 _MOST_PICTURES = 12
 _MOST_LINES = 1000
+_MOST_COLUMNS = 200  # a megabyte of commas is half a million columns
 _OPEN_JSON_BYTES = 8_000
 # SVG is not among them: it is markup, and is shown as its source.
 _PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp")
@@ -99,22 +100,9 @@ def _picture(row: Row, entry: FileEntry) -> None:
     """One picture by its bytes; a broken one as a note."""
     try:
         content = read_inside(row.directory, entry.path, _PICTURE_BYTES)
-        st.image(_as_png(content), caption=escape(entry.path, 80))
-    except (OutsideError, OSError, ValueError, SyntaxError) as error:
+        st.image(pictures.decode(content), caption=escape(entry.path, 80))
+    except (OutsideError, OSError, pictures.NoPictureError) as error:
         st.caption(f"{escape(entry.path, 80)}: not a picture ({escape(error)})")
-
-
-def _as_png(content: bytes) -> Any:
-    """The picture, decoded here: what is not one never reaches the browser."""
-    from PIL import Image  # comes with Streamlit
-
-    Image.MAX_IMAGE_PIXELS = 50_000_000  # beyond, Pillow warns of a bomb, and raises at twice that
-    try:
-        image = Image.open(io.BytesIO(content))
-        image.thumbnail((1600, 1600))
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ValueError(str(error)) from error
-    return image
 
 
 def _preview(row: Row, entry: FileEntry) -> None:
@@ -171,6 +159,9 @@ def _json(content: bytes) -> None:
 
 def _csv(content: bytes) -> None:
     """A table of the first lines."""
+    if max((line.count(b",") for line in content.splitlines()), default=0) >= _MOST_COLUMNS:
+        _text(content)
+        return
     try:
         data = pd.read_csv(io.BytesIO(content), nrows=_MOST_LINES)
         st.dataframe(data.astype(object).map(tables.cell_or_number))
@@ -190,9 +181,12 @@ def _json_lines(content: bytes) -> None:
             _text(content)
             return
     names = list(dict.fromkeys(name for record in records for name in record))
+    shown = names[:_MOST_COLUMNS]
     st.dataframe(
-        pd.DataFrame({name: tables.column([r.get(name) for r in records]) for name in names})
+        pd.DataFrame({name: tables.column([r.get(name) for r in records]) for name in shown})
     )
+    if len(names) > len(shown):
+        st.caption(f"The first {len(shown):,} of {len(names):,} columns.")
 
 
 def _binary(content: bytes) -> None:
