@@ -590,3 +590,74 @@ def test_types_that_moved_between_versions_keep_their_public_name() -> None:
 
     assert b"pathlib:Path" in encoding_of(pathlib.Path)
     assert b"types:NoneType" in encoding_of(type(None))
+
+
+# --- what hides a part of itself -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        samples.ListWithName(),
+        samples.DequeWithName(),
+        samples.UserDictWithName(),
+        samples.TextWithName(),
+        samples.DictWithName(),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_class_with_fields_that_is_a_container_is_refused(value: Any) -> None:
+    """Its items are no fields: two that differ in them would share a digest."""
+    with pytest.raises(HuldraIdentityError, match=f"{type(value).__name__} has fields and is a"):
+        digest([value])
+
+
+@pytest.mark.parametrize("value", [samples.ShadowedBy(), samples.HidesWidth(1.0)])
+def test_a_plain_class_in_which_something_hides_a_field_is_refused(value: Any) -> None:
+    """The object shows one value, and the field holds another."""
+    with pytest.raises(HuldraIdentityError, match="width hides the field 'width'"):
+        digest(value)
+
+
+def test_a_subclass_of_a_named_tuple_has_its_declared_types() -> None:
+    """The fields are those of the base, and an int for a float is that float."""
+    assert digest(samples.Sized(1)) == digest(samples.Sized(1.0))
+
+
+def test_an_enum_of_dataclasses_is_its_member() -> None:
+    """The member's name counts, and its value does not."""
+    member = samples.Preset.SMALL
+    assert encoding_of(member)[:1] == b"x"
+    assert samples.Preset.ALSO_SMALL is member
+
+
+def test_a_time_that_pydantic_read_has_a_fixed_offset() -> None:
+    """Its zone is the offset, as `datetime.timezone` has it."""
+    if pydantic is None:
+        pytest.skip("pydantic is not installed")
+    read = samples.Event(when="2026-01-31T12:00:00+02:00", where="https://a.b").when
+    offset = datetime.timezone(datetime.timedelta(hours=2))
+    assert digest(read) == digest(datetime.datetime(2026, 1, 31, 12, tzinfo=offset))
+
+
+def test_a_secret_is_refused_with_the_reason() -> None:
+    """It would stand in the store for all to read."""
+    if pydantic is None:
+        pytest.skip("pydantic is not installed")
+    with pytest.raises(HuldraIdentityError, match=r"Holder\.value\.token .*for all to read"):
+        digest(samples.Secretive(token="t"))
+
+
+def test_a_structured_dtype_is_refused() -> None:
+    """It has no portable form."""
+    if numpy is None:
+        pytest.skip("numpy is not installed")
+    with pytest.raises(HuldraIdentityError, match=r"the numpy dtype .* has no portable form"):
+        digest(numpy.dtype([("a", "i4")]))
+
+
+@pytest.mark.parametrize("value", [samples.PlainChz(), MISSING, None, 3, Train])
+def test_what_is_no_config_has_no_digest(value: Any) -> None:
+    """The error is of our tree and says what is taken."""
+    with pytest.raises(HuldraIdentityError, match="wanted a Huldra object, found a"):
+        digest_of(value)

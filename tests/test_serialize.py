@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import pathlib
@@ -27,7 +28,7 @@ from huldra.config.documents import (
 )
 from huldra.config.fields import MISSING
 from huldra.config.hashing import MAX_DEPTH, digest_of
-from huldra.errors import HuldraIdentityError, HuldraSerializationError
+from huldra.errors import HuldraError, HuldraIdentityError, HuldraSerializationError
 from tests.support import config_samples as samples
 from tests.support.config_samples import DISTINCT, Declared, Holder, Pair, Train
 
@@ -429,3 +430,91 @@ def test_writing_imports_nothing_optional() -> None:
         env={"PYTHONPATH": ":".join(path for path in sys.path if path)},
     )
     assert run.stdout.strip() == "set()", run.stderr
+
+
+# --- documents that somebody changed -------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [samples.PlainChz(), MISSING, None, {"lr": 1}])
+def test_the_serializer_says_what_it_takes(value: Any) -> None:
+    """Each of its methods raises an error of our tree for what is no config."""
+    for method in (
+        HuldraSerializer.to_dict,
+        HuldraSerializer.compute_hash,
+        HuldraSerializer.to_python,
+    ):
+        with pytest.raises(HuldraIdentityError, match="wanted a Huldra object, found a"):
+            method(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({"$enum": ["os:environ", "HOME"]}, "os:environ is not an enum"),
+        ({"$enum": ["builtins:dict", "HOME"]}, "builtins:dict is not an enum"),
+        ({"$alias": [{"$function": "os:getcwd"}, [1]]}, "not a generic alias"),
+        ({"$alias": [{"$type": "os:environ"}, ["HOME"]]}, "os:environ is not a class"),
+        ({"$alias": ["abc", [0]]}, "not a generic alias"),
+        ({"$alias": [["x"], [0]]}, "not a generic alias"),
+        ({"$type": "os:getcwd"}, "os:getcwd is not a class"),
+        ({"$function": "os:environ"}, "os:environ is not a function"),
+        ({"$function": "builtins:int"}, "builtins:int is not a function"),
+        ({"$function": ".os:getcwd"}, "not of the form"),
+        ({"$url": ["builtins:eval", "1"]}, "not one of pydantic's URLs"),
+        ({"$dataclass": {"class": "os:getcwd", "fields": {}}}, "not a dataclass class"),
+        ({"$chz": {"class": f"{MODULE}:Point", "fields": {}}}, "not a chz class"),
+        ({"$dataclass": {"class": f"{MODULE}:Preset", "fields": {}}}, "not a dataclass class"),
+        ({"$dataclass": []}, "cannot read"),
+        ({"$dataclass": {"class": 3, "fields": {}}}, "not of the form"),
+        ({"$partial": [3, [], {}]}, "cannot read"),
+        ({"$huldra": []}, "cannot read"),
+        ({"$set": [[]]}, "cannot read"),
+    ],
+)
+def test_a_form_that_names_something_else_is_refused(value: Any, message: str) -> None:
+    """An enum is an enum, a function a function: a document reaches nothing else."""
+    with pytest.raises(HuldraSerializationError, match=message):
+        from_document(edited(Holder(value=1), fields={"value": value}))
+
+
+def test_an_error_asks_once_whether_the_class_was_moved() -> None:
+    """One question in one message."""
+    for name in ("no.such.module:X", f"{MODULE}:Gone"):
+        with pytest.raises(HuldraSerializationError) as caught:
+            from_document(edited(Holder(value=1), **{"class": name}))
+        assert str(caught.value).count("moved or renamed") == 1
+
+
+ODD = st.sampled_from(
+    [
+        *(None, 0, "", "a:b", "builtins:dict", "os:environ", f"{MODULE}:Point", f"{MODULE}:Train"),
+        *([], {}, [[]], [1, 2], {"fields": {}}, {"class": f"{MODULE}:Holder", "fields": {}}),
+    ]
+)
+TAGS = sorted({*forms._BY_TAG, *forms.RECORD_TAGS, *documents._JSON_READERS, "huldra", "lost"})
+
+
+def _places(value: Any) -> list[tuple[Any, Any]]:
+    """Each place in a document: the container, and the key or index in it."""
+    keys = value if isinstance(value, dict) else range(len(value)) if type(value) is list else ()
+    found: list[tuple[Any, Any]] = []
+    for key in keys:
+        found += [(value, key), *_places(value[key])]
+    return found
+
+
+@settings(max_examples=400)
+@given(st.sampled_from(sorted(DISTINCT)), st.data())
+def test_a_changed_document_is_read_or_is_our_error(name: str, data: st.DataObject) -> None:
+    """Whatever stands at a place of a document, reading it raises nothing but our own errors."""
+    document = json.loads(json.dumps(to_document(Holder(value=DISTINCT[name]))))
+    for _ in range(data.draw(st.integers(1, 2))):
+        container, key = data.draw(st.sampled_from(_places(document)))
+        odd = copy.deepcopy(data.draw(ODD))
+        container[key] = (
+            {f"${data.draw(st.sampled_from(TAGS))}": odd} if data.draw(st.booleans()) else odd
+        )
+    try:
+        from_document(document)
+    except HuldraError:
+        pass

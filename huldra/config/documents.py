@@ -8,11 +8,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from huldra.config import forms
 from huldra.config.hashing import MAX_DEPTH, digest_of, encoding_of, key_of, parts_of
-from huldra.config.import_paths import NotFound, Refused, describe, find, import_name
+from huldra.config.import_paths import (
+    NotFound,
+    Refused,
+    describe,
+    find,
+    import_name,
+    loaded,
+    public_module,
+)
 from huldra.errors import HuldraError, HuldraIdentityError, HuldraSerializationError
 
 T = TypeVar("T")
@@ -241,18 +249,33 @@ def from_document(document: Mapping[str, Any]) -> Any:
             f"not a config document: wanted a dict with the keys 'root' and 'objects', as "
             f"to_dict() gives, found {_shape(document)}"
         )
-    return build(document["root"], document["objects"], {})
+    root, objects = document["root"], document["objects"]
+    if not isinstance(root, str) or not isinstance(objects, Mapping):
+        raise HuldraSerializationError(
+            "not a config document: wanted a text under 'root' and a dict under 'objects', found a"
+            f" {type(root).__name__} and a {type(objects).__name__}"
+        )
+    return build(root, objects, {})
 
 
 def checked_instance(cls: type[T], obj: Any) -> T:
     """`obj`, which must be of `cls`; else an error that names both classes."""
-    if not isinstance(obj, cls):
-        raise HuldraSerializationError(
-            f"the document holds a {type(obj).__module__}.{type(obj).__qualname__}, not a"
-            f" {cls.__module__}.{cls.__qualname__}; call from_dict on the class that wrote it, or"
-            " on huldra.Huldra"
-        )
-    return obj
+    if isinstance(obj, cls):
+        return obj
+    if _is_copy_of(cls, type(obj)):
+        return cast(T, obj)
+    raise HuldraSerializationError(
+        f"the document holds a {type(obj).__module__}.{type(obj).__qualname__}, not a"
+        f" {cls.__module__}.{cls.__qualname__}; call from_dict on the class that wrote it, or"
+        " on huldra.Huldra"
+    )
+
+
+def _is_copy_of(cls: type, found: type) -> bool:
+    """Whether `found` is of the class that is `cls`: `python -m` has its module under two names."""
+    name = (public_module(cls.__module__), cls.__qualname__)
+    names = [(public_module(base.__module__), base.__qualname__) for base in found.__mro__]
+    return name in names
 
 
 def _shape(document: object) -> str:
@@ -319,10 +342,8 @@ def _make_object(entry: Mapping[str, Any], values: dict[str, Any]) -> Any:
     try:
         cls = find(name)
         record = forms.record_of(cls, "huldra")
-    except NotFound as error:
-        raise HuldraSerializationError(
-            f"cannot rebuild a {name}: {error}. Was the class moved or renamed since?"
-        ) from error
+    except (NotFound, Refused) as error:
+        raise HuldraSerializationError(f"cannot rebuild a {name}: {error}") from error
     return _construct(record, values)
 
 
@@ -528,7 +549,7 @@ class _Source:
             find(name)
             self.names[top] = sys.modules[top]
             return f"{module}.{qualname}"
-        target = getattr(sys.modules.get(module), head, None)
+        target = getattr(loaded(module), head, None)
         if target is None:
             target = find(f"{module}:{head}")
         taken = self.names.get(head, target) is not target or head in _BY_MODULE
@@ -617,6 +638,7 @@ class HuldraSerializer:
     @staticmethod
     def to_python(obj: Any) -> str:
         """A Python expression that evaluates to an equal config."""
+        digest_of(obj)  # refuses what is no config, saying what is taken
         return to_python(obj)
 
     @staticmethod

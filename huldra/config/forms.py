@@ -8,20 +8,26 @@ the Python form are all made from these two, so that what hashes also comes back
 
 from __future__ import annotations
 
+import array
 import binascii
+import collections
 import dataclasses
 import enum
 import functools
+import inspect
 import io
 import operator
+import pathlib
 import sys
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from chz.data_model import init_property
+
 from huldra.config import coercion, fields
-from huldra.config.import_paths import NotFound, Refused, describe, find, import_name
+from huldra.config.import_paths import NotFound, Refused, describe, find, import_name, public_module
 
 Render = Callable[[Any], str]
 
@@ -108,18 +114,46 @@ def kind_of(value: object) -> Kind:
 def _make_kind(cls: type, value: object) -> Kind:
     if isinstance(value, fields.MissingType):
         raise Refused(STILL_MISSING)
-    if hasattr(cls, "__chz_fields__"):
-        return _chz_record(cls)
-    if dataclasses.is_dataclass(cls):
-        return _dataclass_record(cls)
-    if issubclass(cls, enum.Enum):
+    if issubclass(cls, enum.Enum):  # first: a member may be a dataclass, too
         return _enum_leaf(cls)
+    if hasattr(cls, "__chz_fields__") or dataclasses.is_dataclass(cls):
+        _refuse_container(cls)
+        return _chz_record(cls) if hasattr(cls, "__chz_fields__") else _dataclass_record(cls)
     if issubclass(cls, tuple) and isinstance(getattr(cls, "_fields", None), tuple):
         return _namedtuple_record(cls)
-    found = _standard_leaf(cls) or _pydantic_record(cls) or _numpy_leaf(cls)
+    found = _standard_leaf(cls) or _pydantic_record(cls) or _pydantic_leaf(cls) or _numpy_leaf(cls)
     if found is None:
         raise Refused(_why_refused(value))
     return found
+
+
+_CONTAINERS: frozenset[type] = frozenset(
+    {collections.UserDict, collections.UserList, collections.UserString}
+    | {collections.deque, array.array, pathlib.PurePath}
+)
+_IS_MADE_IN_PYTHON = 1 << 9  # Py_TPFLAGS_HEAPTYPE: also set for some classes written in C
+
+
+def container_base(cls: type) -> type | None:
+    """The base that makes objects of `cls` hold something beside their fields; None without one.
+
+    `dict`, `list`, `str`, `tuple` and their like, and what the standard library builds upon them.
+    """
+    for base in cls.__mro__:
+        if base in (object, BaseException) or issubclass(base, BaseException):
+            continue  # an exception's arguments are those of its constructor
+        if base in _CONTAINERS or not base.__flags__ & _IS_MADE_IN_PYTHON:
+            return base
+    return None
+
+
+def _refuse_container(cls: type) -> None:
+    base = container_base(cls)
+    if base is not None:
+        raise Refused(
+            f"{cls.__module__}.{cls.__qualname__} has fields and is a {base.__qualname__}, too: "
+            "what it holds beside its fields has no identity; put it into a field of its own"
+        )
 
 
 def _why_refused(value: object) -> str:
@@ -157,8 +191,22 @@ def _chz_record(cls: type) -> Record:
             )
         )
     huldra = is_huldra(cls)
-    name = f"{cls.__module__}:{cls.__qualname__}" if huldra else import_name(cls)
+    if not huldra:
+        _refuse_hidden_fields(cls, (property, init_property, functools.cached_property))
+    name = f"{public_module(cls.__module__)}:{cls.__qualname__}" if huldra else import_name(cls)
     return Record("huldra" if huldra else "chz", cls, name, tuple(plans), _call)
+
+
+def _refuse_hidden_fields(cls: type, shows: tuple[type, ...]) -> None:
+    """Refuse a class in which something hides a field: what reads the field is one of `shows`."""
+    names: Any = getattr(cls, "__chz_fields__", None) or cls._fields  # type: ignore[attr-defined]  # a named tuple
+    for name in names:
+        if not isinstance(inspect.getattr_static(cls, name, None), shows):
+            owner = next((base for base in cls.__mro__ if name in vars(base)), cls)
+            raise Refused(
+                f"{owner.__qualname__}.{name} hides the field {name!r} of {cls.__qualname__}: "
+                "rename one of them"
+            )
 
 
 def _is_unset(value: object) -> bool:
@@ -212,17 +260,35 @@ def _fill_dataclass(cls: type, values: dict[str, Any]) -> Any:
 
 
 def _namedtuple_record(cls: type) -> Record:
-    annotations = cls.__dict__.get("__annotations__", {})
+    _refuse_hidden_fields(cls, (_FIELD_OF_NAMEDTUPLE,))
+    variables = coercion.type_variables(cls)
     plans = tuple(
         FieldPlan(
             name=name,
             key=name,
             is_required=name not in getattr(cls, "_field_defaults", {}),
-            normalise=coercion.normaliser(annotations.get(name, Any), cls.__module__),
+            normalise=coercion.normaliser(
+                _annotation(cls, name), _owner_module(cls, name), variables
+            ),
         )
         for name in cls._fields  # type: ignore[attr-defined]  # known to be a named tuple
     )
     return Record("namedtuple", cls, import_name(cls), plans, _call)
+
+
+class _Example(typing.NamedTuple):
+    x: int
+
+
+_FIELD_OF_NAMEDTUPLE = type(inspect.getattr_static(_Example, "x"))
+
+
+def _annotation(cls: type, name: str) -> Any:
+    for klass in cls.__mro__:
+        annotations = klass.__dict__.get("__annotations__", {})
+        if name in annotations:
+            return annotations[name]
+    return Any
 
 
 _EXTRA = "__pydantic_extra__"
@@ -311,6 +377,8 @@ def _plain_enum(member: enum.Enum) -> str:
 
 def _rebuild_enum(payload: list[Any]) -> Any:
     cls = find(payload[0])
+    if not isinstance(cls, type) or not issubclass(cls, enum.Enum):
+        raise NotFound(f"{payload[0]} is not an enum")
     try:
         return cls(payload[1]) if issubclass(cls, enum.Flag) else cls[payload[1]]
     except (KeyError, ValueError, TypeError) as error:
@@ -349,6 +417,10 @@ def _zone_payload(zone: Any) -> Any:
         return ["offset", [offset.days, offset.seconds, offset.microseconds], *name]
     if cls.__qualname__ == "ZoneInfo" and cls.__module__.split(".")[0] == "zoneinfo" and zone.key:
         return ["zone", zone.key]
+    if cls.__qualname__ == "TzInfo" and cls.__module__.partition(".")[0] == "pydantic_core":
+        # The zone of a time that pydantic read; it gives the offset without a time, too.
+        offset = zone.utcoffset(None)
+        return ["offset", [offset.days, offset.seconds, offset.microseconds]]
     raise Refused(
         f"the time zone {describe(zone)} has no stable identity: use datetime.timezone or a "
         "zoneinfo.ZoneInfo with a key"
@@ -373,10 +445,11 @@ def _zone_source(zone: Any, render: Render) -> str:
     payload = _zone_payload(zone)
     if payload[0] == "zone":
         return f"{render(type(zone))}({payload[1]!r})"
+    timezone = render(find("datetime:timezone"))
     if payload[1:] == [[0, 0, 0]]:
-        return f"{render(type(zone))}.utc"
+        return f"{timezone}.utc"
     offset = f"{render(find('datetime:timedelta'))}({', '.join(map(str, payload[1]))})"
-    return f"{render(type(zone))}({', '.join([offset, *map(repr, payload[2:])])})"
+    return f"{timezone}({', '.join([offset, *map(repr, payload[2:])])})"
 
 
 def _clock_payload(value: Any) -> list[Any]:
@@ -430,6 +503,15 @@ def _callable_name(value: Any) -> str:
     owner = getattr(value, "__self__", None)
     if owner is not None and not isinstance(owner, types.ModuleType):
         raise Refused(_why_refused(value) + "; it is bound to an object")
+    return _ufunc_name(value) if type(value).__name__ == "ufunc" else import_name(value)
+
+
+def _ufunc_name(value: Any) -> str:
+    name = str(value.__name__)
+    # Older versions of numpy give a ufunc no module.
+    for module in ("numpy", "scipy.special"):
+        if getattr(sys.modules.get(module), name, None) is value:
+            return f"{module}:{name}"
     return import_name(value)
 
 
@@ -439,6 +521,8 @@ def _alias_payload(value: Any) -> list[Any]:
 
 def _rebuild_alias(payload: list[Any]) -> Any:
     origin, arguments = payload
+    if not _is_of_typing(origin):
+        raise NotFound(f"{describe(origin)} takes no types: not a generic alias")
     return origin[tuple(arguments)] if len(arguments) != 1 else origin[arguments[0]]
 
 
@@ -450,6 +534,25 @@ def _typing_alias_payload(value: Any) -> list[Any]:
 
 def _union_payload(value: Any) -> list[Any]:
     return ["|", frozenset(typing.get_args(value))]
+
+
+def _is_of_typing(value: Any) -> bool:
+    """Whether `value` is a class, or one of those of `typing` that are none (`Any`, `Literal`)."""
+    return isinstance(value, type) or type(value).__module__ == "typing"
+
+
+def _find_type(name: str) -> Any:
+    found = find(name)
+    if not _is_of_typing(found):
+        raise NotFound(f"{name} is not a class, but a {describe(found)}")
+    return found
+
+
+def _find_function(name: str) -> Any:
+    found = find(name)
+    if isinstance(found, type) or _standard_leaf(type(found)) is not _FUNCTION_LEAF:
+        raise NotFound(f"{name} is not a function, but a {describe(found)}")
+    return found
 
 
 def _rebuild_any_alias(payload: list[Any]) -> Any:
@@ -513,9 +616,9 @@ def _parts_of(*names: str) -> Callable[[Any], list[Any]]:
     return lambda value: [getattr(value, name) for name in names]
 
 
-_TYPE_LEAF = Leaf("type", import_name, find, lambda v, render: render(v), plain=import_name)
+_TYPE_LEAF = Leaf("type", import_name, _find_type, lambda v, render: render(v), plain=import_name)
 _FUNCTION_LEAF = Leaf(
-    "function", _callable_name, find, lambda v, render: render(v), plain=_callable_name
+    "function", _callable_name, _find_function, lambda v, render: render(v), plain=_callable_name
 )
 _ALIAS_LEAF = Leaf("alias", _typing_alias_payload, _rebuild_any_alias, _alias_source)
 
@@ -531,6 +634,7 @@ _STANDARD: dict[str, Leaf] = {
         _base64,
     ),
     "builtins:range": _simple_leaf("range", "builtins:range", _parts_of("start", "stop", "step")),
+    "builtins:slice": _simple_leaf("slice", "builtins:slice", _parts_of("start", "stop", "step")),
     "types:EllipsisType": Leaf("ellipsis", lambda _: None, lambda _: ..., lambda _v, _r: "..."),
     "decimal:Decimal": Leaf(
         "decimal",
@@ -585,6 +689,7 @@ _STANDARD: dict[str, Leaf] = {
     ),
     "types:FunctionType": _FUNCTION_LEAF,
     "types:BuiltinFunctionType": _FUNCTION_LEAF,
+    "functools:_lru_cache_wrapper": _FUNCTION_LEAF,
     "types:GenericAlias": _ALIAS_LEAF,
     "types:UnionType": Leaf("alias", _union_payload, _rebuild_any_alias, _alias_source),
 }
@@ -594,15 +699,20 @@ _TYPING_ALIASES = frozenset(
 )
 
 
+_NUMPY_FUNCTIONS = frozenset({"ufunc", "_ArrayFunctionDispatcher"})
+
+
 def _standard_leaf(cls: type) -> Leaf | None:
     if issubclass(cls, type):
         return _TYPE_LEAF
     if cls.__module__ == "typing" and cls.__name__ in _TYPING_ALIASES:
         return _ALIAS_LEAF
     if cls.__module__ == "typing" and cls.__name__.endswith("Form"):
-        return Leaf("type", _special_name, find, lambda v, render: render(v), _special_name)
+        return Leaf("type", _special_name, _find_type, lambda v, render: render(v), _special_name)
     if cls.__module__ == "collections.abc" and cls.__name__ == "_CallableGenericAlias":
         return _ALIAS_LEAF
+    if cls.__module__.partition(".")[0] == "numpy" and cls.__name__ in _NUMPY_FUNCTIONS:
+        return _FUNCTION_LEAF
     try:
         return _STANDARD.get(import_name(cls))
     except Refused:
@@ -622,6 +732,8 @@ def _numpy_leaf(cls: type) -> Leaf | None:
         return None
     if issubclass(cls, numpy.generic):
         return Leaf("numpy", _scalar_payload, _rebuild_scalar, _scalar_source, _plain_scalar)
+    if issubclass(cls, numpy.dtype):
+        return Leaf("dtype", _dtype_payload, _rebuild_dtype, _dtype_source)
     if cls is numpy.ndarray:
         return Leaf("ndarray", _array_payload, _rebuild_array, _array_source, lambda v: v.tolist())
     return None
@@ -658,6 +770,20 @@ def _dtype_text(dtype: Any) -> str:
     return str(dtype.newbyteorder("<").str)
 
 
+def _dtype_payload(dtype: Any) -> str:
+    if dtype.kind not in _NUMPY_PLAIN + _NUMPY_TIMES + "O" or dtype.char in "gG":
+        raise Refused(f"the numpy dtype {dtype} has no portable form: give its name as a text")
+    return str(dtype.str)
+
+
+def _rebuild_dtype(payload: str) -> Any:
+    return find("numpy:dtype")(payload)
+
+
+def _dtype_source(dtype: Any, render: Render) -> str:
+    return f"{render(find('numpy:dtype'))}({_dtype_payload(dtype)!r})"
+
+
 def _array_payload(value: Any) -> list[Any]:
     dtype = value.dtype
     if dtype.kind not in _NUMPY_PLAIN + _NUMPY_TIMES or dtype.char in "gG":
@@ -679,11 +805,46 @@ def _array_source(value: Any, render: Render) -> str:
     return f"{made}.reshape({shape!r}).copy()"
 
 
+# --- pydantic's own values -----------------------------------------------------------------
+
+
+def _pydantic_leaf(cls: type) -> Leaf | None:
+    if cls.__module__.partition(".")[0] not in ("pydantic", "pydantic_core"):
+        return None
+    if cls.__name__.startswith("Secret"):
+        raise Refused(
+            f"a {cls.__name__} would stand in the store for all to read: leave it out of the"
+            " config, and read it from the environment in _create"
+        )
+    return _URL_LEAF if cls.__name__.endswith(("Url", "Dsn")) else None
+
+
+def _url_payload(value: Any) -> list[Any]:
+    return [import_name(type(value)), str(value)]
+
+
+def _rebuild_url(payload: list[Any]) -> Any:
+    name, text = payload
+    cls = find(name)
+    if not isinstance(cls, type) or _pydantic_leaf(cls) is not _URL_LEAF:
+        raise NotFound(f"{name} is not one of pydantic's URLs")
+    return cls(text)
+
+
+_URL_LEAF = Leaf("url", _url_payload, _rebuild_url, _from_text)
+
+
 # --- reading back --------------------------------------------------------------------------
 
 _BY_TAG: dict[str, Callable[[Any], Any]] = {
     leaf.tag: leaf.rebuild for leaf in (*_STANDARD.values(), _TYPE_LEAF)
-} | {"enum": _rebuild_enum, "numpy": _rebuild_scalar, "ndarray": _rebuild_array}
+} | {
+    "enum": _rebuild_enum,
+    "numpy": _rebuild_scalar,
+    "ndarray": _rebuild_array,
+    "dtype": _rebuild_dtype,
+    "url": _rebuild_url,
+}
 
 
 def rebuild_leaf(tag: str, payload: Any) -> Any:

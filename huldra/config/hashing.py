@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from huldra.config import forms
 from huldra.config.coercion import NUMBERS, Normalise
-from huldra.config.import_paths import MAIN_MODULES, Refused
+from huldra.config.import_paths import MAIN_MODULES, Refused, lead_back, public_module
 from huldra.errors import HuldraClassError, HuldraCycleError, HuldraIdentityError
 
 RULES_VERSION: Final = 1
@@ -85,17 +85,19 @@ def namespace_of(cls: type) -> str:
     try:
         return _namespaces[cls]
     except (KeyError, TypeError):
-        origin = getattr(cls, "__origin__", cls)
-        return _namespaces.setdefault(origin, _make_namespace(origin))
+        pass
+    origin = getattr(cls, "__origin__", cls)
+    return _namespaces.setdefault(origin, _make_namespace(origin))
 
 
 def _make_namespace(cls: type) -> str:
-    module, qualname = cls.__module__, cls.__qualname__
-    if module in MAIN_MODULES:
+    module, qualname = public_module(cls.__module__), cls.__qualname__
+    lost = None if "<locals>" in qualname else lead_back(cls)
+    if module in MAIN_MODULES or (lost is not None and cls.__module__ in MAIN_MODULES):
         raise HuldraClassError(
             f"{qualname} is defined in __main__, so no other process can import it and it has no "
             "stable directory: move the class into a module (for example pipelines.py) and import "
-            "it from there in your script"
+            "it from there in your script, or run the file as a module (python -m package.module)"
         )
     if "<locals>" in qualname:
         raise HuldraClassError(
@@ -106,6 +108,12 @@ def _make_namespace(cls: type) -> str:
         raise HuldraClassError(
             f"{module}.{qualname} cannot name a folder: give the class a name without "
             "slashes and empty parts"
+        )
+    if lost is not None:
+        raise HuldraClassError(
+            f"{module}.{qualname} cannot be imported by that name, so no other process can make "
+            f"it and it has no stable directory: {lost}; put the class at the top of a file that "
+            "can be imported, under its own name, and import it from there"
         )
     return f"{module}/{qualname}"
 
@@ -321,7 +329,11 @@ def _plan_of(cls: type) -> _Plan:
     plan = _plans.get(cls)
     if plan is None:
         if not forms.is_huldra(cls):
-            raise TypeError(f"{cls.__module__}.{cls.__qualname__} is not a Huldra class")
+            raise HuldraIdentityError(
+                f"wanted a Huldra object, found a {cls.__module__}.{cls.__qualname__}: only "
+                "objects of subclasses of huldra.Huldra have a hash and a directory",
+                field_path="",
+            )
         record = forms.record_of(cls, "huldra")
         plan = _plans[cls] = _Plan(cls, record)
     return plan
@@ -349,7 +361,11 @@ def _hash(obj: Any, walk: _Walk) -> _Cached | None:
 
 
 def _cached(obj: Any) -> _Cached:
-    cached: _Cached | None = obj.__dict__.get(_CACHE)
+    try:
+        cached: _Cached | None = obj.__dict__.get(_CACHE)
+    except AttributeError:
+        _plan_of(type(obj))  # says what is wanted
+        raise
     if cached is not None and cached.owner == id(obj):
         return cached
     walk = _Walk()
@@ -417,6 +433,26 @@ def encoding_of(value: Any) -> bytes:
             _cached(child)
         walk.pending.clear()
         walk.waiting.clear()
+
+
+def are_same(one: Any, other: Any) -> bool:
+    """Whether two values are equal, also where `==` raises or gives no truth value (arrays).
+
+    What neither compares nor has an encoding is the same only as itself.
+    """
+    if one is other:
+        return True
+    try:
+        equal = one == other
+        if isinstance(equal, bool):
+            return equal
+        return encoding_of(one) == encoding_of(other)
+    except Exception:  # noqa: BLE001  # the value's own `__eq__` may raise anything
+        pass
+    try:
+        return type(one) is type(other) and encoding_of(one) == encoding_of(other)
+    except Exception:  # noqa: BLE001  # what has no encoding cannot be compared
+        return False
 
 
 # --- what stands in a config ---------------------------------------------------------------

@@ -22,14 +22,39 @@ class NotFound(Exception):
     """A name that leads nowhere any more."""
 
 
+def public_module(module: str) -> str:
+    """The name under which other processes import `module`.
+
+    Of `python -m proj.train` the module `__main__` is `proj.train`. A plain script has no such
+    name: its `__main__` stays what it is.
+    """
+    if module not in MAIN_MODULES:
+        return module
+    spec = getattr(sys.modules.get(module), "__spec__", None)
+    name = getattr(spec, "name", None)
+    # `python folder` and `python file.zip` have a spec that is named `__main__`, too.
+    return name if isinstance(name, str) and name not in MAIN_MODULES else module
+
+
+def loaded(module: str) -> Any:
+    """The module that other processes import as `module`, if this one has it; else None.
+
+    What runs as `python -m proj.train` is `proj.train`, before a second copy of that name.
+    """
+    main = sys.modules.get("__main__")
+    if main is not None and module not in MAIN_MODULES and public_module("__main__") == module:
+        return main
+    return sys.modules.get(module)
+
+
 def import_name(thing: Any) -> str:
     """Name a class or a function as `module:qualname`.
 
-    Raises `Refused` for what another process could not import by that name: of `__main__`, of a
+    Raises `Refused` for what another process could not import by that name: of a script, of a
     function's body, a lambda, or hidden behind something else of the same name.
     """
     module, qualname = _written_name(thing)
-    if module in MAIN_MODULES:
+    if public_module(module) in MAIN_MODULES:
         raise Refused(f"{qualname} is defined in __main__: move it into a module of its own")
     if "<lambda>" in qualname:
         raise Refused("a lambda has no name to import it by: use a function of a module")
@@ -42,11 +67,37 @@ def import_name(thing: Any) -> str:
         return _hidden_builtin(thing, qualname)
     found = _resolve_loaded(module, qualname)
     if found is thing or (found is None and _is_initialising(module)):
-        return f"{module}:{qualname}"
+        return f"{public_module(module)}:{qualname}"
+    if module in MAIN_MODULES:
+        raise Refused(f"{qualname} is defined in __main__: move it into a module of its own")
+    if module not in sys.modules:
+        raise Refused(
+            f"{qualname} says that it is of the module {module!r}, which is not loaded: "
+            "put it into a module that can be imported"
+        )
     raise Refused(
         f"{module}.{qualname} names {'nothing' if found is None else 'something else'} there: "
         "it must be importable by its own name"
     )
+
+
+def lead_back(cls: type) -> str | None:
+    """Why no other process finds the class `cls` by its module and name; None when one does.
+
+    A class of the same name counts as the class itself: a module that was loaded again has a new
+    one, while objects of the old one live on.
+    """
+    module, qualname = cls.__module__, cls.__qualname__
+    if module not in sys.modules:
+        return f"its module {module!r} is not loaded under that name"
+    found = _resolve_loaded(module, qualname)
+    if found is None and _is_initialising(module):
+        return None
+    if found is cls or (
+        isinstance(found, type) and (found.__module__, found.__qualname__) == (module, qualname)
+    ):
+        return None
+    return f"the module {module!r} has {'nothing' if found is None else 'something else'} there"
 
 
 def _written_name(thing: Any) -> tuple[str, str]:
@@ -98,21 +149,34 @@ def _is_initialising(module: str) -> bool:
 
 def find(name: str) -> Any:
     """Import what `import_name` named `module:qualname`; raise `NotFound` with what is gone."""
-    module, _, qualname = name.partition(":")
-    if not module or not qualname:
+    given: object = name  # documents may hold anything there
+    module, _, qualname = given.partition(":") if isinstance(given, str) else ("", "", "")
+    if not all(module.split(".")) or not all(qualname.split(".")):
         raise NotFound(f"{name!r} is not of the form module:qualname")
-    try:
-        found: Any = importlib.import_module(module)
-    except ImportError as error:
-        raise NotFound(f"module {module!r} cannot be imported ({error})") from error
+    found: Any = _import(module)
     for part in qualname.split("."):
         try:
             found = getattr(found, part)
-        except AttributeError as error:
+        except (Exception, SystemExit) as error:  # a module's __getattr__ may raise anything
             raise NotFound(
                 f"module {module!r} has no {qualname!r} any more: was it moved or renamed?"
             ) from error
     return found
+
+
+def _import(module: str) -> Any:
+    main = sys.modules.get("__main__")
+    if main is not None and loaded(module) is main:
+        return main  # not run a second time under its other name
+    try:
+        return importlib.import_module(module)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a module may do anything, and exit, while it is imported
+        raise NotFound(
+            f"module {module!r} cannot be imported ({type(error).__name__}: {error}):"
+            " was it moved or renamed?"
+        ) from error
 
 
 def describe(value: object) -> str:

@@ -187,6 +187,58 @@ class Size(NamedTuple):
     height: float = 1.0
 
 
+class Sized(Size):
+    """A subclass has the fields of the named tuple, and their types."""
+
+
+class HidesWidth(Size):
+    """Hides a field of the named tuple."""
+
+    width = 5.0
+
+
+@dataclasses.dataclass
+class ListWithName(list[int]):
+    name: str = "a"
+
+
+@dataclasses.dataclass
+class DequeWithName(collections.deque[int]):
+    name: str = "a"
+
+
+@dataclasses.dataclass
+class UserDictWithName(collections.UserDict[str, int]):
+    name: str = "a"
+
+    def __post_init__(self) -> None:
+        self.data = {}
+
+
+@dataclasses.dataclass
+class TextWithName(str):
+    name: str = "a"
+
+
+@chz.chz
+class DictWithName(dict[str, int]):
+    name: str = "a"
+
+
+@chz.chz
+class Shadowed:
+    width: int = 8
+
+
+class Shadow:
+    width = 1024
+
+
+@chz.chz
+class ShadowedBy(Shadow, Shadowed):
+    """A mixin's attribute hides a field."""
+
+
 OldSize = collections.namedtuple("OldSize", ["width", "height"])  # noqa: PYI024  # the old way counts, too
 
 
@@ -196,6 +248,13 @@ if pydantic is not None:
         name: str
         age: float = 0
         tags: list[str] = []  # noqa: RUF012  # pydantic copies it
+
+    class Event(pydantic.BaseModel):
+        when: datetime.datetime
+        where: pydantic.HttpUrl
+
+    class Secretive(pydantic.BaseModel):
+        token: pydantic.SecretStr
 
     class Aliased(pydantic.BaseModel):
         model_config = pydantic.ConfigDict(extra="allow")
@@ -216,6 +275,20 @@ class Kind(enum.StrEnum):
     A = "a"
 
 
+@dataclasses.dataclass(frozen=True)
+class Params:
+    x: int
+    y: tuple[float, ...] = ()
+
+
+class Preset(Params, enum.Enum):
+    """Members that are dataclasses, as in the Enum HOWTO."""
+
+    SMALL = 1
+    ALSO_SMALL = 1, ()
+    LARGE = 2, (1.0,)
+
+
 class Rights(enum.Flag):
     READ = 1
     WRITE = 2
@@ -223,6 +296,11 @@ class Rights(enum.Flag):
 
 def double(x: float) -> float:
     return 2 * x
+
+
+@functools.lru_cache
+def cached(x: float) -> float:
+    return x
 
 
 class Tools:
@@ -330,6 +408,8 @@ DISTINCT: dict[str, Any] = {
     "offset with seconds": datetime.timezone(datetime.timedelta(seconds=-5)),
     "uuid": uuid.UUID(int=5),
     "range": range(0, 3, 2),
+    "slice": slice(0, 3, 2),
+    "slice to the end": slice(0, None),
     "range, same items": range(0, 4, 2),
     "ellipsis": ...,
     "regex": re.compile("a+", re.IGNORECASE),
@@ -338,6 +418,8 @@ DISTINCT: dict[str, Any] = {
     "enum other": Color.BLUE,
     "int enum": Level.LOW,
     "text enum": Kind.A,
+    "enum of dataclasses": Preset.SMALL,
+    "enum of dataclasses, other": Preset.LARGE,
     "flag": Rights.READ,
     "flags": Rights.READ | Rights.WRITE,
     "dataclass": Point(1.0),
@@ -361,6 +443,7 @@ DISTINCT: dict[str, Any] = {
     "path type": pathlib.Path,
     "pure path type": pathlib.PurePosixPath,
     "function": double,
+    "cached function": cached,
     "static method": Tools.half,
     "builtin": len,
     "math function": math.sqrt,
@@ -388,6 +471,13 @@ if numpy is not None:
         "numpy datetime": numpy.datetime64("2026-01-31T12:00", "ns"),
         "numpy datetime, other unit": numpy.datetime64("2026-01-31T12:00", "s"),
         "numpy timedelta": numpy.timedelta64(5, "D"),
+        "ufunc": numpy.add,
+        "array function": numpy.mean,
+        "linalg function": numpy.linalg.norm,
+        "partial of a ufunc": functools.partial(numpy.add, 1),
+        "dtype": numpy.dtype("float64"),
+        "dtype big-endian": numpy.dtype(">f8"),
+        "dtype of times": numpy.dtype("M8[ns]"),
         "array": numpy.array([1.0, 2.0]),
         "array 2d": numpy.array([[1.0, 2.0]]),
         "array int": numpy.array([1, 2]),
@@ -397,5 +487,8 @@ if numpy is not None:
 if pydantic is not None:
     DISTINCT |= {
         "pydantic": Person(name="x"),
+        "pydantic with a time and a url": Event(
+            when="2026-01-31T12:00:00+02:00", where="https://a.b/c?d=e"
+        ),
         "pydantic with alias and extra": Aliased(Inner=Person(name="y"), other=[1]),
     }
