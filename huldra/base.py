@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
+import functools
 import inspect
 import logging
+import sys
 from pathlib import Path
 from typing import (
     TYPE_CHECKING,
@@ -17,11 +20,13 @@ from typing import (
 )
 
 import chz
-from chz.data_model import __eq__ as _chz_eq  # the comparison that every chz class has
+from chz.data_model import init_property
 
 from huldra.attempts import context
 from huldra.config.fields import field, is_hashed
-from huldra.config.hashing import children_of, digest_of, key_of
+from huldra.config.forms import container_base
+from huldra.config.hashing import are_same, children_of, digest_of, key_of
+from huldra.config.import_paths import public_module
 from huldra.engines.protocol import Resources
 from huldra.errors import HuldraClassError, HuldraDependencyError, HuldraIdentityError
 from huldra.logs.capture import configure_logging, get_logger, log_status
@@ -81,6 +86,7 @@ class Huldra(Generic[T]):
         **kwargs: Any,
     ) -> None:
         """Make the subclass a chz class; refuse what could not work."""
+        _refuse_unknown_keywords(cls, kwargs)
         super().__init_subclass__(**kwargs)
         if cache_version is not None and not isinstance(cache_version, str):
             raise HuldraClassError(
@@ -97,7 +103,9 @@ class Huldra(Generic[T]):
         for name, ours in (("__eq__", _equal), ("__hash__", _hash), ("__repr__", _repr)):
             if name not in own:
                 setattr(cls, name, ours)
+        _refuse_what_would_not_run(cls)
         _make_chz(cls, version, typecheck)
+        _refuse_hidden_fields(cls)
         cls.__huldra_declares_dependencies__ = cls._dependencies is not Huldra._dependencies
         cls.__huldra_validates__ = cls._validate is not Huldra._validate
 
@@ -284,7 +292,8 @@ class Huldra(Generic[T]):
     def log(self) -> logging.Logger:
         """A logger named after the class; inside `_create` its lines reach `huldra.log`."""
         configure_logging()
-        return logging.getLogger(f"{type(self).__module__}.{type(self).__qualname__}")
+        cls = type(self)
+        return logging.getLogger(f"{public_module(cls.__module__)}.{cls.__qualname__}")
 
     def plan(self) -> Plan:
         """What `load_or_create` would do, and why; nothing is written. Print it to see a table."""
@@ -327,9 +336,80 @@ def _refuse_names_of_ours(cls: type) -> None:
             )
 
 
+_KEYWORDS = ("version_controlled", "cache_version", "version", "typecheck")
+
+
+def _refuse_unknown_keywords(cls: type, keywords: dict[str, Any]) -> None:
+    """Refuse a class keyword that neither Huldra nor another base takes, with the nearest one."""
+    if not keywords:
+        return
+    others = (base for base in cls.__mro__[1:] if base not in (object, Huldra, Generic))
+    if any("__init_subclass__" in vars(base) for base in others):
+        return  # a mixin of the user's may take it
+    name = next(iter(keywords))
+    near = difflib.get_close_matches(name, _KEYWORDS, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(_KEYWORDS)}"
+    raise HuldraClassError(
+        f"{cls.__module__}.{cls.__qualname__}: unknown class keyword {name!r}; {hint}"
+    )
+
+
+# A generator of dependencies is read to its end, so `_dependencies` may be one.
+_PLAIN_METHODS = ("_create", "_load", "_validate", "_resources", "_dependencies")
+
+
+def _refuse_what_would_not_run(cls: type) -> None:
+    """Refuse methods of which a call runs nothing: `async def`, and `yield` in the body."""
+    for name in _PLAIN_METHODS:
+        method = inspect.getattr_static(cls, name)
+        if isinstance(method, staticmethod | classmethod):
+            method = method.__func__
+        elif isinstance(method, property):
+            method = method.fget
+        if inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method):
+            found, cure = "is an `async def`", "write a plain `def`, with asyncio.run(...) in it"
+        elif inspect.isgeneratorfunction(method) and name != "_dependencies":
+            found, cure = "has `yield` in its body", "return the value instead"
+        else:
+            continue
+        raise HuldraClassError(
+            f"{cls.__module__}.{cls.__qualname__}.{name} {found}, so that a call of it runs"
+            f" nothing; {cure}"
+        )
+    container = container_base(cls)
+    if container is not None:
+        raise HuldraClassError(
+            f"{cls.__module__}.{cls.__qualname__} is also a {container.__qualname__}: what it holds"
+            " beside its fields is not hashed; put it into a field"
+        )
+
+
+def _refuse_hidden_fields(cls: type) -> None:
+    """Refuse an attribute of another base that stands before a field and hides its value."""
+    fields: dict[str, Any] = chz.chz_fields(cls)
+    for name in fields:
+        found = inspect.getattr_static(cls, name, None)
+        if isinstance(found, property | init_property | functools.cached_property):
+            continue
+        owner = next((base for base in cls.__mro__ if name in vars(base)), cls)
+        raise HuldraClassError(
+            f"{cls.__module__}.{cls.__qualname__}: {owner.__qualname__}.{name} hides the field"
+            f" {name!r}: the object would show {found!r}, and the hash the field's value; rename"
+            " one of them, or give the field another default"
+        )
+
+
 def _make_chz(cls: type, version: str | None, typecheck: bool | None) -> None:
     try:
         chz.chz(cls, version=version, typecheck=typecheck)  # type: ignore[call-overload]  # its overloads hide the keywords
+    except KeyError:
+        if cls.__module__ in sys.modules:
+            raise
+        raise HuldraClassError(
+            f"{cls.__qualname__} says that it is of the module {cls.__module__!r}, which is not"
+            " loaded, so no other process can import it; put the class into a file that can be"
+            " imported, or set sys.modules before the module's code runs"
+        ) from None
     except (ValueError, TypeError) as error:
         raise HuldraClassError(f"{cls.__module__}.{cls.__qualname__}: {error}") from error
 
@@ -341,16 +421,27 @@ def _equal(self: Any, other: object) -> bool:
     """
     if self is other:
         return True
-    if type(self) is not type(other):
+    if not _is_same_class(type(self), type(other)):
         return False
+    fields: dict[str, Any] = chz.chz_fields(self)
     try:
         if digest_of(self) != digest_of(other):
             return False
+        fields = {name: spec for name, spec in fields.items() if not is_hashed(spec)}
     except HuldraIdentityError:
-        return bool(_chz_eq(self, other))  # type: ignore[no-untyped-call]  # chz leaves it bare
-    fields: dict[str, Any] = chz.chz_fields(self)
-    unhashed = [name for name, spec in fields.items() if not is_hashed(spec)]
-    return all(getattr(self, name) == getattr(other, name) for name in unhashed)
+        pass  # no hash to compare by, so all fields count
+    return all(are_same(getattr(self, name), getattr(other, name)) for name in fields)
+
+
+def _is_same_class(ours: type, theirs: type) -> bool:
+    """Whether two classes are one: `python -m proj.train` has `__main__.T` and `proj.train.T`."""
+    if ours is theirs:
+        return True
+    if not getattr(theirs, "__huldra_class__", False) or ours.__qualname__ != theirs.__qualname__:
+        return False
+    return public_module(ours.__module__) == public_module(theirs.__module__) and (
+        ours.__module__ != theirs.__module__
+    )
 
 
 def _hash(self: Any) -> int:

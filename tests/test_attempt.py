@@ -6,7 +6,9 @@ import os
 import pickle
 import signal
 import threading
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -359,3 +361,42 @@ def test_root_that_huldra_makes_keeps_out_of_git(huldra_root: Path) -> None:
     """A new root ignores its data; one that was there is left as it is."""
     Note(name="a").load_or_create()
     assert "/data/" in (huldra_root / ".gitignore").read_text()
+
+
+class Returns(huldra.Huldra[Any]):
+    """Its methods give what has not run, without being such functions themselves."""
+
+    create: str = "good"
+    validate: str = "good"
+
+    def _create(self) -> Any:
+        return _unrun(self.create)
+
+    def _load(self) -> Any:
+        return "loaded"
+
+    def _validate(self) -> Any:
+        return _unrun(self.validate)
+
+
+def _unrun(kind: str) -> Any:
+    async def coroutine() -> str:
+        return "later"
+
+    async def async_generator() -> AsyncIterator[str]:
+        yield "later"
+
+    makers: dict[str, Any] = {"coroutine": coroutine, "async_generator": async_generator}
+    makers |= {"generator": lambda: (x for x in "later"), "good": lambda: True}
+    return makers[kind]()
+
+
+@pytest.mark.parametrize("kind", ["coroutine", "generator", "async_generator"])
+@pytest.mark.parametrize("method", ["create", "validate"])
+def test_what_has_not_run_is_a_failure(huldra_root: Path, method: str, kind: str) -> None:
+    """A coroutine or generator from `_create` or `_validate` publishes nothing."""
+    returns = Returns(**{method: kind})
+    with pytest.raises(huldra.HuldraComputeError, match=f"_{method} returned a {kind}"):
+        returns.load_or_create()
+    assert status(returns) is AttemptStatus.FAILED
+    assert not returns.exists()

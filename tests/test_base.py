@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import logging
+import runpy
 import subprocess
 import sys
 import textwrap
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import pytest
 
@@ -233,3 +236,190 @@ def test_bad_setting_is_told_at_first_use(tmp_path: Path) -> None:
     code = "from tests.support.odd import Note; Note(name='a').load_or_create()"
     done = children.run(code, tmp_path, HULDRA_LEASE_SECS="soon")
     assert "HULDRA_LEASE_SECS is 'soon'; allowed: a number of seconds" in done.stderr
+
+
+# ---- what is refused where a class is defined ---------------------------------------------------
+
+
+async def _coroutine(self: object) -> int:
+    return 1
+
+
+def _generator(self: object) -> Iterator[int]:
+    yield 1
+
+
+async def _async_generator(self: object) -> AsyncIterator[int]:
+    yield 1
+
+
+@pytest.mark.parametrize("method", ["_create", "_load", "_validate", "_resources"])
+@pytest.mark.parametrize("body", [_coroutine, _generator, _async_generator])
+def test_a_method_of_which_a_call_runs_nothing_is_refused(method: str, body: object) -> None:
+    """`async def` and `yield` are named where the class is defined, also behind a decorator."""
+    for written in (body, staticmethod(body), property(body)):  # type: ignore[arg-type]  # a function each
+        with pytest.raises(huldra.HuldraClassError, match=rf"Bad\.{method} (is an|has `yield`)"):
+            type("Bad", (Concrete,), {method: written})
+
+
+def test_a_mixins_async_create_is_refused() -> None:
+    """What counts is the method that a call would find."""
+    mixin = type("Later", (), {"_create": _coroutine})
+    with pytest.raises(huldra.HuldraClassError, match="_create is an `async def`"):
+        type("Bad", (mixin, Concrete), {})
+
+
+def test_dependencies_may_be_a_generator_and_not_a_coroutine() -> None:
+    """A generator of dependencies is read to its end; a coroutine would be forgotten."""
+    type("Good", (Concrete,), {"_dependencies": _generator})
+    with pytest.raises(huldra.HuldraClassError, match="_dependencies is an `async def`"):
+        type("Bad", (Concrete,), {"_dependencies": _coroutine})
+
+
+class Wide:
+    """Has an attribute with the name of a field of `Concrete`."""
+
+    factor = 1024.0
+
+
+def test_an_attribute_of_a_mixin_that_hides_a_field_is_refused() -> None:
+    """Else the object would show one value, and its hash stand for another."""
+    with pytest.raises(huldra.HuldraClassError, match=r"Wide\.factor hides the field 'factor'"):
+        type("Bad", (Wide, Concrete), {})
+    type("Good", (Concrete, Wide), {})
+
+
+def test_a_method_of_a_mixin_that_hides_a_field_is_refused() -> None:
+    """A method hides as an attribute does; a property computes from the field, and may."""
+    mixin = type("Computes", (), {"factor": lambda self: 1})
+    with pytest.raises(huldra.HuldraClassError, match=r"Computes\.factor hides"):
+        type("Bad", (mixin, Concrete), {})
+    good = type("Doubles", (), {"factor": property(lambda self: 2 * self.X_factor)})
+    assert type("Good", (good, Concrete), {})().factor == 4.0  # type: ignore[attr-defined]  # Concrete's
+
+
+@pytest.mark.parametrize("container", [dict, list, set, str])
+def test_a_config_that_is_a_container_too_is_refused(container: type) -> None:
+    """What it holds beside its fields would not be hashed."""
+    with pytest.raises(huldra.HuldraClassError, match=f"is also a {container.__name__}"):
+        type("Bad", (container, huldra.Huldra), {})
+
+
+def test_an_unknown_class_keyword_is_named_with_the_nearest() -> None:
+    """A slip in `cache_version` is no riddle."""
+    with pytest.raises(
+        huldra.HuldraClassError, match="'cache_versoin'; did you mean 'cache_version'"
+    ):
+        type("Bad", (Concrete,), {}, cache_versoin="2")  # type: ignore[call-overload]  # the slip
+
+
+def test_a_keyword_that_a_mixin_takes_is_passed_on() -> None:
+    """Keywords of other bases are theirs."""
+
+    class Tagged:
+        def __init_subclass__(cls, tag: str = "", **keywords: object) -> None:
+            super().__init_subclass__(**keywords)
+            cls.tag = tag  # type: ignore[attr-defined]  # set here
+
+    made = type("Good", (Tagged, Concrete), {}, tag="a")  # type: ignore[call-overload]  # as written
+    assert made.tag == "a"
+
+
+def test_a_class_of_a_module_that_is_not_loaded_is_refused() -> None:
+    """No raw KeyError out of chz."""
+    with pytest.raises(huldra.HuldraClassError, match="module 'gone', which is not loaded"):
+        type("Bad", (Concrete,), {"__module__": "gone"})
+
+
+_TEXT = """
+import huldra
+class C(huldra.Huldra[str]):
+    def _create(self): return "made"
+    def _load(self): return "made"
+"""
+
+
+def test_a_class_of_executed_text_has_no_directory(huldra_root: Path) -> None:
+    """Two texts with a class of one name would else share the folder `builtins/C`."""
+    namespace: dict[str, Any] = {}
+    exec(_TEXT, namespace)
+    with pytest.raises(huldra.HuldraClassError, match=r"builtins\.C cannot be imported"):
+        namespace["C"]().load_or_create()
+    assert not (huldra_root / "data").exists()
+
+
+def test_a_class_of_a_path_that_was_run_has_no_directory(huldra_root: Path, tmp_path: Path) -> None:
+    """`runpy.run_path` leaves no module behind; no attempt is claimed for it."""
+    file = tmp_path / "text.py"
+    file.write_text(_TEXT)
+    with pytest.raises(huldra.HuldraClassError, match=r"cannot be imported|not loaded"):
+        runpy.run_path(str(file))["C"]().load_or_create()
+    assert not (huldra_root / "data").exists()
+
+
+def test_a_class_that_its_name_does_not_lead_to_has_no_directory(huldra_root: Path) -> None:
+    """A worker would find nothing under that name, or something else."""
+    hidden = type("Nowhere", (Concrete,), {"__module__": __name__})
+    with pytest.raises(huldra.HuldraClassError, match="has nothing there"):
+        hidden().load_or_create()  # type: ignore[attr-defined]  # Concrete's
+
+
+# ---- equality -----------------------------------------------------------------------------------
+
+
+class Awkward:
+    """Does not compare, as a data frame does not."""
+
+    def __eq__(self, other: object) -> bool:
+        raise ValueError("ambiguous")
+
+    __hash__ = None  # type: ignore[assignment]  # as a data frame
+
+    def __repr__(self) -> str:
+        raise ValueError("not shown")
+
+
+class Carrying(huldra.Huldra[str]):
+    """Has a value that is not hashed."""
+
+    cache: Any = huldra.field(default=None, hashed=False)
+
+    def _create(self) -> str:
+        return "made"
+
+    def _load(self) -> str:
+        return "made"
+
+
+class Both(huldra.Huldra[str]):
+    """Needs two that may be one artifact."""
+
+    one: Carrying
+    other: Carrying
+
+    def _create(self) -> str:
+        return "made"
+
+    def _load(self) -> str:
+        return "made"
+
+
+def test_unhashed_values_that_do_not_compare_do_not_raise(
+    huldra_root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each is the same as itself alone; the warning about them never raises."""
+    one = Awkward()
+    assert Carrying(cache=one) == Carrying(cache=one)
+    assert Carrying(cache=one) != Carrying(cache=Awkward())
+    with caplog.at_level(logging.WARNING, "huldra"):
+        Both(one=Carrying(cache=one), other=Carrying(cache=Awkward())).load_or_create()
+    assert "the first request counts" in caplog.text
+
+
+def test_unhashed_arrays_compare_by_what_they_hold(huldra_root: Path) -> None:
+    """`==` of arrays gives an array: they are compared by their encoding."""
+    numpy = pytest.importorskip("numpy")
+    same = [Carrying(cache={"x": [numpy.arange(3)]}) for _ in range(2)]
+    assert same[0] == same[1]
+    assert same[0] != Carrying(cache={"x": [numpy.arange(1, 4)]})
+    assert Both(one=same[0], other=same[1]).load_or_create() == "made"

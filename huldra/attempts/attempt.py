@@ -16,6 +16,7 @@ import threading
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any, Protocol
 
 from huldra.attempts import context, heartbeat, signals
@@ -86,7 +87,9 @@ def is_valid(obj: Makeable, key: str, paths: ArtifactPaths) -> bool:
     What `_validate` raises is no answer: it reaches the caller, with a note, and voids nothing.
     """
     try:
-        return bool(obj._validate())  # noqa: SLF001  the protocol's own method
+        is_good = obj._validate()  # noqa: SLF001  the protocol's own method
+        _refuse_unrun(obj, "_validate", is_good)
+        return bool(is_good)
     except Exception as error:
         error.add_note(
             f"huldra: _validate of {key} raised this, which says nothing of the artifact: it stays"
@@ -97,6 +100,18 @@ def is_valid(obj: Makeable, key: str, paths: ArtifactPaths) -> bool:
 
 def _is_valid(request: Request) -> bool:
     return is_valid(request.obj, request.key, request.paths)
+
+
+def _refuse_unrun(obj: Any, method: str, value: object) -> None:
+    """Raise for a coroutine or a generator: what was called has not run, and nobody runs it."""
+    if not isinstance(value, CoroutineType | GeneratorType | AsyncGeneratorType):
+        return
+    if isinstance(value, CoroutineType):
+        value.close()  # without the warning that nobody awaited it
+    raise TypeError(
+        f"{type(obj).__qualname__}.{method} returned a {type(value).__name__}, of which nothing has"
+        " run; run it in there (asyncio.run(...), list(...)) and return what it gives"
+    )
 
 
 def obtain(request: Request) -> Made | None:
@@ -345,8 +360,10 @@ class _Attempt:
     def _create_and_validate(self) -> Any:
         self.guard.admit()
         value = self.request.obj._create()  # noqa: SLF001  the protocol's own method
+        _refuse_unrun(self.request.obj, "_create", value)
         self.step = "_validate"
         is_good = self.request.obj._validate()  # noqa: SLF001  the protocol's own method
+        _refuse_unrun(self.request.obj, "_validate", is_good)
         self.guard.interruptible = False
         if not is_good:
             raise HuldraValidationError(

@@ -9,9 +9,12 @@ from typing import Any, Protocol
 import chz
 
 from huldra.config.fields import is_hashed
-from huldra.config.hashing import key_of
+from huldra.config.hashing import are_same, key_of
+from huldra.config.import_paths import describe
 from huldra.errors import HuldraClassError, HuldraCycleError
 from huldra.logs.capture import get_logger
+
+_SHOWN_MAX = 200  # characters of a value in a warning
 
 
 class Config(Protocol):
@@ -105,17 +108,25 @@ def _warn_of_unhashed_difference(first: Any, second: Any, key: str) -> None:
         return
     for name in _unhashed_fields(type(first)):
         ours, theirs = getattr(first, name), getattr(second, name)
-        if ours is not theirs and ours != theirs:
+        if not are_same(ours, theirs):
             get_logger().warning(
-                "%s is asked for with %s=%r and with %s=%r: the field is not hashed, so it is one"
+                "%s is asked for with %s=%s and with %s=%s: the field is not hashed, so it is one"
                 " artifact, and the first request counts",
                 key,
                 name,
-                ours,
+                _shown(ours),
                 name,
-                theirs,
+                _shown(theirs),
             )
             return
+
+
+def _shown(value: Any) -> str:
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001  # the value's own `__repr__`; a warning must not raise
+        return f"<{describe(value)}>"
+    return text if len(text) <= _SHOWN_MAX else f"{text[:_SHOWN_MAX]}…"
 
 
 def _unhashed_fields(cls: Any) -> tuple[str, ...]:
