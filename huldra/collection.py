@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
 from huldra.attempts import context
 from huldra.base import Huldra, plan_of
+from huldra.config.import_paths import public_module
 from huldra.errors import HuldraClassError
 from huldra.logs.capture import configure_logging
 
@@ -50,7 +51,8 @@ class _ListMeta(type):
 class HuldraList(Generic[H], metaclass=_ListMeta):
     """Experiments under names; the class itself is the collection and is never instantiated.
 
-    Attributes that are Huldra objects are members under their names. A dict gives members under its
+    Attributes that are Huldra objects are members under their names, but for those that start with
+    `_`. A dict gives members under its
     keys, a list or tuple under `attribute_0`, `attribute_1`, …. Bases come first; an attribute of
     the same name replaces theirs. Two members of one name, and a name that is one of
     this class's own methods, are refused.
@@ -117,7 +119,9 @@ class HuldraList(Generic[H], metaclass=_ListMeta):
         Without an executor a failure does not stop the others; at the end an `ExceptionGroup`
         holds all of them.
         """
-        return load_many(dict(cls.items()), executor, name=cls.__qualname__, module=cls.__module__)
+        return load_many(
+            dict(cls.items()), executor, name=cls.__qualname__, module=public_module(cls.__module__)
+        )
 
     @classmethod
     def plan(cls) -> Plan:
@@ -129,8 +133,8 @@ _OWN_NAMES = frozenset({"all", "items", "names", "by_name", "load_or_create", "p
 
 
 def _members(cls: type, attribute: str, value: Any) -> Iterator[tuple[str, Any]]:
-    if attribute.startswith("__"):
-        return
+    if attribute.startswith("_"):
+        return  # a helper for the other members, as by Python's convention
     if isinstance(value, Huldra):
         pairs = [(attribute, value)]
     elif isinstance(value, Mapping) and _are_experiments(cls, attribute, value.values()):
@@ -195,21 +199,31 @@ def _make_all(members: Mapping[str, Huldra[Any]]) -> dict[str, Any]:
 
 
 def _named(objects: Iterable[Huldra[Any]] | Mapping[str, Huldra[Any]]) -> dict[str, Huldra[Any]]:
-    """Names for what came without: `Class_<first digits of the hash>`."""
+    """Each object under its name: `str(key)` of a mapping, else `Class_<first digits of hash>`."""
     if isinstance(objects, _ListMeta):
         return dict(cast(Any, objects).items())
     if isinstance(objects, Mapping):
-        pairs = list(objects.items())
+        pairs: list[tuple[Any, Any]] = list(objects.items())
     else:
-        pairs = [("", obj) for obj in objects]
+        pairs = [(_UNNAMED, obj) for obj in objects]
     named: dict[str, Huldra[Any]] = {}
-    for name, obj in pairs:
+    keys: dict[str, Any] = {}
+    for key, obj in pairs:
         if not isinstance(obj, Huldra):
             raise HuldraClassError(
                 f"wanted Huldra objects, got {obj!r} of {type(obj).__qualname__}"
             )
-        named[name or f"{type(obj).__name__}_{obj.huldra_hash[:9]}"] = obj
+        name = f"{type(obj).__name__}_{obj.huldra_hash[:9]}" if key is _UNNAMED else str(key)
+        if key is not _UNNAMED and name in named:
+            raise HuldraClassError(
+                f"the keys {keys[name]!r} and {key!r} are one name, {name!r}: experiments go by"
+                " str(key); rename one"
+            )
+        keys[name], named[name] = key, obj
     return named
+
+
+_UNNAMED = object()  # stands for the name of what came without one
 
 
 @overload
@@ -227,7 +241,10 @@ def load_or_create(
 def load_or_create(
     objects: Iterable[Huldra[T]] | Mapping[str, Huldra[T]], executor: object | None = None
 ) -> dict[str, T] | Sweep[T]:
-    """Load or make many configs as one graph, as `HuldraList.load_or_create` does."""
+    """Load or make many configs as one graph, as `HuldraList.load_or_create` does.
+
+    Results go by name: `str(key)` of a mapping's keys, else `Class_<first digits of the hash>`.
+    """
     return load_many(_named(objects), executor)
 
 

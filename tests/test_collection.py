@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -154,3 +155,27 @@ def test_container_that_holds_other_things_is_refused() -> None:
     """A dict of experiments with something else in it is an error, not a shorter list."""
     with pytest.raises(huldra.HuldraClassError, match="holds 1 experiments and 3"):
         type("Bad", (huldra.HuldraList,), {"more": {"a": Note(name="a"), "b": 3}})
+
+
+def test_names_that_start_with_an_underscore_are_no_members() -> None:
+    """`_base` is a helper for the other members."""
+    made = type("Some", (huldra.HuldraList,), {"_base": Note(name="b"), "a": Note(name="a")})
+    assert made.names() == ["a"]  # type: ignore[attr-defined]  # HuldraList's
+
+
+KEYS = [False, 1, 0.5, None, "", ("a", 1), "text"]
+
+
+@pytest.mark.parametrize("executor", [None, "inline", "local:1"])
+def test_any_key_of_a_mapping_is_a_name(huldra_root: Path, executor: str | None) -> None:
+    """Keys go by `str`, also those that are false, and tuples, on every engine."""
+    notes = {key: Note(name=f"note {i}") for i, key in enumerate(KEYS)}
+    made: Any = huldra.load_or_create(notes, executor)  # type: ignore[call-overload]  # any key
+    results = made if executor is None else made.results(timeout=60)
+    assert list(results) == [str(key) for key in KEYS]
+
+
+def test_keys_that_are_one_name_are_refused() -> None:
+    """Else one of the two would be lost."""
+    with pytest.raises(huldra.HuldraClassError, match="keys 0 and '0' are one name"):
+        huldra.plan({0: Note(name="a"), "0": Note(name="b")})  # type: ignore[dict-item]  # mixed keys

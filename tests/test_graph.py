@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import huldra
+from huldra import chz
 from huldra.config.hashing import key_of
 from huldra.scheduling.graph import compile_graph
 from tests.support.odd import Circle, Note
@@ -126,3 +130,55 @@ def test_requests_that_differ_where_it_is_not_hashed_are_told(
     graph = compile_graph([Note(name="a", pause_s=1.0), Note(name="a")], nothing_is_made)
     assert len(graph) == 1
     assert "pause_s=1.0 and with pause_s=0.0" in caplog.text
+
+
+@chz.chz
+class Forest:
+    """A plain value with fields."""
+
+    trees: int = 20
+    depth: dict[str, int] = chz.field(default_factory=lambda: {"a": 1})
+
+
+@chz.chz
+class Linear:
+    """Another one."""
+
+    trees: int = 20
+
+
+class Fit(huldra.Huldra[str]):
+    """Holds plain values."""
+
+    model: Any = chz.field(default_factory=Forest)
+    names: dict[int, str] = chz.field(default_factory=dict)
+
+    def _create(self) -> str:
+        return "made"
+
+    def _load(self) -> str:
+        return "made"
+
+
+def test_explain_goes_into_plain_values(huldra_root: Path) -> None:
+    """The field that differs is named, however deep, and not the value around it."""
+    Fit(names={1: "a"}).load_or_create()
+    explanation = Fit(model=Forest(trees=41), names={1: "b"}).explain()
+    assert explanation.differences == (("model.trees", 20, 41), ("names[1]", "a", "b"))
+    changed = Fit(model=Linear(), names={1: "a"}).explain().differences
+    assert changed[0] == (
+        "type(model)",
+        f"{__name__}:Forest",
+        f"{__name__}:Linear",
+    )
+
+
+def test_plans_print_on_a_terminal_without_unicode(
+    huldra_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lines and arrows are drawn in ASCII there; what else it lacks is escaped."""
+    Note(name="ä").load_or_create()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+    for shown in (Note(name="é").plan(), Note(name="é").explain()):
+        print(shown)
+    assert "'\\xe4' -> '\\xe9'" in str(Note(name="é").explain())

@@ -25,6 +25,19 @@ _LEVEL_COLOURS = ((logging.ERROR, "\x1b[31m"), (logging.WARNING, "\x1b[33m"), (l
 _DEBUG_COLOUR = "\x1b[2m"
 
 
+_IN_ASCII = str.maketrans({"─": "-", "→": "->", "…": "...", "×": "x"})
+
+
+def for_terminal(text: str) -> str:
+    """`text` as standard output can write it: in ASCII where that has no lines and arrows."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    try:
+        text.encode(encoding)
+    except (UnicodeEncodeError, LookupError):
+        return text.translate(_IN_ASCII).encode("ascii", "backslashreplace").decode()
+    return text
+
+
 class ConsoleHandler(logging.Handler):
     """Writes `HHMMSS file.py:line message` to what `sys.stderr` is at that moment.
 

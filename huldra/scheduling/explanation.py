@@ -10,7 +10,9 @@ from typing import Any
 from huldra.attempts.attempt import is_valid
 from huldra.attempts.waiting import describe
 from huldra.config import documents
+from huldra.config.forms import RECORD_TAGS
 from huldra.config.hashing import key_of
+from huldra.logs.console import for_terminal
 from huldra.store import artifact, claim, files
 from huldra.store.layout import ArtifactPaths
 from huldra.store.location import paths_of
@@ -44,7 +46,7 @@ class Explanation:
                     "    no field differs: the class's cache_version, the type of a value or the"
                     " rules of the hash do"
                 )
-        return "\n".join(lines)
+        return for_terminal("\n".join(lines))
 
     __repr__ = __str__
 
@@ -116,7 +118,13 @@ def _flat_document(document: Any) -> dict[str, Any]:
         ref = value.get("$huldra") if isinstance(value, Mapping) else None
         if isinstance(ref, str) and ref in objects and ref not in seen:
             seen.add(ref)
+            if path:
+                flat[f"type({path})"] = objects[ref].get("class")
             value = objects[ref].get("fields", {})
+        record = _record_in(value)
+        if record is not None:
+            flat[f"type({path})"] = record.get("class")
+            value = record["fields"]
         inner = _inside(path, value)
         rest += reversed(inner)
         if not inner:
@@ -124,10 +132,24 @@ def _flat_document(document: Any) -> dict[str, Any]:
     return flat
 
 
+def _record_in(value: Any) -> Mapping[str, Any] | None:
+    """What is written of a dataclass, a plain chz object or their like; None for another value."""
+    if not isinstance(value, Mapping) or len(value) != 1:
+        return None
+    ((form, body),) = value.items()
+    if form.removeprefix("$") not in RECORD_TAGS or form[:1] != "$":
+        return None
+    is_record = isinstance(body, Mapping) and isinstance(body.get("fields"), Mapping)
+    return body if is_record else None
+
+
 def _inside(path: str, value: Any) -> list[tuple[str, Any]]:
     """What stands in a field's value, with paths; nothing when the value counts as one."""
     if isinstance(value, Mapping) and set(value) == {"$tuple"}:
         value = value["$tuple"]
+    if isinstance(value, Mapping) and set(value) == {"$dict"}:
+        pairs = [pair for pair in value["$dict"] if isinstance(pair, list) and len(pair) == 2]
+        return [(f"{path}[{key!r}]", item) for key, item in pairs]
     if isinstance(value, list):
         return [(f"{path}[{i}]", item) for i, item in enumerate(value)]
     if isinstance(value, Mapping) and not any(str(name).startswith("$") for name in value):

@@ -10,6 +10,7 @@ from huldra.attempts import liveness
 from huldra.attempts.heartbeat import uptime_s
 from huldra.attempts.liveness import Life, Watch
 from huldra.attempts.waiting import describe
+from huldra.logs.console import for_terminal
 from huldra.scheduling.graph import Graph, Node
 from huldra.store import claim
 from huldra.store.layout import ArtifactPaths
@@ -83,7 +84,7 @@ def text_table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in [header, tuple("─" * width for width in widths), *rows]
     ]
-    return "\n".join(lines)
+    return for_terminal("\n".join(lines))
 
 
 def make_plan(graph: Graph, paths_of: Callable[[Node], ArtifactPaths]) -> Plan:
