@@ -10,10 +10,8 @@ Times are ISO 8601 in UTC. NaN and infinities, which JSON has no numbers for, ar
 from __future__ import annotations
 
 import json
-import math
 import re
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import fields, is_dataclass
+from collections.abc import Callable, Collection
 from datetime import datetime
 from importlib import metadata
 from typing import Any
@@ -23,7 +21,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from huldra.catalog import Catalog, Query, Relation, Row, Snapshot
+from huldra.catalog import Catalog, Query, Relation, Row, Snapshot, presentation
 from huldra.catalog.filters import parse_filter
 from huldra.errors import HuldraError, HuldraQueryError
 
@@ -70,29 +68,8 @@ class JSONAnswer(Response):
 
     def render(self, content: Any) -> bytes:
         """Encode `content` (dataclasses, times and all)."""
-        text = json.dumps(plain(content), ensure_ascii=False, allow_nan=False)
+        text = json.dumps(presentation.plain(content), ensure_ascii=False, allow_nan=False)
         return text.encode("utf-8", "replace")
-
-
-def plain(value: Any) -> Any:
-    """The value in the types that JSON has."""
-    if value is None or isinstance(value, str | bool | int):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else _name_of(value)
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [plain(item) for item in value]
-    if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
-    return str(value)
-
-
-def _name_of(value: float) -> str:
-    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
 # -------------------------------------------------------------------- routes
@@ -233,7 +210,9 @@ def _experiment(request: Request, catalog: Catalog) -> Any:
         "python_def": detail.python_def,
         "metadata": detail.metadata,
         "state": detail.state,
-        "attempts": [{**plain(one), "duration_s": one.duration_s} for one in detail.attempts],
+        "attempts": [
+            {**presentation.plain(one), "duration_s": one.duration_s} for one in detail.attempts
+        ],
         "log_size": detail.log_size,
         "git_patch_size": detail.git_patch_size,
         "problems": detail.problems,
@@ -307,7 +286,9 @@ def _failures(request: Request, catalog: Catalog) -> Any:
     _check_names(request, _FILTERS)
     snapshot = catalog.snapshot()
     groups = snapshot.failures(_filtered(request, snapshot))
-    return {"groups": [{**plain(g), "rows": [row.key for row in g.rows]} for g in groups]}
+    return {
+        "groups": [{**presentation.plain(g), "rows": [row.key for row in g.rows]} for g in groups]
+    }
 
 
 def _sweeps(request: Request, catalog: Catalog) -> Any:

@@ -7,11 +7,10 @@ from collections.abc import Callable, Mapping
 import streamlit as st
 
 from huldra.catalog import Row
+from huldra.catalog.presentation import count, in_order, look_of
 from huldra_dashboard import filters
 from huldra_dashboard.markup import escape
 from huldra_dashboard.source import View
-from huldra_dashboard.statuses import in_order, look_of
-from huldra_dashboard.words import count
 
 
 def status_badge(status: str, note: str = "") -> None:

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 import streamlit as st
 
+from huldra.catalog.presentation import in_order, look_of
 from huldra_dashboard.markup import plain, shorten
-from huldra_dashboard.statuses import in_order, look_of
 
 _MOST_BARS = 14
 _ROW_PX = 34

@@ -11,8 +11,8 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from huldra.catalog import Row, Snapshot
-from huldra_dashboard import charts, navigate, source, tables, words
+from huldra.catalog import Row, Snapshot, presentation
+from huldra_dashboard import charts, navigate, source, tables
 from huldra_dashboard.markup import plain
 
 _MOST_LINES = 500
@@ -161,5 +161,5 @@ def _mean(numbers: Sequence[float]) -> str:
     if not numbers:
         return ""
     if len(numbers) == 1:
-        return words.number(numbers[0])
+        return presentation.number(numbers[0])
     return f"{mean(numbers):.4g} ± {stdev(numbers):.2g} ({len(numbers)})"

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
+from huldra.catalog.presentation import in_order, look_of
 from huldra_dashboard.layered import Layout, Place, lay_out
 from huldra_dashboard.markup import plain, shorten
-from huldra_dashboard.statuses import in_order, look_of
 
 _HEIGHT = 54
 _HEIGHT_WITH_COUNTS = 76

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from huldra.catalog import ClassGraph, NearNode, Row, Snapshot
-from huldra_dashboard import charts, graph_chart, navigate, words
+from huldra.catalog import ClassGraph, NearNode, Row, Snapshot, presentation
+from huldra_dashboard import charts, graph_chart, navigate
 from huldra_dashboard.graph_chart import Arrow, Box
 
 _SIBLINGS = 4  # artifacts of one class that are drawn one by one; with more, lines hide the boxes
@@ -31,7 +31,7 @@ def classes(graph: ClassGraph, name: str = "classes") -> None:
         _chart(boxes, arrows),
         name,
         on_click=navigate.open_class,
-        alt=f"Graph of {words.count(len(boxes), 'class', 'classes')} and what needs what",
+        alt=f"Graph of {presentation.count(len(boxes), 'class', 'classes')} and what needs what",
     )
 
 
@@ -52,10 +52,12 @@ def neighbourhood(row: Row, snapshot: Snapshot, key: str, *, up: int = 2, down: 
         _chart(boxes, arrows),
         f"near-{key}-{row.digest}",
         on_click=clicked,
-        alt=f"Graph of {words.count(len(boxes), 'artifact')} around this one",
+        alt=f"Graph of {presentation.count(len(boxes), 'artifact')} around this one",
     )
     if near.hidden:
-        st.caption(f"{words.count(near.hidden, 'more artifact')} folded into the dashed boxes.")
+        st.caption(
+            f"{presentation.count(near.hidden, 'more artifact')} folded into the dashed boxes."
+        )
 
 
 def _near_box(node: NearNode, center: str) -> Box:

@@ -11,8 +11,8 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from huldra.catalog import Row, Snapshot
-from huldra_dashboard import navigate, statuses, words
+from huldra.catalog import Row, Snapshot, presentation
+from huldra_dashboard import navigate
 from huldra_dashboard.badges import shown_status, why_not_made
 from huldra_dashboard.markup import escape, plain, shorten
 
@@ -40,7 +40,7 @@ def frame(
         columns["why"] = [shorten(plain(why_not_made(row)), _CELL) for row in rows]
     columns |= {
         "updated": [row.updated_at for row in rows],
-        "duration": [words.duration(_elapsed_s(row, snapshot)) for row in rows],
+        "duration": [presentation.duration(_elapsed_s(row, snapshot)) for row in rows],
     }
     for path in fields:
         columns[f"config.{path}"] = column([snapshot.config_value(row, path) for row in rows])
@@ -97,8 +97,8 @@ def status_column(label: str = "Status") -> Any:
     """A column of lists with one status each, drawn as badges."""
     return st.column_config.MultiselectColumn(
         label,
-        options=list(statuses.NAMES),
-        color=[statuses.look_of(name).paint for name in statuses.NAMES],
+        options=list(presentation.NAMES),
+        color=[presentation.look_of(name).paint for name in presentation.NAMES],
         width="small",
     )
 

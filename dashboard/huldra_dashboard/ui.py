@@ -7,8 +7,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from huldra.catalog import Snapshot
-from huldra_dashboard import filters, navigate, refresh, source, words
+from huldra.catalog import Snapshot, presentation
+from huldra_dashboard import filters, navigate, refresh, source
 from huldra_dashboard.artifact import view as artifact_view
 from huldra_dashboard.comparison import view as comparison_view
 from huldra_dashboard.markup import escape
@@ -73,8 +73,8 @@ def _store_line() -> None:
     for root in catalog.roots:
         st.caption(f":material/folder_open: {escape(root)}")
     st.caption(
-        f"{words.count(len(snapshot.rows), 'artifact')} · read at "
-        f"{snapshot.taken_at:%H:%M:%S} UTC in {words.duration(snapshot.took_s)}"
+        f"{presentation.count(len(snapshot.rows), 'artifact')} · read at "
+        f"{snapshot.taken_at:%H:%M:%S} UTC in {presentation.duration(snapshot.took_s)}"
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -71,10 +71,17 @@ def differing(rows: Sequence[Row], depth: int, lookup: Lookup) -> set[str]:
 
 
 def _same(path: str, one: dict[str, Any], other: dict[str, Any]) -> bool:
-    if path not in one or path not in other:
+    return path in one and path in other and same(one[path], other[path])
+
+
+def same(one: Any, other: Any) -> bool:
+    """Equal in value and type: 1, 1.0 and True are three values, NaN equals itself."""
+    if type(one) is not type(other):
         return False
-    a, b = one[path], other[path]
-    if type(a) is type(b) and a == b:
-        return True
-    # NaN is not itself, and 1 is not True: as text they are told rightly.
-    return json.dumps(a, sort_keys=True) == json.dumps(b, sort_keys=True)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, Mapping):
+        return set(one) == set(other) and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, float) and math.isnan(one):
+        return math.isnan(other)
+    return bool(one == other)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from huldra.catalog import Catalog, Page, Query, Row, Snapshot
+from huldra.catalog import Catalog, Page, Query, Row, Snapshot, presentation
 from huldra.catalog.query import MAX_LIMIT
 from huldra.cli import output
 
@@ -72,10 +72,15 @@ def _line(snapshot: Snapshot, row: Row, fields: list[str]) -> list[str]:
 
 def _took(row: Row, for_a_person: bool) -> str:
     if for_a_person:
-        return output.duration(row.duration_s)
+        return presentation.duration(row.duration_s)
     return "" if row.duration_s is None else f"{row.duration_s:g}"
 
 
 def as_json(row: Row) -> dict[str, Any]:
     """A row with its derived names, as the JSON outputs have it."""
-    return {"key": row.key, "status": row.status, "directory": row.directory, **output.plain(row)}
+    return {
+        "key": row.key,
+        "status": row.status,
+        "directory": row.directory,
+        **presentation.plain(row),
+    }

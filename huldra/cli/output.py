@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 import unicodedata
-from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
-STATUS_STYLES = {
-    "success": "green",
-    "failed": "red",
-    "crashed": "red",
-    "stale": "bold yellow",
-    "running": "cyan",
-    "queued": "blue",
-    "preempted": "magenta",
-    "cancelled": "dim",
-}
+from huldra.catalog import presentation
 
 
 class CommandError(Exception):
@@ -64,22 +53,7 @@ def write(text: str) -> None:
 
 def write_json(value: Any) -> None:
     """Write `value` as indented JSON; NaN and infinities as text."""
-    write(json.dumps(plain(value), indent=2, allow_nan=False) + "\n")
-
-
-def plain(value: Any) -> Any:
-    """The value in the types that JSON has."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
-    return value
+    write(json.dumps(presentation.plain(value), indent=2, allow_nan=False) + "\n")
 
 
 def write_table(header: Sequence[str], lines: Sequence[Sequence[str]], note: str = "") -> None:
@@ -95,11 +69,16 @@ def write_table(header: Sequence[str], lines: Sequence[Sequence[str]], note: str
 
     table = Table(*header, box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for line in cells:
-        table.add_row(*(Text(cell, STATUS_STYLES.get(cell, "")) for cell in line))
+        table.add_row(*(Text(cell, _style_of(cell)) for cell in line))
     console = Console()
     console.print(table)
     if note:
         console.print(Text(note, "dim"))
+
+
+def _style_of(cell: str) -> str:
+    look = presentation.LOOKS.get(cell)
+    return look.terminal if look else ""
 
 
 def age(moment: datetime | None, now: datetime | None = None) -> str:
@@ -108,29 +87,7 @@ def age(moment: datetime | None, now: datetime | None = None) -> str:
         return ""
     if not is_terminal():
         return moment.isoformat()
-    return f"{duration(((now or datetime.now(UTC)) - moment).total_seconds())} ago"
-
-
-def duration(seconds: float | None) -> str:
-    """A length of time with at most two units, `1h 5m`."""
-    if seconds is None:
-        return ""
-    if seconds < 60:
-        return f"{seconds:.1f}s" if seconds < 10 else f"{seconds:.0f}s"
-    for unit, size, smaller, part in (("d", 86400, "h", 3600), ("h", 3600, "m", 60)):
-        if seconds >= size:
-            return f"{seconds // size:.0f}{unit} {seconds % size // part:.0f}{smaller}"
-    return f"{seconds // 60:.0f}m {seconds % 60:.0f}s"
-
-
-def size(count: int) -> str:
-    """A number of bytes for a person."""
-    value = float(count)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if value < 1024:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1024
-    return f"{value:.1f} TiB"
+    return presentation.age(moment, now)
 
 
 def value_text(value: object) -> str:

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 
-from huldra.catalog import Catalog, Litter, Relation, Row
+from huldra.catalog import Catalog, Litter, Relation, Row, presentation
 from huldra.cli import output
 from huldra.cli.output import CommandError
 from huldra.cli.resolve import the_artifact
@@ -75,7 +75,7 @@ def _announce(catalog: Catalog, rows: Sequence[Row], litter: Sequence[Litter]) -
     """Say on stderr what would go, and who needs it."""
     total = sum(usage.size_bytes for usage in catalog.usage(rows))
     total += sum(item.size_bytes for item in litter)
-    _say(f"{len(rows)} artifacts and {len(litter)} leftovers, {output.size(total)}:")
+    _say(f"{len(rows)} artifacts and {len(litter)} leftovers, {presentation.size(total)}:")
     for row in rows[:_MAX_SHOWN]:
         _say(f"  {row.status:<10} {row.directory}")
     if len(rows) > _MAX_SHOWN:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from huldra.catalog import Attempt, Catalog, Detail, Row
+from huldra.catalog import Attempt, Catalog, Detail, Row, presentation
 from huldra.cli import output
 from huldra.cli.ls import as_json
 from huldra.cli.resolve import the_artifact
@@ -70,12 +70,14 @@ def _facts(detail: Detail) -> Iterator[tuple[str, str]]:
         "queued": output.age(row.queued_at),
         "started": output.age(row.started_at),
         "ended": output.age(row.ended_at),
-        "took": output.duration(row.duration_s),
+        "took": presentation.duration(row.duration_s),
         "heartbeat": output.age(row.heartbeat_at),
         "by": _owner(row),
         "git": _git(metadata),
         "command": str(metadata.get("command") or ""),
-        "log": f"{detail.log_path} ({output.size(detail.log_size)})" if detail.log_size else "",
+        "log": f"{detail.log_path} ({presentation.size(detail.log_size)})"
+        if detail.log_size
+        else "",
         "unreadable": "; ".join(detail.problems),
     }
     yield from ((name, value) for name, value in optional.items() if value)
@@ -111,7 +113,7 @@ def _attempt_line(attempt: Attempt) -> list[str]:
         str(attempt.number),
         attempt.status,
         output.age(attempt.claimed_at),
-        output.duration(attempt.duration_s),
+        presentation.duration(attempt.duration_s),
         attempt.hostname,
         attempt.backend,
         attempt.job_id,

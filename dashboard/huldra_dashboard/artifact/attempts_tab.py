@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from huldra.catalog import Attempt, Row, Snapshot
-from huldra_dashboard import badges, navigate, source, tables, words
+from huldra.catalog import Attempt, Row, Snapshot, presentation
+from huldra_dashboard import badges, navigate, source, tables
 from huldra_dashboard.markup import escape, plain, terminal_text
 
 
@@ -48,10 +48,11 @@ def _table(attempts: tuple[Attempt, ...]) -> None:
             {
                 "number": [attempt.number for attempt in attempts],
                 "status": [[attempt.status] for attempt in attempts],
-                "began": [words.moment(attempt.claimed_at) for attempt in attempts],
-                "duration": [words.duration(attempt.duration_s) for attempt in attempts],
+                "began": [presentation.moment(attempt.claimed_at) for attempt in attempts],
+                "duration": [presentation.duration(attempt.duration_s) for attempt in attempts],
                 "heartbeat": [
-                    words.age(a.heartbeat_at) if a.ended_at is None else "–" for a in attempts
+                    presentation.age(a.heartbeat_at) if a.ended_at is None else "–"
+                    for a in attempts
                 ],
                 "host": [plain(attempt.hostname) for attempt in attempts],
                 "pid": [attempt.pid or None for attempt in attempts],

@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from huldra.catalog import Row, Snapshot
-from huldra_dashboard import badges, source, tables, words
+from huldra.catalog import Row, Snapshot, presentation
+from huldra_dashboard import badges, source, tables
 from huldra_dashboard.markup import escape, terminal_text
 from huldra_dashboard.secrets import redacted
 
@@ -81,7 +81,7 @@ def _table(names: Mapping[str, str], metadata: Mapping[str, Any]) -> None:
 def _packages(packages: Any) -> None:
     """Versions of packages, where they were recorded."""
     if isinstance(packages, Mapping) and packages:
-        with st.expander(f"{words.count(len(packages), 'package')}"):
+        with st.expander(f"{presentation.count(len(packages), 'package')}"):
             st.code(
                 "\n".join(f"{name}=={version}" for name, version in sorted(packages.items())),
                 language=None,
@@ -93,7 +93,7 @@ def _patch(row: Row, size_bytes: int) -> None:
     """The uncommitted changes, which may hold what is not for everybody: only on demand."""
     if not size_bytes:
         return
-    if st.toggle(f"Show the uncommitted changes ({words.size(size_bytes)})", key="patch"):
+    if st.toggle(f"Show the uncommitted changes ({presentation.size(size_bytes)})", key="patch"):
         patch = source.catalog().git_patch(row, max_bytes=200_000)
         st.code(terminal_text(patch), language=None, height=500)
         if size_bytes > 200_000:

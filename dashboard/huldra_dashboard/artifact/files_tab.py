@@ -9,8 +9,8 @@ from collections.abc import Callable
 import pandas as pd
 import streamlit as st
 
-from huldra.catalog import FileEntry, Row, Snapshot
-from huldra_dashboard import badges, source, tables, words
+from huldra.catalog import FileEntry, Row, Snapshot, presentation
+from huldra_dashboard import badges, source, tables
 from huldra_dashboard.artifact import pictures
 from huldra_dashboard.markup import escape, plain, terminal_text
 from huldra_dashboard.safe_files import OutsideError, read_inside
@@ -47,7 +47,7 @@ def _list(files: tuple[FileEntry, ...]) -> FileEntry | None:
     data = pd.DataFrame(
         {
             "file": [plain(entry.path) for entry in files],
-            "size": [words.size(entry.size_bytes) for entry in files],
+            "size": [presentation.size(entry.size_bytes) for entry in files],
             "modified": [entry.modified_at for entry in files],
             "kind": [entry.kind for entry in files],
         }
@@ -124,7 +124,9 @@ def _preview(row: Row, entry: FileEntry) -> None:
         st.warning(escape(error, 400))
         return
     if entry.size_bytes > len(content):
-        st.caption(f"The first {words.size(len(content))} of {words.size(entry.size_bytes)}.")
+        st.caption(
+            f"The first {presentation.size(len(content))} of {presentation.size(entry.size_bytes)}."
+        )
     _viewer(entry.path)(content)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from huldra.catalog import Row, Snapshot
-from huldra_dashboard import badges, refresh, source, words
+from huldra.catalog import Row, Snapshot, presentation
+from huldra_dashboard import badges, refresh, source
 from huldra_dashboard.markup import terminal_text
 from huldra_dashboard.safe_files import read_inside
 
@@ -62,4 +62,6 @@ def _tail(row: Row, find: str, *, wrap: bool) -> None:
     shown = [line for line in lines if find.lower() in line.lower()] if find else lines
     with st.container(height=_HEIGHT_PX, border=False, autoscroll=True):
         st.code("\n".join(shown) or "(no line has it)", language=None, wrap_lines=wrap)
-    st.caption(f"The last {words.count(len(lines), 'line')}; at most {_TAIL_LINES} are shown.")
+    st.caption(
+        f"The last {presentation.count(len(lines), 'line')}; at most {_TAIL_LINES} are shown."
+    )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from huldra.catalog import Row, Snapshot
-from huldra_dashboard import badges, charts, source, words
+from huldra.catalog import Row, Snapshot, presentation
+from huldra_dashboard import badges, charts, source
 from huldra_dashboard.markup import escape, plain
 
 _FIRST_LINES = 4
@@ -36,13 +36,13 @@ def _tiles(values: dict[str, float]) -> None:
         return
     with st.container(horizontal=True):
         for name, value in list(values.items())[:_TILES]:
-            st.metric(escape(name, 40), words.number(value), border=True, width=190)
+            st.metric(escape(name, 40), presentation.number(value), border=True, width=190)
     if len(values) > _TILES:
         st.dataframe(
             pd.DataFrame(
                 {
                     "metric": [plain(name) for name in values],
-                    "value": [words.number(value) for value in values.values()],
+                    "value": [presentation.number(value) for value in values.values()],
                 }
             ),
             hide_index=True,

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from huldra.catalog import Row, Snapshot
-from huldra_dashboard import badges, navigate, refresh, source, words
+from huldra.catalog import Row, Snapshot, presentation
+from huldra_dashboard import badges, navigate, refresh, source
 from huldra_dashboard.artifact import (
     attempts_tab,
     config_tab,
@@ -84,17 +84,17 @@ def _header(key: str, root: str) -> None:
 def _vital_signs(row: Row) -> None:
     """Where and when, in one line of small numbers."""
     signs = {
-        "Started": words.age(row.started_at),
-        "Duration": words.duration(row.duration_s),
+        "Started": presentation.age(row.started_at),
+        "Duration": presentation.duration(row.duration_s),
         "Host": row.hostname,
         "Backend": f"{row.backend} {row.job_id}".strip(),
         "User": row.user,
         "Attempt": str(row.attempt_number or ""),
     }
     if row.is_open:
-        signs = {"Heartbeat": words.age(row.heartbeat_at)} | signs
+        signs = {"Heartbeat": presentation.age(row.heartbeat_at)} | signs
     if row.queued_at and not row.started_at:
-        signs = {"Queued": words.age(row.queued_at)} | signs
+        signs = {"Queued": presentation.age(row.queued_at)} | signs
     text = "  ·  ".join(
         f":gray[{name}] {escape(value, 80)}"
         for name, value in signs.items()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from huldra.catalog.config_fields import same
 from huldra_dashboard.artifact.config_tab import flatten
 
 _MISSING = object()
@@ -40,16 +40,3 @@ def lines(configs: Sequence[Mapping[str, Any] | None]) -> list[Line]:
         present = tuple(value is not _MISSING for value in found)
         result.append(Line(path, tuple(None if v is _MISSING else v for v in found), present))
     return result
-
-
-def same(one: Any, other: Any) -> bool:
-    """Equal in value and type: 1, 1.0 and True are three values, NaN equals itself."""
-    if type(one) is not type(other):
-        return False
-    if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(same, one, other))
-    if isinstance(one, Mapping):
-        return set(one) == set(other) and all(same(one[key], other[key]) for key in one)
-    if isinstance(one, float) and math.isnan(one):
-        return math.isnan(other)
-    return bool(one == other)

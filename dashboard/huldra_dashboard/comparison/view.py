@@ -9,8 +9,9 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from huldra.catalog import Row, Snapshot
-from huldra_dashboard import badges, charts, navigate, source, tables, words
+from huldra.catalog import Row, Snapshot, presentation
+from huldra.catalog.config_fields import same
+from huldra_dashboard import badges, charts, navigate, source, tables
 from huldra_dashboard.comparison import differences
 from huldra_dashboard.markup import escape, plain, terminal_text
 
@@ -83,7 +84,9 @@ def _heads(rows: Sequence[Row], names: Sequence[str]) -> None:
                 args=(row.digest,),
             )
             badges.status_badge(row.status, badges.why_not_made(row))
-            st.caption(f"{words.duration(row.duration_s)} · {escape(row.hostname or '–', 30)}")
+            st.caption(
+                f"{presentation.duration(row.duration_s)} · {escape(row.hostname or '–', 30)}"
+            )
 
 
 def _configs(rows: Sequence[Row], names: Sequence[str]) -> None:
@@ -163,9 +166,9 @@ def _metrics(rows: Sequence[Row], names: Sequence[str]) -> None:
 def _with_delta(values: Sequence[float | None]) -> list[str]:
     """Numbers as text; behind each the difference to the first one."""
     base = values[0]
-    texts = [words.number(base)]
+    texts = [presentation.number(base)]
     for value in values[1:]:
-        text = words.number(value)
+        text = presentation.number(value)
         if value is not None and base is not None and value != base:
             text += f"  ({value - base:+.4g})"
         texts.append(text)
@@ -180,9 +183,9 @@ def _environment(rows: Sequence[Row], names: Sequence[str]) -> None:
     lines = []
     for key in keys:
         values = [one.get(key) for one in metadata]
-        if any(not differences.same(values[0], value) for value in values[1:]):
+        if any(not same(values[0], value) for value in values[1:]):
             lines.append((key, ["–" if v is None else tables.cell(v) for v in values]))
-    with st.expander(f"Environment: {words.count(len(lines), 'difference')}"):
+    with st.expander(f"Environment: {presentation.count(len(lines), 'difference')}"):
         if lines:
             _table("recorded", [key for key, _ in lines], [cells for _, cells in lines], names)
         else:

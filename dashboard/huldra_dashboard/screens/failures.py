@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from huldra.catalog import FailureGroup, Snapshot
-from huldra_dashboard import badges, navigate, refresh, session, source, tables, words
+from huldra.catalog import FailureGroup, Snapshot, presentation
+from huldra_dashboard import badges, navigate, refresh, session, source, tables
 from huldra_dashboard.markup import escape, plain, terminal_text
 
 _MOST_GROUPS = 50
@@ -35,7 +35,7 @@ def _body() -> None:
         return
     total = sum(group.count for group in groups)
     st.caption(
-        f"{words.count(total, 'artifact')} in {words.count(len(groups), 'group')}: "
+        f"{presentation.count(total, 'artifact')} in {presentation.count(len(groups), 'group')}: "
         "the same type of error at the same place."
     )
     for group in groups[:_MOST_GROUPS]:
@@ -71,8 +71,8 @@ def _facts(group: FailureGroup) -> str:
     hosts = sorted({row.hostname for row in group.rows if row.hostname})
     classes = sorted({row.class_name for row in group.rows})
     parts = [
-        f"first {words.age(group.first_seen)}",
-        f"last {words.age(group.last_seen)}",
+        f"first {presentation.age(group.first_seen)}",
+        f"last {presentation.age(group.last_seen)}",
         f"on {_some(hosts)}" if hosts else "",
         f"in {_some(classes)}",
     ]

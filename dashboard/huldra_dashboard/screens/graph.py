@@ -6,8 +6,8 @@ from collections import Counter
 
 import streamlit as st
 
-from huldra.catalog import Row, Snapshot
-from huldra_dashboard import badges, graphs, navigate, session, source, statuses, tables
+from huldra.catalog import Row, Snapshot, presentation
+from huldra_dashboard import badges, graphs, navigate, session, source, tables
 from huldra_dashboard.markup import escape, plain
 
 _CLASSES = "Classes"
@@ -70,7 +70,7 @@ def _one_class(namespace: str, rows: tuple[Row, ...], snapshot: Snapshot) -> Non
     of_class = [row for row in rows if row.namespace == namespace]
     st.subheader(escape(namespace, 120), anchor=False)
     st.markdown(badges.count_line(Counter(row.status for row in of_class)))
-    order = {name: place for place, name in enumerate(statuses.NAMES)}
+    order = {name: place for place, name in enumerate(presentation.NAMES)}
     of_class.sort(key=lambda row: order.get(row.status, len(order)))
     tables.artifact_table(of_class[:_LISTED], snapshot, "class")
     st.button(

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import streamlit as st
 
-from huldra.catalog import Row, Snapshot
-from huldra_dashboard import badges, charts, navigate, refresh, session, source, tables, words
-from huldra_dashboard.statuses import IN_FLIGHT, LOOKS, NEEDS_ATTENTION
+from huldra.catalog import Row, Snapshot, presentation
+from huldra.catalog.presentation import IN_FLIGHT, LOOKS, NEEDS_ATTENTION
+from huldra_dashboard import badges, charts, navigate, refresh, session, source, tables
 
 _SHOWN = 8
 _COUNTERS = ("success", "running", "queued", "failed", "stale")
@@ -114,8 +114,8 @@ def _in_flight(rows: tuple[Row, ...], snapshot: Snapshot) -> None:
     chosen.sort(key=lambda row: (row.status != "running", -_last_change(row).timestamp()))
     shown = chosen[:_SHOWN]
     data = tables.frame(shown, snapshot)[["artifact", "status", "backend", "host"]]
-    data["since"] = [words.age(row.started_at or row.queued_at) for row in shown]
-    data["heartbeat"] = [words.age(row.heartbeat_at) for row in shown]
+    data["since"] = [presentation.age(row.started_at or row.queued_at) for row in shown]
+    data["heartbeat"] = [presentation.age(row.heartbeat_at) for row in shown]
     config = tables.column_config(data.columns) | {
         "since": st.column_config.TextColumn("Since"),
         "heartbeat": st.column_config.TextColumn("Heartbeat"),

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from huldra.catalog import Litter, Usage
-from huldra_dashboard import badges, session, source, tables, words
+from huldra.catalog import Litter, Usage, presentation
+from huldra_dashboard import badges, session, source, tables
 from huldra_dashboard.markup import plain
 
 _BIGGEST = 50
@@ -30,7 +30,7 @@ def show() -> None:
         "Sizes are found by walking the artifacts' folders, which takes a while on a slow disk. "
         "Nothing is removed here: copy the commands."
     )
-    label = f"Measure {words.count(len(view.rows), 'artifact')}"
+    label = f"Measure {presentation.count(len(view.rows), 'artifact')}"
     if st.button(label, icon=":material/straighten:", type="primary"):
         with st.spinner("Walking the folders …"):
             st.session_state[_MEASURED] = (
@@ -54,9 +54,11 @@ def _totals(usage: Sequence[Usage], litter: Sequence[Litter]) -> None:
     with st.container(horizontal=True):
         total = sum(one.size_bytes for one in usage)
         st.metric("Artifacts", f"{len(usage):,}", border=True)
-        st.metric("Size", words.size(total), border=True)
+        st.metric("Size", presentation.size(total), border=True)
         st.metric("Files", f"{sum(one.files for one in usage):,}", border=True)
-        st.metric("Left over", words.size(sum(one.size_bytes for one in litter)), border=True)
+        st.metric(
+            "Left over", presentation.size(sum(one.size_bytes for one in litter)), border=True
+        )
 
 
 def _by_class(usage: Sequence[Usage]) -> None:
@@ -73,7 +75,7 @@ def _by_class(usage: Sequence[Usage]) -> None:
             {
                 "class": [plain(name) for name in ranked],
                 "artifacts": [numbers[name] for name in ranked],
-                "size": [words.size(sizes[name]) for name in ranked],
+                "size": [presentation.size(sizes[name]) for name in ranked],
                 "share": [100 * sizes[name] / (sum(sizes.values()) or 1) for name in ranked],
             }
         ),
@@ -97,7 +99,7 @@ def _biggest(usage: Sequence[Usage]) -> None:
         {
             "artifact": [plain(one.row.label) for one in shown],
             "status": [[one.row.status] for one in shown],
-            "size": [words.size(one.size_bytes) for one in shown],
+            "size": [presentation.size(one.size_bytes) for one in shown],
             "files": [one.files for one in shown],
             "updated": [one.row.updated_at for one in shown],
         }
@@ -116,10 +118,11 @@ def _unfinished(usage: Sequence[Usage]) -> None:
     if not dead:
         return
     st.subheader("Not made, but there")
-    size = words.size(sum(one.size_bytes for one in dead))
+    size = presentation.size(sum(one.size_bytes for one in dead))
+    number = presentation.count(len(dead), "artifact")
     st.markdown(
-        f"{words.count(len(dead), 'artifact')} of {size} failed, crashed, went stale or were "
-        f"cancelled. This removes the biggest {min(len(dead), _NAMED)}:"
+        f"{number} of {size} failed, crashed, went stale or were cancelled. "
+        f"This removes the biggest {min(len(dead), _NAMED)}:"
     )
     st.code(remove_command(dead[:_NAMED]), language="bash", wrap_lines=True)
 
@@ -146,8 +149,8 @@ def _litter(litter: Sequence[Litter]) -> None:
             {
                 "path": [plain(one.path) for one in litter],
                 "kind": [one.kind for one in litter],
-                "size": [words.size(one.size_bytes) for one in litter],
-                "age": [words.duration(one.age_s) for one in litter],
+                "size": [presentation.size(one.size_bytes) for one in litter],
+                "age": [presentation.duration(one.age_s) for one in litter],
             }
         ),
         hide_index=True,

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from huldra.catalog import Row, Snapshot, Sweep, SweepMember
-from huldra_dashboard import badges, explore, navigate, refresh, source, tables, words
+from huldra.catalog import Row, Snapshot, Sweep, SweepMember, presentation
+from huldra_dashboard import badges, explore, navigate, refresh, source, tables
 from huldra_dashboard.imported import ImportedSweep, load
 from huldra_dashboard.markup import escape, plain
 
@@ -76,7 +76,7 @@ def _recorded(sweeps: Sequence[Sweep]) -> None:
             "progress": [100 * sweep.done / (sweep.total or 1) for sweep in sweeps],
             "done": [f"{sweep.done:,} of {sweep.total:,}" for sweep in sweeps],
             "failed": [_bad(sweep) for sweep in sweeps],
-            "left": [words.duration(sweep.eta_s) for sweep in sweeps],
+            "left": [presentation.duration(sweep.eta_s) for sweep in sweeps],
             "engine": [plain(sweep.engine) for sweep in sweeps],
             "created": [sweep.created_at for sweep in sweeps],
             "run": [plain(sweep.run_id) for sweep in sweeps],
@@ -144,12 +144,16 @@ def _progress(run_id: str) -> None:
     counts = dict(sweep.counts) if sweep else Counter(member.status for member in members)
     total = sum(counts.values())
     done = counts.get("success", 0)
-    left = f", {words.duration(sweep.eta_s)} left" if sweep and sweep.eta_s is not None else ""
+    left = (
+        f", {presentation.duration(sweep.eta_s)} left" if sweep and sweep.eta_s is not None else ""
+    )
     st.progress(done / total if total else 0.0, f"{done:,} of {total:,} made{left}")
     st.markdown(badges.count_line(counts))
     if sweep:
-        sent = f"sent {words.age(sweep.created_at)} to {escape(sweep.engine, 40)}"
-        st.caption(f"{words.count(len(members), 'member')} · {sent} · run {escape(sweep.run_id)}")
+        sent = f"sent {presentation.age(sweep.created_at)} to {escape(sweep.engine, 40)}"
+        st.caption(
+            f"{presentation.count(len(members), 'member')} · {sent} · run {escape(sweep.run_id)}"
+        )
         if sweep.problem:
             st.warning(escape(sweep.problem, 400))
     _members_table(members[:_MOST_MEMBERS], snapshot)
@@ -172,7 +176,7 @@ def _members_table(members: Sequence[SweepMember], snapshot: Snapshot) -> None:
         data[f"config.{path}"] = tables.column(
             [snapshot.config_value(m.row, path) if m.row else None for m in members]
         )
-    data["duration"] = [words.duration(m.row.duration_s if m.row else None) for m in members]
+    data["duration"] = [presentation.duration(m.row.duration_s if m.row else None) for m in members]
     data["updated"] = [member.row.updated_at if member.row else None for member in members]
     config = tables.column_config(data.columns) | {
         "member": st.column_config.TextColumn("Member", pinned=True)

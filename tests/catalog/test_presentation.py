@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from huldra_dashboard import words
+from huldra.catalog import presentation
+from huldra.catalog.config_fields import same
 from huldra_dashboard.comparison import differences
 from huldra_dashboard.tables import cell, column, table_key
 
@@ -29,15 +30,15 @@ from huldra_dashboard.tables import cell, column, table_key
 )
 def test_durations(seconds: float | None, text: str) -> None:
     """Durations have two units at most."""
-    assert words.duration(seconds) == text
+    assert presentation.duration(seconds) == text
 
 
 def test_ages_count_from_now() -> None:
     """An age is a duration ago; the future is now."""
     now = datetime(2026, 1, 1, tzinfo=UTC)
-    assert words.age(now - timedelta(minutes=12), now) == "12 min ago"
-    assert words.age(now + timedelta(hours=1), now) == "now"
-    assert words.age(None) == "–"
+    assert presentation.age(now - timedelta(minutes=12), now) == "12 min ago"
+    assert presentation.age(now + timedelta(hours=1), now) == "now"
+    assert presentation.age(None) == "–"
 
 
 @pytest.mark.parametrize(
@@ -45,14 +46,14 @@ def test_ages_count_from_now() -> None:
 )
 def test_sizes(n_bytes: float, text: str) -> None:
     """Sizes go in steps of a thousand."""
-    assert words.size(n_bytes) == text
+    assert presentation.size(n_bytes) == text
 
 
 def test_counts_agree_with_their_noun() -> None:
     """One artifact, several artifacts, several classes."""
-    assert words.count(1, "artifact") == "1 artifact"
-    assert words.count(1204, "artifact") == "1,204 artifacts"
-    assert words.count(2, "class", "classes") == "2 classes"
+    assert presentation.count(1, "artifact") == "1 artifact"
+    assert presentation.count(1204, "artifact") == "1,204 artifacts"
+    assert presentation.count(2, "class", "classes") == "2 classes"
 
 
 @pytest.mark.parametrize(
@@ -60,13 +61,13 @@ def test_counts_agree_with_their_noun() -> None:
 )
 def test_values_of_other_types_differ(one: object, other: object) -> None:
     """Equal means the same type too."""
-    assert not differences.same(one, other)
+    assert not same(one, other)
 
 
 def test_nan_does_not_differ_from_itself() -> None:
     """Two configs with NaN in a field do not differ in it."""
-    assert differences.same(math.nan, math.nan)
-    assert not differences.same(math.nan, 1.0)
+    assert same(math.nan, math.nan)
+    assert not same(math.nan, 1.0)
 
 
 def test_field_that_one_lacks_differs() -> None:
