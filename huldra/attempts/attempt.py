@@ -47,6 +47,8 @@ from huldra.store.records import (
     now_text,
 )
 
+_DEAF_GRACE_S = 2.0  # from SIGTERM until a process that did not end by it is ended
+
 
 class Makeable(Protocol):
     """What an attempt needs of a config."""
@@ -319,17 +321,28 @@ class _Attempt:
             )
             return
         get_logger().error("%s: %s; this process ends", self.request.key, reason)
-        os.kill(self.pid, signal.SIGTERM)
-        # Code that holds the interpreter never sees a signal's handler; then nothing can be
-        # recorded, and leaving is what keeps the successor's directory its own.
-        grace_s = max(0.5, HULDRA_CONFIG.heartbeat / 2)
+        # To the main thread: a signal to the process may reach this one, and the main sleeps on.
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+        # Code that holds the interpreter, or swallows what the handler raises, does not end by it;
+        # leaving is what keeps the successor's directory its own.
+        grace_s = min(_DEAF_GRACE_S, max(0.5, HULDRA_CONFIG.heartbeat / 2))
         timer = threading.Timer(grace_s, self._leave)
         timer.daemon = True
         timer.start()
 
     def _leave(self) -> None:
-        """End the process, unless the attempt has ended: then it may be about something else."""
-        if not self.is_ended:
+        """End the process, unless the attempt has ended: then it may be about something else.
+
+        An attempt that somebody cancelled is recorded as such first, so that no engine takes the
+        death of its process for one that is worth another try.
+        """
+        if self.is_ended:
+            return
+        try:
+            if claim.is_cancel_requested(self.paths, self.claim.number):
+                status = AttemptStatus.CANCELLED
+                claim.end_turn(self.paths, self.claim.number, status, self.owner)
+        finally:
             os._exit(75)
 
     def _make(self) -> Made:

@@ -17,6 +17,8 @@ from huldra.store import claim
 from huldra.store.layout import ArtifactPaths
 
 _CANCEL_POLL_S = 1.0
+_SLICE_S = 1.0
+_SLEPT_S = 0.5
 
 Alarm = Callable[[str], None]
 
@@ -26,6 +28,11 @@ def uptime_s() -> float:
     if hasattr(time, "CLOCK_BOOTTIME"):
         return time.clock_gettime(time.CLOCK_BOOTTIME)
     return time.monotonic()
+
+
+def _asleep_s() -> float:
+    """For how long this boot has been suspended so far."""
+    return uptime_s() - time.monotonic()
 
 
 @dataclass(slots=True)
@@ -74,14 +81,17 @@ class _Heart:
             self.beats.pop(id(beat), None)
 
     def _run(self) -> None:
+        asleep_s = _asleep_s()
         while True:
             with self.changed:
                 now = uptime_s()
                 self.wakes_at = min((b.next_due for b in self.beats.values()), default=now + 3600)
                 if self.wakes_at > now:
-                    self.changed.wait(self.wakes_at - now)
-                now = uptime_s()
-                due = [b for b in self.beats.values() if b.next_due <= now]
+                    # In slices: the wait's own clock stands still while the machine sleeps.
+                    self.changed.wait(min(self.wakes_at - now, _SLICE_S))
+                now, asleep_before_s, asleep_s = uptime_s(), asleep_s, _asleep_s()
+                has_slept = asleep_s - asleep_before_s > _SLEPT_S
+                due = [b for b in self.beats.values() if has_slept or b.next_due <= now]
             for beat in due:
                 _attend(beat)
 

@@ -25,6 +25,8 @@ from huldra.store.layout import ArtifactPaths
 from huldra.store.process import Owner, is_living, is_same_process, shares_pids, this_process
 from huldra.store.records import Lease, Turn
 
+_LOOK_S = 1.0  # a loaded machine's pause between two looks, however short the poll interval
+
 
 class Life(enum.Enum):
     """The answer."""
@@ -55,6 +57,8 @@ class Watch:
     seen_at: float = 0.0
     number: int = 0
     since: float = 0.0
+    looked_at: float = 0.0
+    watched_s: float = 0.0
 
     def first_seen(self, number: int) -> float:
         """When turn `number` was seen for the first time; another turn starts the watch anew."""
@@ -67,8 +71,14 @@ class Watch:
         """For how long the heartbeat has been seen to stand still."""
         now = uptime_s()
         if beat != self.beat or not self.seen_at:
-            self.beat, self.seen_at = beat, now
-        return now - self.seen_at
+            self.beat, self.seen_at, self.watched_s = beat, now, 0.0
+        else:
+            # A longer gap between two looks is this process's own sleep (a closed laptop, a paused
+            # container), in which the owner may have slept, too.
+            longest_s = 2 * max(HULDRA_CONFIG.poll_interval, _LOOK_S)
+            self.watched_s += min(now - self.looked_at, longest_s)
+        self.looked_at = now
+        return self.watched_s
 
 
 def of_turn(paths: ArtifactPaths, turn: Turn, watch: Watch) -> Life:

@@ -18,6 +18,7 @@ from typing import Any
 from huldra.errors import HuldraArtifactMissing
 from huldra.settings import HULDRA_CONFIG
 from huldra.store.layout import ArtifactPaths
+from huldra.store.process import user_name
 
 FORMAT_VERSION = 1
 
@@ -187,16 +188,6 @@ def _environment() -> dict[str, Any]:
         "hostname": socket.gethostname(),
         "user": user_name(),
     }
-
-
-def user_name() -> str:
-    """The name of the user, or their number where the system knows no name."""
-    import getpass
-
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError, ImportError):
-        return str(os.getuid()) if hasattr(os, "getuid") else ""
 
 
 # ---- the command, without secrets --------------------------------------------------------------

@@ -22,7 +22,9 @@ class JobRef:
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> JobRef:
         """Read what `to_json` wrote; unknown keys are ignored."""
-        return JobRef(str(data["engine"]), str(data["job_id"]), dict(data.get("meta") or {}))
+        meta = data.get("meta")
+        odd_is_empty = dict(meta) if isinstance(meta, Mapping) else {}
+        return JobRef(str(data["engine"]), str(data["job_id"]), odd_is_empty)
 
     def named(self, name: str) -> JobRef:
         """The job of the task `name`, where this is what a run's jobs have in common."""

@@ -32,6 +32,7 @@ class Owner:
     pid_namespace: str
     backend: str
     job: JobRef | None = None
+    time_namespace: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Render as it stands in claims."""
@@ -43,6 +44,7 @@ class Owner:
             "started": self.started,
             "boot_id": self.boot_id,
             "pid_namespace": self.pid_namespace,
+            "time_namespace": self.time_namespace,
             "backend": self.backend,
             "job": self.job.to_json() if self.job else None,
         }
@@ -61,6 +63,7 @@ class Owner:
             pid_namespace=str(data.get("pid_namespace", "")),
             backend=str(data.get("backend", LOCAL)),
             job=JobRef.read(data.get("job")),
+            time_namespace=str(data.get("time_namespace", "")),
         )
 
     def describe(self) -> str:
@@ -82,6 +85,7 @@ def new_owner(backend: str = LOCAL, job: JobRef | None = None) -> Owner:
         me.pid_namespace,
         backend,
         job,
+        me.time_namespace,
     )
 
 
@@ -96,11 +100,15 @@ def is_same_process(one: Owner, other: Owner) -> bool:
 
 
 def shares_pids(one: Owner, other: Owner) -> bool:
-    """Whether the pids of both count in one table: the same boot and the same namespace."""
-    return bool(one.boot_id) and (one.boot_id, one.pid_namespace) == (
-        other.boot_id,
-        other.pid_namespace,
-    )
+    """Whether pids and start times of both can be compared: one boot, the same namespaces.
+
+    Start times are shifted by the offset of a time namespace. A record of an earlier version does
+    not name its own, and counts as one of the same.
+    """
+    if not one.boot_id or one.boot_id != other.boot_id or one.pid_namespace != other.pid_namespace:
+        return False
+    times = {one.time_namespace, other.time_namespace} - {""}
+    return len(times) < 2
 
 
 @lru_cache(maxsize=1)
@@ -108,16 +116,18 @@ def _this_process(pid: int) -> Owner:
     return Owner(
         token="",
         host=os.uname().nodename,
-        user=_user(),
+        user=user_name(),
         pid=pid,
         started=_own_start_time(pid),
         boot_id=_first_line("/proc/sys/kernel/random/boot_id"),
-        pid_namespace=_pid_namespace(),
+        pid_namespace=_namespace("pid"),
         backend=LOCAL,
+        time_namespace=_namespace("time"),
     )
 
 
-def _user() -> str:
+def user_name() -> str:
+    """The name of the user, or `uid` and their number where the system knows no name."""
     import getpass  # once a process: importing huldra should not pay for it
 
     try:
@@ -126,9 +136,9 @@ def _user() -> str:
         return f"uid{os.getuid()}"
 
 
-def _pid_namespace() -> str:
+def _namespace(kind: str) -> str:
     try:
-        return os.readlink("/proc/self/ns/pid")
+        return os.readlink(f"/proc/self/ns/{kind}")
     except OSError:
         return ""
 

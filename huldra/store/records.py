@@ -51,6 +51,18 @@ class AttemptStatus(enum.StrEnum):
 STARTED = "started"  # the one end that is no attempt's: a queued turn whose job began
 
 
+def _text_or_none(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _number_or_none(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _object_or_none(value: object) -> Mapping[str, Any] | None:
+    return value if isinstance(value, Mapping) else None
+
+
 @dataclass(frozen=True, slots=True)
 class ErrorRecord:
     """Why an attempt failed, as text."""
@@ -78,9 +90,18 @@ class ErrorRecord:
             str(data.get("type", "")),
             str(data.get("message", "")),
             str(data.get("traceback", "")),
-            data.get("failed_key"),
-            data.get("log_path"),
+            _text_or_none(data.get("failed_key")),
+            _text_or_none(data.get("log_path")),
         )
+
+
+_LONGEST_LEASE_S = 366 * 86400.0
+
+
+def _is_believable(seconds: object) -> bool:
+    """Whether it is a number of seconds that an owner can have promised."""
+    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    return is_number and 0 < seconds <= _LONGEST_LEASE_S  # type: ignore[operator]  # a number by now
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +121,7 @@ class Lease:
         if not isinstance(data, Mapping):
             return None
         values = (data.get("lease_s"), data.get("heartbeat_s"))
-        if not all(isinstance(value, int | float) and value > 0 for value in values):
+        if not all(_is_believable(value) for value in values):
             return None
         return Lease(float(data["lease_s"]), float(data["heartbeat_s"]))
 
@@ -147,9 +168,9 @@ class Claim:
             str(data.get("kind", RUNNING)),
             Owner.from_json(owner if isinstance(owner, dict) else {}),
             str(data.get("claimed_at", "")),
-            data.get("run_id"),
-            data.get("from_queued"),
-            data.get("job_hint"),
+            _text_or_none(data.get("run_id")),
+            _number_or_none(data.get("from_queued")),
+            _object_or_none(data.get("job_hint")),
             Lease.from_json(data.get("lease")),
             JobRef.read(data.get("named_job")),
         )

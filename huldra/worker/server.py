@@ -94,7 +94,8 @@ class Server:
         while True:
             if self._busy and not told:
                 told = True
-                os.kill(os.getpid(), signal.SIGTERM)
+                # To the main thread, which would sleep on if this one got the signal.
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
             if time.monotonic() > killed_at:
                 os.killpg(0, signal.SIGKILL)
             time.sleep(_ORPHAN_LOOK_S)

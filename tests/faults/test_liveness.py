@@ -1,0 +1,91 @@
+"""Who is alive: what one waiter has seen, what a record says, and a cancel that nobody hears."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import huldra
+from huldra.attempts import liveness
+from huldra.attempts.liveness import Life, Watch
+from huldra.store import claim
+from huldra.store.job_ref import JobRef
+from huldra.store.layout import ArtifactPaths
+from huldra.store.process import new_owner, this_process
+from huldra.store.records import Claim, Lease
+from tests.support import children
+from tests.support.odd import Note, lines
+
+
+def test_a_waiters_own_sleep_is_no_silence_of_the_owner(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gap between two looks counts for two poll intervals at most, however long it was."""
+    now = [1000.0]
+    monkeypatch.setattr(liveness, "uptime_s", lambda: now[0])
+    watch = Watch()
+    assert watch.unchanged_s(5.0) == 0.0
+    now[0] += 3600
+    assert watch.unchanged_s(5.0) <= 2 * max(1.0, huldra.HULDRA_CONFIG.poll_interval)
+    now[0] += 0.5
+    before = watch.watched_s
+    assert watch.unchanged_s(5.0) == pytest.approx(before + 0.5)
+    assert watch.unchanged_s(6.0) == 0.0
+
+
+def test_owner_in_another_time_namespace_is_unknown() -> None:
+    """Start times are shifted there: neither the same process nor a dead one can be told."""
+    me = new_owner()
+    there = replace(me, started="1", time_namespace="time:[1]")
+    assert liveness.of_process(there) is Life.UNKNOWN
+    earlier_version = replace(me, time_namespace="")
+    claim.hold(earlier_version)
+    try:
+        assert liveness.of_process(earlier_version) is Life.ALIVE
+    finally:
+        claim.let_go(earlier_version)
+    assert this_process().to_json()["time_namespace"] == this_process().time_namespace
+
+
+@pytest.mark.parametrize("odd", [float("inf"), float("nan"), 10**400, True, "9", -1])
+def test_a_lease_that_nobody_can_have_promised_is_not_believed(odd: object) -> None:
+    """Infinite, beyond floats, no number: such a lease reads as none."""
+    assert Lease.from_json({"lease_s": odd, "heartbeat_s": 1}) is None
+
+
+def test_confused_types_in_a_claim_read_as_empty() -> None:
+    """What is no object, text or number where one belongs is left out."""
+    odd = {"job_hint": [1], "from_queued": "\ud800", "run_id": {}, "lease": 3}
+    read = Claim.from_json(1, odd)
+    assert (read.job_hint, read.from_queued, read.run_id, read.lease) == (None,) * 4
+    assert JobRef.read({"engine": "e", "job_id": "1", "meta": [1]}) == JobRef("e", "1")
+
+
+def test_a_cancel_that_create_does_not_hear_is_recorded_and_final(
+    huldra_root: Path, tmp_path: Path
+) -> None:
+    """A `_create` that swallows every exception is ended soon, is cancelled, and stays so."""
+    ledger = str(tmp_path / "ledger")
+    code = f"""
+        import threading
+        from tests.support.odd import Note, leave
+        def deaf(self):
+            leave({ledger!r}, "deaf")
+            while True:
+                try:
+                    threading.Event().wait(0.05)
+                except BaseException:
+                    pass
+        Note._create = deaf
+        from huldra.attempts import context
+        context.worker.set(context.Worker(owns_process=True))
+        Note(name="a").load_or_create()
+    """
+    child = children.start(code, huldra_root)
+    children.until(lambda: bool(lines(ledger, "deaf")) or child.poll() is not None)
+    paths = ArtifactPaths(os.fspath(Note(name="a").huldra_dir))
+    claim.request_cancel(paths, 1, new_owner())
+    assert children.finish(child)[0] != 0
+    turns = huldra.StateManager.history(paths.directory)
+    assert [turn.status.value for turn in turns] == ["cancelled"]
