@@ -133,7 +133,15 @@ class FuturesExecutor(LocalEngine):
         self._run(payload, ref)
 
     def _on_done(self, entry: _Entry, future: Future[None]) -> None:
-        self._go_on(self._settle(entry, _status_of(entry, future)))
+        status = _status_of(entry, future)
+        ready = self._settle(entry, status)
+        if status is not JobStatus.LOST:
+            self._go_on(ready)
+            return
+        # The pool is broken and takes nothing more. A newer Python's holds its lock while it says
+        # so, and would wait for itself if it were asked.
+        while ready:
+            ready += self._settle(ready.pop(), JobStatus.LOST)
 
     def _go_on(self, ready: list[_Entry]) -> None:
         """Send what can run now; with a pool that takes nothing more, all of it is lost."""
