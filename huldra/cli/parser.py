@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from importlib import metadata
 
 from huldra.catalog import ATTEMPT_STATUSES, RESULT_STATUSES, SORT_KEYS, Catalog
-from huldra.cli import ls, rm, show
+from huldra.cli import diff, failures, ls, rm, show, sweeps
 from huldra.cli.output import CommandError
 from huldra.errors import HuldraError, HuldraQueryError
 
@@ -73,6 +73,9 @@ def parser() -> argparse.ArgumentParser:
     _add_show(commands)
     _add_logs(commands)
     _add_path(commands)
+    _add_diff(commands)
+    _add_sweeps(commands)
+    _add_failures(commands)
     _add_rm(commands)
     return made
 
@@ -157,6 +160,27 @@ def _add_path(commands: Commands[argparse.ArgumentParser]) -> None:
     made = _command(commands, "path", "print an artifact's directory")
     made.add_argument("artifact", metavar="ARTIFACT")
     made.set_defaults(run=show.path)
+
+
+def _add_diff(commands: Commands[argparse.ArgumentParser]) -> None:
+    made = _command(commands, "diff", "show the config fields in which two artifacts differ")
+    made.add_argument("one", metavar="ARTIFACT")
+    made.add_argument("other", metavar="ARTIFACT")
+    made.add_argument("--json", action="store_true", help="a JSON list")
+    made.set_defaults(run=diff.run)
+
+
+def _add_sweeps(commands: Commands[argparse.ArgumentParser]) -> None:
+    made = _command(commands, "sweeps", "list the recorded runs, the newest first")
+    made.add_argument("--limit", type=a_count, default=20, help="lines (%(default)s; 0: all)")
+    made.add_argument("--json", action="store_true", help="a JSON list, with the members")
+    made.set_defaults(run=sweeps.run)
+
+
+def _add_failures(commands: Commands[argparse.ArgumentParser]) -> None:
+    made = _command(commands, "failures", "group what failed by cause")
+    made.add_argument("--json", action="store_true", help="a JSON list")
+    made.set_defaults(run=failures.run)
 
 
 def _add_rm(commands: Commands[argparse.ArgumentParser]) -> None:

@@ -1,0 +1,44 @@
+"""`huldra sweeps`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.dashboard.store import StoreWriter
+
+Answer = Callable[..., Any]
+
+
+@pytest.mark.parametrize(
+    ("statuses", "state"),
+    [
+        (("success", "success"), "finished"),
+        (("success", "failed"), "finished, 1 failed"),
+        (("success", "running"), "running"),
+        (("success", "crashed"), "stopped"),
+    ],
+)
+def test_the_state_of_a_run_is_a_word(
+    store: StoreWriter, answer: Answer, statuses: tuple[str, ...], state: str
+) -> None:
+    """It tells a run that goes on from one that is over, and from one that nobody continues."""
+    keys = {f"m{i}": store.add("p/A", {"n": i}, status=s) for i, s in enumerate(statuses)}
+    run_id = store.add_run("Sweep", keys, dict.fromkeys(keys.values(), ()))
+    (run,) = answer("sweeps")
+    assert (run["run_id"], run["name"], run["state"]) == (run_id, "Sweep", state)
+    assert {name: m["status"] for name, m in run["members"].items()} == dict(
+        zip(keys, statuses, strict=True)
+    )
+
+
+def test_a_listing_has_one_line_a_run(store: StoreWriter, command: Callable[..., str]) -> None:
+    """The newest comes first; `--limit` cuts."""
+    key = store.add("p/A", {"n": 1})
+    for name, ago_s in (("old", 9000.0), ("new", 10.0)):
+        store.add_run(name, {"a": key}, {key: ()}, ago_s=ago_s)
+    lines = [line.split("\t") for line in command("sweeps").splitlines()]
+    assert [line[1] for line in lines] == ["name", "new", "old"]
+    assert len(command("sweeps", "--limit", "1").splitlines()) == 2
