@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import inspect
 import logging
@@ -346,6 +345,8 @@ def _refuse_unknown_keywords(cls: type, keywords: dict[str, Any]) -> None:
     others = (base for base in cls.__mro__[1:] if base not in (object, Huldra, Generic))
     if any("__init_subclass__" in vars(base) for base in others):
         return  # a mixin of the user's may take it
+    import difflib  # only for an error
+
     name = next(iter(keywords))
     near = difflib.get_close_matches(name, _KEYWORDS, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(_KEYWORDS)}"
