@@ -77,6 +77,11 @@ class Child:
         if (answers or not more) and not answered.done():
             answered.set_result(answers[0] if answers else None)
 
+    @property
+    def is_spent(self) -> bool:
+        """Whether it must run no other node."""
+        return bool(self._process.spent)
+
     def stop(self, status: str) -> None:
         """End it soon: SIGTERM now for its whole group, SIGKILL after a grace."""
         with self._lock:
@@ -175,7 +180,7 @@ class Children:
             self._taken_gpus.difference_update(child.gpus)
             if not alive:
                 return
-            if child.gpus or child.stopped_as:
+            if child.gpus or child.stopped_as or child.is_spent:
                 child.retire()
                 return
             child.idle_since = time.monotonic()

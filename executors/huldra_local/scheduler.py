@@ -398,10 +398,11 @@ class Scheduler:
         if (
             job.ending
             or self._closing
+            or worker.spent
             or (job.gpus and answer["error"] is not None and not job.upstream_failed)
         ):
             # A signal may still be on its way to it; or, after a failure on a GPU, the device's
-            # context may be spoilt for every later task of that process.
+            # context may be spoilt for every later task of that process; or it says so itself.
             self._retire(worker)
         else:
             worker.idle_since_s = time.monotonic()

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any, NoReturn, Self
 
+from huldra.engines import descendants
 from huldra.engines.output import print_file, printing_to
 from huldra.engines.protocol import JobStatus, run_folder
 from huldra.errors import NodeFailed
@@ -28,10 +29,14 @@ def run_call(told: bytes) -> None:
     from huldra.worker.node import run_node
 
     call = json.loads(told)
+    descendants.adopt_orphans()
     prints = printing_to(print_file(run_folder(call["payload"]), NAME))
     with _same_folder(), prints, _TimeLimit(call["time_limit_s"]) as limit:
         try:
-            run_node(call["payload"], owns_process=True)
+            try:
+                run_node(call["payload"], owns_process=True)
+            finally:
+                descendants.end_own()
             return
         except NodeFailed as error:
             status, text = JobStatus.FAILED, str(error)

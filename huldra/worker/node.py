@@ -43,6 +43,7 @@ from huldra.store.records import (
     Turn,
     upstream_error,
 )
+from huldra.worker import process_state
 
 _RETRY_PATIENCE_S = 60.0
 
@@ -232,12 +233,12 @@ class _Node:
                 f"{self.key} was not tried: its dependency {why.failed_key} is not made;"
                 f" log: {why.log_path}"
             )
+        request = in_process.request_for(
+            obj, wait_limit_s=None, queued=self._my_claim(), key=self.key
+        )
         try:
-            obtain(
-                in_process.request_for(
-                    obj, wait_limit_s=None, queued=self._my_claim(), key=self.key
-                )
-            )
+            with self._process_kept():
+                obtain(request)
         except HuldraError as error:
             if claim.last_number(self.paths) and not self._may_be_retried():
                 self._mark(self.run.dependents(self.key), self._upstream(self.key))
@@ -248,6 +249,12 @@ class _Node:
                 f" of the artifact: it stays as it is in {self.paths.directory}"
             )
         return None
+
+    def _process_kept(self) -> contextlib.AbstractContextManager[None]:
+        """Keep what `_create` changes of a process that is ours from the node after it."""
+        worker = context.worker.get()
+        is_ours = worker is not None and worker.owns_process
+        return process_state.put_back(self.run.path) if is_ours else contextlib.nullcontext()
 
     def _my_claim(self) -> Claim | None:
         number = self.record["claim"]

@@ -16,6 +16,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from huldra.engines import descendants
 from huldra.engines.output import print_file, start_file
 from huldra.errors import HuldraExecutorError
 from huldra.store.job_ref import JobRef
@@ -50,7 +51,9 @@ class WorkerProcess:
         self._knows_meta = False
         self._rest = b""
         self.retired = False
-        self._process = _start(engine, runner, gpus, log_directory)
+        self.spent = ""  # why it must run no other task, once it says so
+        self._mark = os.urandom(8).hex()
+        self._process = _start(engine, runner, gpus, log_directory, self._mark)
         self.pid = self._process.pid
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -90,12 +93,18 @@ class WorkerProcess:
             except BlockingIOError:
                 break
             if not data:
-                return [json.loads(line) for line in lines], False
+                return self._read(lines), False
             *whole, self._rest = (self._rest + data).split(b"\n")
             lines += whole
             if len(data) < 65536:
                 break
-        return [json.loads(line) for line in lines], True
+        return self._read(lines), True
+
+    def _read(self, lines: Sequence[bytes]) -> list[dict[str, Any]]:
+        messages: list[dict[str, Any]] = [json.loads(line) for line in lines]
+        for message in messages:
+            self.spent = self.spent or message.get("spent", "")
+        return messages
 
     def retire(self) -> None:
         """Let it go after what it is doing now."""
@@ -123,6 +132,8 @@ class WorkerProcess:
         if not self.retired:
             self.signal(signal.SIGKILL)
         code = self._process.wait()
+        if not self.retired:  # else it has ended them itself
+            descendants.end_marked(self._mark)
         self._close_descriptors()
         return code
 
@@ -142,7 +153,7 @@ class WorkerProcess:
 
 
 def _start(
-    engine: str, runner: str, gpus: Sequence[str], log_directory: str
+    engine: str, runner: str, gpus: Sequence[str], log_directory: str, mark: str
 ) -> subprocess.Popen[bytes]:
     if not sys.executable:
         raise HuldraExecutorError(
@@ -151,7 +162,7 @@ def _start(
         )
     sys_path = [entry or os.getcwd() for entry in sys.path]
     boot = {"engine": engine, "runner": runner, "sys_path": sys_path}
-    environ = {**os.environ, _BOOT_VARIABLE: json.dumps(boot)}
+    environ = {**os.environ, _BOOT_VARIABLE: json.dumps(boot), descendants.MARK: mark}
     # Started from inside a `_create`, a worker would for all its life take that artifact for one
     # that its own nodes are in the middle of making.
     environ.pop("HULDRA_MAKING", None)

@@ -2,7 +2,8 @@
 
 One line of JSON each way: `{"id": 1, "payload": "…"}` in, with `log`, a path, when it changes, and
 where the engine names the job `job`, its id, and at first `meta`, that of all its refs. Out
-`{"id": 1, "error": null}`, or what went wrong. The pipes are moved to private descriptors first,
+`{"id": 1, "error": null}`, or what went wrong; with `spent`, a reason, where this process must run
+no other task. The pipes are moved to private descriptors first,
 so that nothing the user's code prints or reads touches them.
 A worker lives as long as its parent: when that goes while a task runs, the worker sends itself
 SIGTERM, which `run_node` records as a preemption.
@@ -20,8 +21,9 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from huldra.engines import output
+from huldra.engines import descendants, output
 from huldra.store.job_ref import JobRef
+from huldra.worker import process_state
 
 _ORPHAN_LOOK_S = 0.05
 _ORPHAN_GRACE_S = 30.0
@@ -51,6 +53,7 @@ class Server:
 
     def serve(self, run: Runner) -> None:
         """Run what comes, until there is no more."""
+        descendants.adopt_orphans()
         self._answer({"ready": os.getpid()})
         for line in self._lines():
             message = json.loads(line)
@@ -58,6 +61,11 @@ class Server:
                 output.print_to(log_path)
             self._busy = True
             answer = _outcome(run, message, self._job(message))
+            # What the code of other nodes has kept of processes that are gone would fail there.
+            if descendants.end_own():
+                process_state.spend("processes that a node left running")
+            if spent := process_state.why_spent():
+                answer["spent"] = spent
             self._busy = False
             self._answer(answer)
 
@@ -97,6 +105,7 @@ class Server:
                 # To the main thread, which would sleep on if this one got the signal.
                 signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
             if time.monotonic() > killed_at:
+                descendants.end_own(grace_s=0.0)
                 os.killpg(0, signal.SIGKILL)
             time.sleep(_ORPHAN_LOOK_S)
 

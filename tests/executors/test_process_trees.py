@@ -1,0 +1,179 @@
+"""What a node starts ends with it, and what it changes of its process is gone for the next one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import huldra
+from huldra.store.process import start_time
+from tests.executors.trees import Changes, Tree
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="Linux only")
+
+
+@pytest.fixture(autouse=True)
+def store(tmp_path: Path) -> Iterator[Path]:
+    before = huldra.HULDRA_CONFIG.snapshot()
+    huldra.set_huldra_root(tmp_path / "store")
+    huldra.HULDRA_CONFIG.update(preempt_max=0, poll_interval=0.2)
+    (tmp_path / "notes").mkdir()
+    yield tmp_path
+    huldra.HULDRA_CONFIG.apply(before)
+
+
+@pytest.fixture(params=["local", "dask"])
+def engine(request: pytest.FixtureRequest) -> Iterator[Any]:
+    if request.param == "dask":
+        pytest.importorskip("distributed")
+        from huldra_dask import DaskExecutor as Engine
+    else:
+        from huldra_local import LocalExecutor as Engine  # type: ignore[assignment]
+    executor = Engine(workers=1)
+    yield executor
+    executor.close()
+
+
+def until(condition: Callable[[], bool], patience_s: float = 30.0) -> None:
+    deadline = time.monotonic() + patience_s
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def processes(notes: Path) -> list[int]:
+    """Those of the trees that still run."""
+    return [int(path.stem) for path in notes.glob("*.pid") if start_time(int(path.stem))]
+
+
+def cancel(job: Any, worker: int) -> None:
+    assert job.cancel()
+
+
+def kill_worker(job: Any, worker: int) -> None:
+    os.kill(worker, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("end", [cancel, kill_worker])
+def test_no_process_outlives_a_node_that_is_ended(
+    engine: Any, store: Path, end: Callable[[Any, int], None]
+) -> None:
+    """Neither what has a session of its own nor what ignores SIGTERM, at any depth."""
+    notes = store / "notes"
+    job = Tree(name="t", notes=str(notes), then="wait").load_or_create(executor=engine)
+    until((notes / "t.worker").exists)
+    assert len(processes(notes)) == 4
+    end(job, int((notes / "t.worker").read_text()))
+    job.wait(30)
+    until(lambda: not processes(notes), 15)
+
+
+def test_no_process_outlives_a_node_that_ends_well(engine: Any, store: Path) -> None:
+    """They are gone when the node is over; the next one gets another process."""
+    notes = store / "notes"
+    job = Tree(name="t", notes=str(notes)).load_or_create(executor=engine)
+    assert job.result(timeout=60) == "x"
+    until(lambda: not processes(notes), 15)
+    after = Changes(name="after", code="").load_or_create(executor=engine).result(timeout=60)
+    assert after["pid"] != int((notes / "t.worker").read_text())
+
+
+# What one node does, and what the next one finds if nothing of it is left.
+LEFT = {
+    "environment": (
+        "import os; os.environ['LEFT'] = '1'",
+        "import os; found = 'LEFT' in os.environ",
+    ),
+    "umask": ("import os; os.umask(0o777)", "import os; found = os.umask(0o22) == 0o777"),
+    "timer": (
+        "import signal; signal.setitimer(signal.ITIMER_REAL, 0.2)",
+        "import time; time.sleep(0.5); found = False",
+    ),
+    "handler": (
+        "import signal; signal.signal(signal.SIGUSR1, signal.SIG_IGN)",
+        "import signal; found = signal.getsignal(signal.SIGUSR1) == signal.SIG_IGN",
+    ),
+    "start method": (
+        "import multiprocessing as m; m.set_start_method('spawn')",
+        "import multiprocessing as m; found = m.get_start_method(allow_none=True) is not None",
+    ),
+    "streams": (
+        "import sys, io; sys.stdout = sys.stderr = io.StringIO()",
+        "import sys, io; found = isinstance(sys.stdout, io.StringIO)",
+    ),
+    "decimal": (
+        "import decimal; decimal.getcontext().prec = 3",
+        "import decimal; found = decimal.getcontext().prec == 3",
+    ),
+    "recursion limit": (
+        "import sys; sys.setrecursionlimit(777)",
+        "import sys; found = sys.getrecursionlimit() == 777",
+    ),
+    "import path": (
+        "import sys; sys.path.insert(0, '/left')",
+        "import sys; found = '/left' in sys.path",
+    ),
+    "folder": ("import os; os.chdir('/')", "import os; found = os.getcwd() == '/'"),
+    "warnings": (
+        "import warnings; warnings.simplefilter('error')",
+        "import warnings; found = warnings.filters[0][0] == 'error'",
+    ),
+    "logging": (
+        "import logging; logging.disable(60)",
+        "import logging; found = logging.root.manager.disable == 60",
+    ),
+    "signal mask": (
+        "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])",
+        "import signal; found = signal.SIGUSR2 in signal.pthread_sigmask(signal.SIG_BLOCK, [])",
+    ),
+}
+
+
+def make(engine: Any, name: str, code: str) -> dict[str, Any]:
+    found: dict[str, Any]
+    found = Changes(name=name, code=code).load_or_create(executor=engine).result(timeout=60)
+    return found
+
+
+def test_a_warm_worker_hands_on_a_clean_state(engine: Any) -> None:
+    """The next node finds nothing of it, in the same process."""
+    make(engine, "warm", "import decimal, logging, multiprocessing, signal, time, warnings")
+    for what, (leave, look) in LEFT.items():
+        first = make(engine, f"leaves {what}", leave)
+        second = make(engine, f"looks for {what}", look)
+        assert second["found"] is False, what
+        assert second["pid"] == first["pid"], what
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import os; os.dup2(os.open('/dev/null', 1), 1)",
+        "import sys; sys.stdout.close()",
+    ],
+)
+def test_what_cannot_be_put_back_gives_the_next_node_another_process(
+    engine: Any, code: str
+) -> None:
+    """A descriptor or a stream that is gone."""
+    first = make(engine, "leaves", code)
+    assert make(engine, "next", "")["pid"] != first["pid"]
+
+
+def test_unseeded_numbers_differ_from_node_to_node(engine: Any) -> None:
+    """Whatever an earlier node of that process seeded."""
+    pytest.importorskip("numpy")
+    draw = "import random, numpy; found = [random.random(), numpy.random.random()]"
+    seeded = "import random, numpy; random.seed(0); numpy.random.seed(0)"
+    make(engine, "a", seeded)
+    first = make(engine, "b", draw)["found"]
+    make(engine, "c", seeded)
+    second = make(engine, "d", draw)["found"]
+    assert first[0] != second[0]
+    assert first[1] != second[1]
