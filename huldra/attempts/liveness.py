@@ -7,7 +7,6 @@ so that a clock that jumps kills nobody. Unknown is not dead.
 
 from __future__ import annotations
 
-import enum
 import os
 import threading
 from collections.abc import Collection, Mapping
@@ -22,31 +21,10 @@ from huldra.settings import HULDRA_CONFIG
 from huldra.store import claim
 from huldra.store.job_ref import JobRef
 from huldra.store.layout import ArtifactPaths
-from huldra.store.process import Owner, is_living, is_same_process, shares_pids, this_process
 from huldra.store.records import Lease, Turn
+from huldra.store.snapshot import Life, of_process
 
 _LOOK_S = 1.0  # a loaded machine's pause between two looks, however short the poll interval
-
-
-class Life(enum.Enum):
-    """The answer."""
-
-    ALIVE = "alive"
-    DEAD = "dead"
-    UNKNOWN = "unknown"
-
-
-def of_process(owner: Owner) -> Life:
-    """Whether the owner's process lives: known only on its own boot, in its own pid namespace."""
-    me = this_process()
-    if not owner.started or not shares_pids(owner, me):
-        return Life.UNKNOWN
-    if is_same_process(owner, me):
-        return Life.ALIVE if claim.is_held(owner) else Life.DEAD
-    return _LIVES[is_living(owner)]
-
-
-_LIVES = {True: Life.ALIVE, False: Life.DEAD, None: Life.UNKNOWN}
 
 
 @dataclass(slots=True)

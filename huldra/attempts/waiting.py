@@ -7,7 +7,7 @@ import time
 
 from huldra.attempts import liveness
 from huldra.attempts.heartbeat import uptime_s
-from huldra.attempts.liveness import Life, Watch
+from huldra.attempts.liveness import Watch
 from huldra.errors import (
     HuldraComputeError,
     HuldraDependencyError,
@@ -21,6 +21,7 @@ from huldra.store import claim
 from huldra.store.layout import ArtifactPaths
 from huldra.store.process import new_owner, shares_pids, this_process
 from huldra.store.records import AttemptStatus, ErrorRecord, Turn
+from huldra.store.snapshot import Life
 
 _FIRST_PAUSE_S = 0.001
 _LOCAL_PAUSE_S = 0.02

@@ -1,8 +1,8 @@
 """One artifact as its files tell it: recorded facts, then what is true of them now.
 
-`state.json` says what the last owner wrote. It is right when that owner lived to write it, so a
-row that it calls made is settled; any other is judged anew at each look: by `SUCCESS.json`, by the
-claims after the recorded one, and by the signs of life of an owner that should be at work.
+`state.json` is what the core derived when it last wrote. Of an attempt that began and is over that
+stays true; any other state is derived again at each look, by the same rules (`store.snapshot`),
+from the claims, `SUCCESS.json` and the signs of life of an owner that should be at work.
 """
 
 from __future__ import annotations
@@ -18,14 +18,24 @@ from typing import Any, NamedTuple
 from huldra.catalog import reading
 from huldra.catalog.reading import Mark, as_count, as_mapping, as_seconds, as_text, as_time
 from huldra.catalog.records import Dependency, Row
+from huldra.store import snapshot
 from huldra.store.layout import ArtifactPaths
-from huldra.store.process import start_time, this_process
-from huldra.store.records import AttemptStatus, Result
+from huldra.store.records import (
+    AttemptStatus,
+    ErrorRecord,
+    Lease,
+    Result,
+    State,
+    Turn,
+    begun_after,
+    turn_of,
+)
+from huldra.store.snapshot import Life, Look, Verdict
+
+MAX_TURNS = 200
 
 _ATTEMPTS = frozenset(AttemptStatus)
 _RESULTS = frozenset(Result)
-_OPEN = ("queued", "running")
-_ENDED_AS = {"success": "success", "failed": "failed"}
 _FRAME = re.compile(r'^ *File "([^"\n]*)", line \d+, in (.*)$', re.MULTILINE)
 _MAX_ERROR = 2000
 _SHARED_TEXT = 200  # a longer text is hardly in two configs
@@ -54,7 +64,7 @@ class Known:
     state_path: str
     recorded: Row
     described: Described = _NOTHING
-    owner: Mapping[str, Any] | None = None
+    turns: Turns | None = None
     state_mark: Mark | None = None
     metadata_mark: Mark | None = None
     success_mark: Mark | None = None
@@ -63,26 +73,35 @@ class Known:
     looked: bool = False
 
 
-class Now(NamedTuple):
-    """What one scan judges by: the time (seconds since 1970), the lease, this host's processes."""
+class Turns(NamedTuple):
+    """The last turn, the queued one that it began from, and the last one with an outcome."""
 
-    time_s: float
-    lease_s: float
-    boot_id: str
-    pid_namespace: str
-    started: dict[int, str | None]
+    last: Turn
+    queued: Turn | None
+    before: Turn | None
 
-    @staticmethod
-    def at(time_s: float, lease_s: float) -> Now:
-        """The judge's bench of one scan on this host."""
-        me = this_process()
-        return Now(time_s, lease_s, me.boot_id, me.pid_namespace, {})
 
-    def process_started(self, pid: int) -> str | None:
-        """When the process started, looked up once a scan."""
-        if pid not in self.started:
-            self.started[pid] = start_time(pid)
-        return self.started[pid]
+@dataclass(slots=True)
+class Now:
+    """What one scan judges by.
+
+    `server_s` is what the file server's clock has reached for certain: it put that time on a file.
+    Nothing is written to ask it.
+    """
+
+    clock_s: float
+    lease: Lease
+    server_s: float = 0.0
+
+    def saw(self, mark: Mark | None) -> None:
+        """Note the time on a file; one of the future is nobody's present, and is passed over."""
+        if mark is not None and self.server_s < mark.mtime_ns / 1e9 <= self.clock_s:
+            self.server_s = mark.mtime_ns / 1e9
+
+    def judges(self, turn: Turn, beat: Mark | None) -> Verdict:
+        """Whether the owner of an open turn is alive, as far as can be seen."""
+        beat_s = beat.mtime_ns / 1e9 if beat is not None else None
+        return snapshot.judge(turn, beat_s, Look(self.clock_s, self.server_s, self.lease))
 
 
 def first_sight(root: str, version_controlled: bool, namespace: str, digest: str) -> Known:
@@ -94,7 +113,9 @@ def first_sight(root: str, version_controlled: bool, namespace: str, digest: str
 
 def look(known: Known, now: Now) -> bool:
     """Bring `known.row` up to date; True when files had to be read anew."""
-    stale = not known.looked or reading.mark_of(known.state_path) != known.state_mark
+    mark = reading.mark_of(known.state_path)
+    now.saw(mark)
+    stale = not known.looked or mark != known.state_mark
     if stale or _has_new_metadata(known):
         _read(known)
         stale = True
@@ -122,10 +143,8 @@ def _read(known: Known) -> None:
         known.described = _described(metadata.value or {}, metadata.problem)
     state = reading.read_document(known.state_path)
     known.state_mark, known.looked = state.mark, True
+    known.turns = None
     attempt = as_mapping(as_mapping(state.value).get("attempt"))
-    owner = attempt.get("owner")
-    is_open = attempt.get("status") in ("queued", "running")
-    known.owner = owner if is_open and isinstance(owner, dict) else None
     problem = "; ".join(filter(None, (state.problem, known.described.problem)))
     known.recorded = _recorded(known.row, known.described, state.value or {}, attempt, problem)
 
@@ -219,27 +238,36 @@ def compact(value: Any) -> Any:
 # ------------------------------------------------------------------ what is true now
 
 
+def look_again(known: Known, now: Now) -> None:
+    """Judge once more by what the whole scan has seen, where one look did not tell."""
+    if known.row.unconfirmed:
+        _judge(known, now)
+
+
 def _judge(known: Known, now: Now) -> None:
-    row, owner = known.recorded, known.owner
+    row = known.recorded
     if row.problem.startswith(".huldra"):
         known.row = row
         return
-    if os.path.exists(known.paths.claim(row.attempt_number + 1)) or (
-        row.attempt_status in _OPEN and os.path.exists(known.paths.claim_end(row.attempt_number))
-    ):
-        # The next turn's claim, or this turn's end, tells of more than state.json knows.
-        row, owner = _from_claims(known, row)
+    if row.ended_at is None or row.started_at is None or _has_later_turn(known, row.attempt_number):
+        # Only what state.json says of an attempt that began and is over is never out of date.
+        row = _from_claims(known, now)
     elif row.result_status == row.attempt_status == "success" and row.attempt_number:
         # No later turn could void it, so its SUCCESS.json need not be read, only be there.
         known.settled = os.path.exists(known.paths.success)
         known.row = row if known.settled else replace(row, result_status="incomplete")
         return
+    elif _is_made(known):
+        row = replace(row, result_status="success")
+    elif row.result_status == "success":
+        row = replace(row, result_status="incomplete")
     known.settled = False
-    row = _with_result(row, _is_made(known))
-    if row.attempt_status in _OPEN:
-        row = _with_life(known, row, owner, now)
     if row != known.row:
         known.row = row
+
+
+def _has_later_turn(known: Known, number: int) -> bool:
+    return os.path.exists(known.paths.claim(number + 1))
 
 
 def _is_made(known: Known) -> bool:
@@ -259,137 +287,111 @@ def _is_made(known: Known) -> bool:
     return not os.path.exists(known.paths.claim(known.success_claim + 1))
 
 
-def _with_result(row: Row, made: bool) -> Row:
-    if made:
-        return row if row.result_status == "success" else replace(row, result_status="success")
-    result = row.result_status
-    if row.attempt_status:
-        result = "failed" if row.attempt_status == "failed" else "incomplete"
-    elif result == "success":
-        result = "absent"
-    return row if result == row.result_status else replace(row, result_status=result)
+def _from_claims(known: Known, now: Now) -> Row:
+    """The row that the claims and SUCCESS.json amount to, by the core's own rules."""
+    if known.turns is None or _is_outdated(known, known.turns.last):
+        known.turns = read_turns(known.paths)
+    turns = known.turns
+    if turns is None:
+        state = snapshot.derive(None, made=_is_made(known))
+        return replace(
+            known.recorded, result_status=state.result.value, attempt_status="", attempt_number=0
+        )
+    state = snapshot.derive(turns.last, turns.queued, made=_is_made(known), before=turns.before)
+    row = _row_of(known, state)
+    return row if turns.last.end is not None else _with_life(known, row, turns.last, now)
 
 
-def last_turn(paths: ArtifactPaths) -> int:
-    """The number of the last claim, 0 when there is none."""
+def _is_outdated(known: Known, turn: Turn) -> bool:
+    paths, number = known.paths, turn.number
+    if _has_later_turn(known, number):
+        return True
+    if turn.end is not None:
+        return False
+    if os.path.exists(paths.claim_end(number)) or not os.path.exists(paths.claim(number)):
+        return True
+    return turn.is_queued and turn.job is None and os.path.exists(paths.claim_job(number))
+
+
+def _row_of(known: Known, state: State) -> Row:
+    attempt = state.attempt
+    assert attempt is not None, "a turn is an attempt"
+    error = (state.previous or attempt).error or ErrorRecord("", "")
+    queued_at, started_at = as_time(attempt.queued_at), as_time(attempt.started_at)
+    ended_at, owner = as_time(attempt.ended_at), attempt.owner
+    return replace(
+        known.recorded,
+        result_status=state.result.value,
+        attempt_status=attempt.status.value,
+        attempt_number=attempt.number,
+        backend=intern(as_text(attempt.backend)),
+        hostname=intern(as_text(owner.host)),
+        user=intern(as_text(owner.user)),
+        pid=as_count(owner.pid),
+        job_id=as_text(attempt.job_id),
+        run_id=intern(as_text(attempt.run_id)),
+        queued_at=queued_at,
+        started_at=started_at,
+        ended_at=ended_at,
+        updated_at=ended_at or started_at or queued_at or known.recorded.updated_at,
+        duration_s=attempt.duration_s,
+        error_type=intern(as_text(error.type)),
+        error_message=as_text(error.message, _MAX_ERROR),
+        error_place=intern(last_frame(error.traceback)),
+        failed_key=as_text(error.failed_key),
+    )
+
+
+def _with_life(known: Known, row: Row, turn: Turn, now: Now) -> Row:
+    beat = reading.mark_of(known.paths.claim(turn.number))
+    verdict = now.judges(turn, beat)
+    seen = reading.as_moment(beat.mtime_ns / 1e9) if beat is not None and turn.is_running else None
+    if verdict.life is Life.DEAD:
+        return replace(row, attempt_status="stale", stale_reason=verdict.reason, heartbeat_at=seen)
+    return replace(row, unconfirmed=verdict.reason, heartbeat_at=seen)
+
+
+# ------------------------------------------------------------------ turns, from any bytes on disk
+
+
+def last_number(paths: ArtifactPaths) -> int:
+    """The number of the last turn that left a file, 0 when there is none."""
     try:
         names = [] if os.path.islink(paths.claims) else os.listdir(paths.claims)
     except OSError:
         return 0
-    return max((int(n) for n in names if n.isascii() and n.isdecimal() and len(n) < 10), default=0)
+    stems = (name.removesuffix(".end") for name in names)
+    return max((int(n) for n in stems if n.isascii() and n.isdecimal() and len(n) < 10), default=0)
 
 
-def _from_claims(known: Known, row: Row) -> tuple[Row, Mapping[str, Any] | None]:
-    number = last_turn(known.paths)
-    if number == 0:
-        return row, known.owner
-    claim = as_mapping(reading.read_document(known.paths.claim(number)).value)
-    end = as_mapping(reading.read_document(known.paths.claim_end(number)).value)
-    owner = as_mapping(claim.get("owner"))
-    queued = claim.get("kind") == "queued"
-    status = _status_of(claim, end, os.path.exists(known.paths.claim_end(number)))
-    job = as_mapping(reading.read_document(known.paths.claim_job(number)).value) if queued else {}
-    job = job or as_mapping(owner.get("job"))
-    claimed_at, ended_at = as_time(claim.get("claimed_at")), as_time(end.get("ended_at"))
-    error = as_mapping(end.get("error"))
-    duration = (ended_at - claimed_at).total_seconds() if ended_at and claimed_at else None
-    told = replace(
-        row,
-        attempt_status=status,
-        attempt_number=number,
-        backend=intern(as_text(job.get("engine")) or as_text(owner.get("backend"))),
-        hostname=intern(as_text(owner.get("host"))),
-        user=intern(as_text(owner.get("user"))),
-        pid=as_count(owner.get("pid")),
-        job_id=as_text(job.get("job_id")),
-        run_id=intern(as_text(claim.get("run_id"))),
-        queued_at=claimed_at if queued else row.queued_at,
-        started_at=None if queued else claimed_at,
-        ended_at=ended_at,
-        updated_at=ended_at or claimed_at or row.updated_at,
-        duration_s=None if queued else duration,
-        error_type=intern(as_text(error.get("type"))),
-        error_message=as_text(error.get("message"), _MAX_ERROR),
-        error_place=intern(last_frame(error.get("traceback"))),
-        failed_key=as_text(error.get("failed_key")),
-    )
-    return told, owner
+def read_turns(paths: ArtifactPaths) -> Turns | None:
+    """What a state is derived from; None where nobody ever tried."""
+    number = last_number(paths)
+    if not number:
+        return None
+    last = begun_after(read_turn(paths, number))
+    queued = None
+    if as_count(last.claim.from_queued):
+        queued = read_turn(paths, as_count(last.claim.from_queued))
+    before = None
+    earlier = number
+    while not snapshot.has_outcome(before or last) and earlier > 1 and number - earlier < MAX_TURNS:
+        earlier -= 1
+        before = read_turn(paths, earlier)
+    return Turns(last, queued, before if before and snapshot.has_outcome(before) else None)
 
 
-def _status_of(claim: Mapping[str, Any], end: Mapping[str, Any], has_end: bool) -> str:
-    if not has_end:
-        return "queued" if claim.get("kind") == "queued" else "running"
-    status = as_text(end.get("status"))
-    # A queued turn that started, with no turn after it: the job died in between.
-    return status if status in _ATTEMPTS else "crashed"
+def read_turn(paths: ArtifactPaths, number: int) -> Turn:
+    """One turn, whatever its files hold."""
+    end = reading.read_document(paths.claim_end(number))
+    has_end = end.mark is not None or bool(end.problem)
+    claim = as_mapping(reading.read_document(paths.claim(number)).value)
+    job = reading.read_document(paths.claim_job(number)).value if _asks_job(claim) else None
+    try:
+        return turn_of(paths.key, number, claim, (end.value or {}) if has_end else None, job)
+    except (TypeError, ValueError, OverflowError):  # types that no version of huldra writes
+        return turn_of(paths.key, number, {}, {} if has_end else None, None)
 
 
-def _with_life(known: Known, row: Row, owner: Mapping[str, Any] | None, now: Now) -> Row:
-    number = row.attempt_number
-    if owner is None:
-        claim = reading.read_document(known.paths.claim(number)).value
-        owner = as_mapping(as_mapping(claim).get("owner"))
-    if row.attempt_status == "queued":
-        return _with_queued_life(known, row, owner, now)
-    beat = reading.mark_of(known.paths.claim(number))
-    heartbeat_at = reading.as_moment(beat.mtime_ns / 1e9) if beat else None
-    reason = _why_stale(owner, beat, now)
-    status = "stale" if reason else "running"
-    return replace(row, attempt_status=status, stale_reason=reason, heartbeat_at=heartbeat_at)
-
-
-def _with_queued_life(known: Known, row: Row, owner: Mapping[str, Any], now: Now) -> Row:
-    reason = ""
-    if is_dead_here(owner, now):
-        reason = _why_nothing_comes(known, row.attempt_number, now)
-    return replace(row, attempt_status="stale", stale_reason=reason) if reason else row
-
-
-def _why_nothing_comes(known: Known, number: int, now: Now) -> str:
-    """Why a queued turn whose driver is dead will never start, "" if it may."""
-    if os.path.exists(known.paths.claim_job(number)):
-        # A bound job is the engine's to judge, and the catalog asks no engine. But an engine that
-        # lived in the driver says so in its job, and it went with it.
-        job = as_mapping(reading.read_document(known.paths.claim_job(number)).value)
-        engine_process = as_mapping(as_mapping(job.get("meta")).get("driver"))
-        return (
-            "its driver is gone, and its engine with it"
-            if is_dead_here(engine_process, now)
-            else ""
-        )
-    claim = as_mapping(reading.read_document(known.paths.claim(number)).value)
-    # With a hint the engine may know the job by name.
-    return "" if claim.get("job_hint") else "its driver is gone, and no job was bound to it"
-
-
-def _why_stale(owner: Mapping[str, Any], beat: Mark | None, now: Now) -> str:
-    if is_here(owner, now):
-        return "its process on this host is gone" if is_dead_here(owner, now) else ""
-    if beat is None:
-        return "its claim is gone"
-    if now.time_s - beat.mtime_ns / 1e9 > now.lease_s:
-        return f"no heartbeat for longer than the lease of {now.lease_s:g} s"
-    return ""
-
-
-def is_here(owner: Mapping[str, Any], now: Now) -> bool:
-    """Whether the owner's pid means something on this host."""
-    return bool(
-        now.boot_id
-        and owner.get("boot_id") == now.boot_id
-        and owner.get("pid_namespace") == now.pid_namespace
-        and owner.get("started")
-    )
-
-
-def is_dead_here(owner: Mapping[str, Any], now: Now) -> bool:
-    """Whether the owner is a process of this host that is no more."""
-    return is_here(owner, now) and now.process_started(as_count(owner.get("pid"))) != str(
-        owner.get("started")
-    )
-
-
-def stale_reason(owner: Mapping[str, Any], heartbeat: datetime | None, now: Now) -> str:
-    """Why a running turn is stale, "" if it is not: for turns that are looked at one by one."""
-    beat = None if heartbeat is None else Mark(int(heartbeat.timestamp() * 1e9), 0, 0)
-    return _why_stale(owner, beat, now)
+def _asks_job(claim: Mapping[str, Any]) -> bool:
+    return claim.get("kind") == "queued" and not claim.get("named_job")

@@ -16,7 +16,7 @@ def groups(rows: Iterable[Row]) -> tuple[FailureGroup, ...]:
     """The groups of all failed and crashed rows, biggest first."""
     found: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
-        if row.attempt_status in ("failed", "crashed"):
+        if row.result_status == "failed" or row.attempt_status in ("failed", "crashed"):
             found.setdefault(_cause(row), []).append(row)
     made = [_group(cause, members) for cause, members in found.items()]
     return tuple(sorted(made, key=lambda g: (-g.count, g.error_type, g.place)))
@@ -25,7 +25,7 @@ def groups(rows: Iterable[Row]) -> tuple[FailureGroup, ...]:
 def _cause(row: Row) -> tuple[str, str]:
     if row.failed_key:
         return _DEPENDENCY, row.failed_key.rpartition("/")[0] or row.failed_key
-    return row.error_type or row.attempt_status, row.error_place or row.namespace
+    return row.error_type or row.status, row.error_place or row.namespace
 
 
 def _group(cause: tuple[str, str], rows: list[Row]) -> FailureGroup:

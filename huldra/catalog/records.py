@@ -44,7 +44,9 @@ class Row:
 
     `attempt_status` is the true one at the time of the snapshot: `stale` where the store says
     running (or queued) and the owner is dead, or its lease is over; `stale_reason` says which.
-    It is "" when no attempt is recorded. `heartbeat_at` is the last sign of life of an attempt
+    `unconfirmed` says what speaks against an attempt that may be alive all the same. The status
+    is "" when no attempt is recorded. Where the last attempt never began, `result_status` and the
+    error are those of the one before it. `heartbeat_at` is the last sign of life of an attempt
     that is not over. `problem` is not "" when a file could not be read; the other fields then
     hold what could. `config` is the plain view of metadata.json: a nested artifact stands as
     `{"$ref": "<key>"}`.
@@ -77,6 +79,7 @@ class Row:
     config: Mapping[str, Any] | None = None
     dependencies: tuple[Dependency, ...] = ()
     problem: str = ""
+    unconfirmed: str = ""
 
     @property
     def key(self) -> str:
@@ -106,7 +109,12 @@ class Row:
 
     @property
     def status(self) -> str:
-        """One word for a badge: the attempt's status, else the result's."""
+        """One word for a badge: the attempt's status, else the result's.
+
+        A retry that never began does not hide what the attempt before it said.
+        """
+        if self.result_status == "failed" and self.attempt_status not in ("queued", "running"):
+            return "failed"
         return self.attempt_status or self.result_status
 
     @property
@@ -148,6 +156,7 @@ class Attempt:
     stale_reason: str
     cancel_requested: bool
     error: Mapping[str, Any] | None
+    unconfirmed: str = ""
 
     @property
     def duration_s(self) -> float | None:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 from huldra.catalog import attempts, reading, runs, storage
 from huldra.catalog import metrics as numbers
-from huldra.catalog.artifact_state import Known, Now, first_sight, look
+from huldra.catalog.artifact_state import Known, Now, first_sight, look, look_again
 from huldra.catalog.metrics import Source
 from huldra.catalog.records import Detail, FileEntry, Litter, Metrics, Row, Sweep, Usage
 from huldra.catalog.runs import RunRecord
@@ -22,7 +22,8 @@ from huldra.catalog.safe_open import OutsideError, open_inside
 from huldra.catalog.snapshot import Snapshot
 from huldra.catalog.walk import Place, artifact_places
 from huldra.settings import HULDRA_CONFIG
-from huldra.store.layout import PRIVATE, ArtifactPaths, StorePaths
+from huldra.store.layout import DATA, GIT, PRIVATE, RUNS, ArtifactPaths, StorePaths
+from huldra.store.records import Lease
 
 Progress = Callable[[int, int], None]  # artifacts looked at, artifacts there are
 
@@ -43,9 +44,9 @@ class Catalog:
     cannot be read: that is a row (or a detail) that says so. All methods may be called from
     any thread; one scan runs at a time and the others wait for its result.
 
-    `lease_s` is the age of the last heartbeat from which an owner of another host counts as
-    stale; by default `HULDRA_CONFIG.lease`. The age is by this host's clock: where it differs
-    from the file server's by more than the lease, so does the answer.
+    Owners are judged by the rules of the core: by their own lease and the file server's clock.
+    That clock is not asked, since nothing is written; it is known from the newest file that was
+    seen. `lease_s` is for claims that name no lease; by default `HULDRA_CONFIG.lease`.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Catalog:
         self._known: dict[Place, Known] = {}
         self._snapshot: Snapshot | None = None
         self._looked_at = 0.0
+        self._server = 0.0, 0.0  # a moment of the file server's clock, and when it was seen
         self._runs: dict[tuple[str, str], RunRecord] = {}
         self._sweeps: tuple[int, tuple[RunRecord, ...], tuple[Sweep, ...]] = (-1, (), ())
         self._metrics: OrderedDict[str, tuple[tuple[Source, ...], Metrics]] = OrderedDict()
@@ -69,7 +71,7 @@ class Catalog:
 
     @property
     def lease_s(self) -> float:
-        """The lease, in seconds, by which owners of other hosts are judged."""
+        """The lease, in seconds, of owners whose claim names none."""
         return HULDRA_CONFIG.lease if self._lease_s is None else self._lease_s
 
     # ---------------------------------------------------------------- the scan
@@ -92,12 +94,15 @@ class Catalog:
     def _scan(self, on_progress: Progress | None) -> Snapshot:
         began = time.perf_counter()
         taken_at = datetime.now(UTC)
-        now = Now.at(time.time(), self.lease_s)
+        now = self._now()
         known = {}
         for root in self._roots:
             for place in artifact_places(root):
                 known[place] = self._known.get(place) or first_sight(*place)
         read = _look_at_all(list(known.values()), now, on_progress)
+        for one in known.values():
+            look_again(one, now)
+        self._server = now.server_s, time.monotonic()
         self._known = known
         rows = tuple(one.row for one in known.values())
         took_s = time.perf_counter() - began
@@ -106,6 +111,15 @@ class Catalog:
             return before.seen_again(taken_at, took_s, read)
         generation = before.generation + 1 if before else 1
         return Snapshot(rows, taken_at, took_s, read, generation)
+
+    def _now(self) -> Now:
+        server_s, seen_at = self._server
+        reached_s = server_s + time.monotonic() - seen_at if server_s else 0.0
+        now = Now(time.time(), Lease(self.lease_s, self.lease_s / 3), reached_s)
+        for root in self._roots:  # a folder has the time of its newest entry
+            for folder in (root, f"{root}/{DATA}", f"{root}/{GIT}", f"{root}/{RUNS}"):
+                now.saw(reading.mark_of(folder))
+        return now
 
     # ---------------------------------------------------------------- one artifact
 
@@ -117,21 +131,28 @@ class Catalog:
         """
         wanted = os.path.abspath(text) if os.path.isabs(text) or text.startswith(".") else ""
         namespace, _, digest = text.strip("/").rpartition("/")
-        now = Now.at(time.time(), self.lease_s)
+        now = self._now()
         found = []
         for root in self._roots:
             for place in artifact_places(root):
                 known = first_sight(*place) if place.digest.startswith(digest) else None
                 if known and _is_meant(known.row, wanted, namespace, digest):
                     look(known, now)
+                    look_again(known, now)
                     found.append(known.row)
         return tuple(found)
 
-    def detail(self, row: Row) -> Detail:
-        """Everything recorded about one artifact, read now."""
+    def detail(self, row: Row, *, server_time_s: float | None = None) -> Detail:
+        """Everything recorded about one artifact, read now.
+
+        `server_time_s` is the file server's clock, where somebody who may write has asked it.
+        """
         known = first_sight(row.root, row.version_controlled, row.namespace, row.digest)
-        now = Now.at(time.time(), self.lease_s)
+        now = self._now()
+        if server_time_s is not None:
+            now.clock_s = now.server_s = server_time_s
         look(known, now)
+        look_again(known, now)
         paths = ArtifactPaths(row.directory)
         if os.path.islink(paths.private):
             return Detail(known.row, None, None, None, (), paths.log, 0, 0, (known.row.problem,))

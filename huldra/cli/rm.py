@@ -13,9 +13,12 @@ from huldra.cli.output import CommandError
 from huldra.cli.resolve import the_artifact
 from huldra.errors import HuldraStoreError
 from huldra.store import files
+from huldra.store.claim import server_time
+from huldra.store.layout import ArtifactPaths
 
 _MAX_SHOWN = 10
 _MANY = 5
+_ALIVE = ("queued", "running")
 _REMOVABLE = ("temporary", "trash", "empty")
 
 
@@ -29,7 +32,7 @@ def run(catalog: Catalog, options: argparse.Namespace) -> int:
             return 0
         raise CommandError("wanted an ARTIFACT to remove, or --litter")
     if not options.force:
-        _refuse_open(rows)
+        _refuse_open(catalog, rows)
     _announce(catalog, rows, litter)
     if options.dry_run:
         return 0
@@ -60,15 +63,27 @@ def _litter(catalog: Catalog) -> list[Litter]:
     return [item for item in catalog.litter() if item.kind in _REMOVABLE]
 
 
-def _refuse_open(rows: Iterable[Row]) -> None:
-    busy = [row for row in rows if row.attempt_status in ("queued", "running")]
+def _refuse_open(catalog: Catalog, rows: Iterable[Row]) -> None:
+    busy = [now for row in rows if (now := _judged_now(catalog, row)).attempt_status in _ALIVE]
     if busy:
         first = busy[0]
         raise CommandError(
             f"{first.key} is {first.attempt_status} by {first.user}@{first.hostname}"
+            + (f" ({first.unconfirmed})" if first.unconfirmed else "")
             + (f" (and {len(busy) - 1} more)" if len(busy) > 1 else "")
             + "; nothing was removed: cancel it first, or say --force"
         )
+
+
+def _judged_now(catalog: Catalog, row: Row) -> Row:
+    """The artifact as it is at this moment.
+
+    This command may write, so it asks the file server for its clock where a lease decides.
+    """
+    now = catalog.detail(row).row
+    if not now.stale_reason and not now.unconfirmed:
+        return now
+    return catalog.detail(row, server_time_s=server_time(ArtifactPaths(row.directory))).row
 
 
 def _announce(catalog: Catalog, rows: Sequence[Row], litter: Sequence[Litter]) -> None:
@@ -113,8 +128,8 @@ def _ask(count: int) -> None:
 def _remove_rows(catalog: Catalog, rows: Iterable[Row], force: bool) -> list[str]:
     removed = []
     for row in rows:
-        now = catalog.detail(row).row  # it may have started while we asked
-        if now.attempt_status in ("queued", "running") and not force:
+        now = _judged_now(catalog, row)  # it may have started while we asked
+        if now.attempt_status in _ALIVE and not force:
             _say(f"kept {row.directory}: it is {now.attempt_status} by now")
             continue
         if _remove(row.directory):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
 from huldra.attempts import liveness
-from huldra.attempts.liveness import Life, Watch
+from huldra.attempts.liveness import Watch
 from huldra.attempts.waiting import error_of
 from huldra.config.hashing import key_of
 from huldra.engines import registry
@@ -28,6 +28,7 @@ from huldra.store.job_ref import JobRef
 from huldra.store.location import paths_of
 from huldra.store.process import new_owner
 from huldra.store.records import AttemptStatus, upstream_error
+from huldra.store.snapshot import Life
 
 T = TypeVar("T")
 

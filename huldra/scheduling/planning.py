@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 from huldra.attempts import liveness
 from huldra.attempts.heartbeat import uptime_s
-from huldra.attempts.liveness import Life, Watch
+from huldra.attempts.liveness import Watch
 from huldra.attempts.waiting import describe
 from huldra.logs.console import for_terminal
 from huldra.scheduling.graph import Graph, Node
 from huldra.store import claim
 from huldra.store.layout import ArtifactPaths
 from huldra.store.records import AttemptStatus, Turn
+from huldra.store.snapshot import Life
 
 
 class Standing(enum.StrEnum):

@@ -14,7 +14,8 @@ from huldra.store.files import SharedFile
 from huldra.store.job_ref import JobRef
 from huldra.store.layout import ArtifactPaths
 from huldra.store.process import Owner
-from huldra.store.records import QUEUED, Claim, Turn, derive, now_text
+from huldra.store.records import QUEUED, Claim, Turn, now_text
+from huldra.store.snapshot import derive
 
 
 class Queue:

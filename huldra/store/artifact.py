@@ -10,7 +10,8 @@ from huldra.errors import HuldraArtifactMissing
 from huldra.store import claim, files
 from huldra.store.claim import last_turn, read_turn
 from huldra.store.layout import ArtifactPaths
-from huldra.store.records import FORMAT, AttemptStatus, State, Turn, derive, now_text
+from huldra.store.records import FORMAT, AttemptStatus, State, Turn, now_text
+from huldra.store.snapshot import derive, outcome_before
 
 
 def read_success(paths: ArtifactPaths) -> dict[str, Any] | None:
@@ -46,6 +47,12 @@ def unreadable(paths: ArtifactPaths, class_name: str) -> str:
     )
 
 
+def success_record(paths: ArtifactPaths, number: int, made_at: str) -> dict[str, Any]:
+    """What `SUCCESS.json` holds: turn `number` made the artifact."""
+    digest = paths.directory.rpartition("/")[2]
+    return {"huldra": FORMAT, "claim": number, "hash": digest, "made_at": made_at}
+
+
 def publish(paths: ArtifactPaths, number: int) -> None:
     """Write the truth, which is that `N.end` says success.
 
@@ -53,12 +60,7 @@ def publish(paths: ArtifactPaths, number: int) -> None:
     not come to it. All of them write the same.
     """
     while True:
-        record = {
-            "huldra": FORMAT,
-            "claim": number,
-            "hash": paths.directory.rpartition("/")[2],
-            "made_at": now_text(),
-        }
+        record = success_record(paths, number, now_text())
         files.write_atomic(paths.success, files.object_bytes(record), sync=True)
         # We may have been asleep since `N.end`, and our record may just have replaced a newer
         # turn's. So whoever writes looks again, until what stands is the last turn's.
@@ -81,7 +83,8 @@ def withdraw(paths: ArtifactPaths, number: int) -> None:
 def read_state(paths: ArtifactPaths) -> State:
     """What is known of the artifact, from `SUCCESS.json` and the claims: never out of date."""
     turn = last_turn(paths)
-    return derive(turn, _queued_before(paths, turn), made=is_made(paths))
+    queued, before = _queued_before(paths, turn), outcome_before(paths, turn)
+    return derive(turn, queued, made=is_made(paths), before=before)
 
 
 def _queued_before(paths: ArtifactPaths, turn: Turn | None) -> Turn | None:
@@ -92,7 +95,7 @@ def _queued_before(paths: ArtifactPaths, turn: Turn | None) -> Turn | None:
 
 def write_state(paths: ArtifactPaths, turn: Turn, queued: Turn | None = None) -> None:
     """Write the summary of `turn`, and make sure that it does not hide a newer turn's."""
-    files.write_atomic(paths.state, files.object_bytes(derive(turn, queued).to_json()))
+    _write_summary(paths, turn, queued)
     # We may have been asleep between our claim and this write, and somebody else may have gone on.
     # Whoever writes last therefore looks again, until what stands is the summary of what is.
     while _is_outdated(paths, turn):
@@ -100,7 +103,12 @@ def write_state(paths: ArtifactPaths, turn: Turn, queued: Turn | None = None) ->
         if newer is None:
             return
         turn, queued = newer, _queued_before(paths, newer)
-        files.write_atomic(paths.state, files.object_bytes(derive(turn, queued).to_json()))
+        _write_summary(paths, turn, queued)
+
+
+def _write_summary(paths: ArtifactPaths, turn: Turn, queued: Turn | None) -> None:
+    state = derive(turn, queued, before=outcome_before(paths, turn))
+    files.write_atomic(paths.state, files.object_bytes(state.to_json()))
 
 
 def _is_outdated(paths: ArtifactPaths, turn: Turn) -> bool:

@@ -22,20 +22,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from huldra.store import files
-from huldra.store.job_ref import JobRef, task_name
+from huldra.store.job_ref import JobRef
 from huldra.store.layout import ArtifactPaths
 from huldra.store.process import Owner
 from huldra.store.records import (
     QUEUED,
     RUNNING,
-    STARTED,
     AttemptStatus,
     Claim,
     End,
     ErrorRecord,
     Lease,
     Turn,
+    begun_after,
     now_text,
+    turn_of,
 )
 
 # Tokens of the claims that this process holds. A claim of ours that is not in here was lost on the
@@ -87,15 +88,8 @@ def last_turn(paths: ArtifactPaths) -> Turn | None:
     number = last_number(paths)
     if not number:
         return None
-    turn = read_turn(paths, number)
-    end = turn.end
-    if end is None or end.status != STARTED:
-        return turn
-    # Its job is between the two links of its start, or the second came after we listed.
-    started = Claim(
-        number + 1, RUNNING, end.by, end.ended_at, turn.claim.run_id, from_queued=number
-    )
-    return Turn(started)
+    # Its job may be between the two links of its start, or the second came after we listed.
+    return begun_after(read_turn(paths, number))
 
 
 def read_turn(paths: ArtifactPaths, number: int) -> Turn:
@@ -103,12 +97,12 @@ def read_turn(paths: ArtifactPaths, number: int) -> Turn:
     # One read decides whether the turn has ended. To read and then to look whether the file exists
     # would take an end that appears in between for one that cannot be read.
     end = files.read_bytes(paths.claim_end(number))
-    claim = read_claim(paths, number)
-    return Turn(
-        claim,
-        None if end is None else End.from_json(number, files.parse_object(end) or {}),
-        _job_of(paths, claim) if claim.kind == QUEUED else None,
-    )
+    held = files.read_object(paths.claim(number)) or {}
+    # Asked for only where it can be: not of a running turn, nor where the claim itself names it.
+    asks = held.get("kind") == QUEUED and not held.get("named_job")
+    job = files.read_object(paths.claim_job(number)) if asks else None
+    ended = None if end is None else files.parse_object(end) or {}
+    return turn_of(paths.key, number, held, ended, job)
 
 
 def read_claim(paths: ArtifactPaths, number: int) -> Claim:
@@ -120,12 +114,6 @@ def is_claimed_by(paths: ArtifactPaths, number: int, owner: Owner) -> bool:
     """Whether turn `number` is the owner's; asks the file for the token, which nobody else has."""
     data = files.read_bytes(paths.claim(number))
     return data is not None and f'"token": "{owner.token}"'.encode() in data
-
-
-def _job_of(paths: ArtifactPaths, queued: Claim) -> JobRef | None:
-    if queued.named_job is not None:
-        return queued.named_job.named(task_name(paths.key, queued.number))
-    return JobRef.read(files.read_object(paths.claim_job(queued.number)))
 
 
 def read_history(paths: ArtifactPaths) -> list[Turn]:

@@ -1,15 +1,14 @@
-"""What can be said of an artifact: frozen values, and pure functions from claims to states."""
+"""What can be said of an artifact: frozen values, and how they stand on disk."""
 
 from __future__ import annotations
 
-import datetime
 import enum
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from huldra.store.job_ref import JobRef
+from huldra.store.job_ref import JobRef, task_name
 from huldra.store.process import Owner
 
 FORMAT = 1
@@ -259,6 +258,38 @@ class Turn:
         return self.job or self.claim.owner.job
 
 
+def turn_of(
+    key: str, number: int, claim: Mapping[str, Any], end: Mapping[str, Any] | None, job: object
+) -> Turn:
+    """Turn `number` of the artifact `key`, from what its files hold: `N`, `N.end` and `N.job`.
+
+    `end` is None where there is no such file; one that cannot be read is empty, and is an end.
+    """
+    held = Claim.from_json(number, claim)
+    ended = None if end is None else End.from_json(number, end)
+    return Turn(held, ended, _job_of(key, held, job) if held.kind == QUEUED else None)
+
+
+def _job_of(key: str, queued: Claim, job: object) -> JobRef | None:
+    if queued.named_job is not None:
+        return queued.named_job.named(task_name(key, queued.number))
+    return JobRef.read(job)
+
+
+def begun_after(turn: Turn) -> Turn:
+    """The turn that counts after `turn`, the last one of which a claim was seen.
+
+    That is another one where a job began between the two links of its start.
+    """
+    end = turn.end
+    if end is None or end.status != STARTED:
+        return turn
+    number = turn.number
+    return Turn(
+        Claim(number + 1, RUNNING, end.by, end.ended_at, turn.claim.run_id, from_queued=number)
+    )
+
+
 def upstream_error(need: str, log_path: str, turn: Turn | None = None) -> ErrorRecord:
     """What a node is told whose dependency `need` was not made.
 
@@ -314,10 +345,14 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What is known of an artifact: its result and its last attempt."""
+    """What is known of an artifact: its result and its last attempt.
+
+    `previous` is the attempt that `result` speaks of, where the last one has not begun.
+    """
 
     result: Result
     attempt: Attempt | None = None
+    previous: Attempt | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Render as `state.json`."""
@@ -326,52 +361,8 @@ class State:
             "result": self.result.value,
             "updated_at": now_text(),
             "attempt": self.attempt.to_json() if self.attempt else None,
+            **({"previous": self.previous.to_json()} if self.previous else {}),
         }
-
-
-_RESULTS = {AttemptStatus.SUCCESS: Result.SUCCESS, AttemptStatus.FAILED: Result.FAILED}
-
-
-def derive(turn: Turn | None, queued: Turn | None = None, *, made: bool | None = None) -> State:
-    """The state that the last turn, and the queued turn before it, amount to.
-
-    `made` is the word of `SUCCESS.json`, where it was read.
-    """
-    if turn is None:
-        return State(Result.SUCCESS if made else Result.ABSENT)
-    status = turn.status
-    result = _RESULTS.get(status, Result.INCOMPLETE)
-    if made is not None and (made or result is Result.SUCCESS):
-        result = Result.SUCCESS if made else Result.INCOMPLETE
-    return State(result, _attempt(turn, queued, status))
-
-
-def _attempt(turn: Turn, queued: Turn | None, status: AttemptStatus) -> Attempt:
-    claim, end, ref = turn.claim, turn.end, turn.ref
-    is_queued = claim.kind == QUEUED
-    queued_at = claim.claimed_at if is_queued else queued.claim.claimed_at if queued else None
-    started_at = None if is_queued else claim.claimed_at
-    return Attempt(
-        number=claim.number,
-        status=status,
-        backend=ref.engine if ref else claim.owner.backend,
-        job_id=ref.job_id if ref else None,
-        run_id=claim.run_id,
-        owner=claim.owner,
-        queued_at=queued_at,
-        started_at=started_at,
-        ended_at=end.ended_at if end else None,
-        duration_s=_seconds_between(started_at, end.ended_at) if end and started_at else None,
-        error=end.error if end else None,
-    )
-
-
-def _seconds_between(start: str, end: str) -> float | None:
-    parse = datetime.datetime.fromisoformat
-    try:
-        return round(max(0.0, (parse(end) - parse(start)).total_seconds()), 6)
-    except (ValueError, TypeError):
-        return None
 
 
 _second: tuple[int, str] = (0, "")

@@ -24,6 +24,15 @@ def private(writer: StoreWriter, key: str) -> Path:
     return writer.directory(key) / ".huldra"
 
 
+def own(writer: StoreWriter, key: str, change: dict[str, object], number: int = 1) -> None:
+    """Change who owns a turn, and leave the time of its last heartbeat as it is."""
+    path = private(writer, key) / "claims" / str(number)
+    record, before = json.loads(path.read_text()), path.stat()
+    record["owner"] |= change
+    path.write_text(json.dumps(record))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
 @pytest.mark.parametrize(
     ("status", "result"),
     [
@@ -94,10 +103,7 @@ def test_a_dead_owner_here_is_stale_at_once(writer: StoreWriter, look: Look) -> 
     try:
         key = writer.add(MODEL, {}, status="running", heartbeat_ago_s=0)
         stat = Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()
-        path = private(writer, key) / "state.json"
-        state = json.loads(path.read_text())
-        state["attempt"]["owner"] |= {"pid": child.pid, "started": stat[19]}
-        path.write_text(json.dumps(state))
+        own(writer, key, {"pid": child.pid, "started": stat[19]})
         assert look()[key].attempt_status == "running"
     finally:
         child.kill()
@@ -115,10 +121,7 @@ def test_a_queued_turn_of_a_dead_driver_is_stale_unless_a_job_is_bound(
     bound = writer.add(MODEL, {"n": 2}, status="queued", backend="slurm", job_id="7")
     pooled = writer.add(MODEL, {"n": 3}, status="queued", backend="local", job_id="8")
     for key in (unbound, bound, pooled):
-        path = private(writer, key) / "state.json"
-        state = json.loads(path.read_text())
-        state["attempt"]["owner"] |= {"pid": 4194305, "started": "1"}
-        path.write_text(json.dumps(state))
+        own(writer, key, {"pid": 4194305, "started": "1"})
     job = {"engine": "local", "job_id": "8", "meta": {"driver": writer.owner(dead=True)}}
     (private(writer, pooled) / "claims" / "1.job").write_text(json.dumps(job))
     rows = look()

@@ -269,6 +269,28 @@ def test_rm_takes_what_is_stale(writer: StoreWriter, run: Run) -> None:
     assert not writer.directory(key).exists()
 
 
+@pytest.mark.parametrize("ahead_s", [3600, 3 * 86_400])
+def test_rm_asks_the_file_server_for_the_time(
+    writer: StoreWriter, run: Run, monkeypatch: pytest.MonkeyPatch, ahead_s: int
+) -> None:
+    """A clock of ours that is ahead, by whatever it is, takes no artifact from a living owner."""
+    key = writer.add("p/A", {}, status="running", host="node1", heartbeat_ago_s=5)
+    monkeypatch.setattr("huldra.catalog.scan.time.time", lambda: writer.now.timestamp() + ahead_s)
+    code, _, err = run("rm", "--yes", key)
+    assert (code, "nothing was removed" in err) == (1, True)
+    assert writer.directory(key).exists()
+
+
+def test_rm_leaves_what_only_an_engine_can_judge(writer: StoreWriter, run: Run) -> None:
+    """A silent job of a scheduler may be suspended: only --force takes its artifact."""
+    key = writer.add(
+        "p/A", {}, status="running", host="n1", backend="slurm", job_id="7", heartbeat_ago_s=9e5
+    )
+    code, _, err = run("rm", "--yes", key)
+    assert (code, "slurm was not asked about job 7" in err) == (1, True)
+    assert run("rm", "--yes", "--force", key)[0] == 0
+
+
 def test_rm_shows_dependents(writer: StoreWriter, run: Run) -> None:
     """Who was made from it is named, unless it goes too."""
     data = writer.add("p/Data", {})

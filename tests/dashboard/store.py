@@ -17,15 +17,21 @@ import random
 import socket
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from huldra.store import process as owners
+from huldra.provenance.metadata import Metadata
+from huldra.store import claim
+from huldra.store.artifact import success_record
+from huldra.store.job_ref import JobRef
+from huldra.store.layout import ArtifactPaths
+from huldra.store.process import Owner, new_owner
+from huldra.store.records import QUEUED, RUNNING, Claim, End, ErrorRecord, Turn
+from huldra.store.snapshot import derive, outcome_before
 
 UTC = dt.UTC
 OPEN = ("queued", "running", "stale")
-RESULTS = {"success": "success", "failed": "failed", "absent": "absent"}
 TRACEBACK = """Traceback (most recent call last):
   File "/srv/venv/lib/python3.11/site-packages/huldra/attempt.py", line 210, in _run
     value = artifact._create()
@@ -71,14 +77,19 @@ class StoreWriter:
         dead: bool = False,
     ) -> dict[str, Any]:
         """An owner: this very process (alive), or a pid of this boot that is not (dead)."""
-        record = owners.new_owner(backend).to_json() | {"user": user}
+        return self._owner(host, user, backend, job_id, dead).to_json()
+
+    def _owner(
+        self, host: str | None, user: str, backend: str, job_id: str | None, dead: bool
+    ) -> Owner:
+        job = JobRef(backend, job_id) if job_id is not None else None
+        owner = replace(new_owner(backend, job), user=user)
         if host is not None and host != self.host:
-            record |= {"host": host, "boot_id": f"boot of {host}", "pid": 1000 + self.count}
-        elif dead:
-            record |= {"pid": 4194305, "started": "1"}
-        if job_id is not None:
-            record["job"] = {"engine": backend, "job_id": job_id, "meta": {}}
-        return record
+            return replace(owner, host=host, boot_id=f"boot of {host}", pid=1000 + self.count)
+        if dead:
+            return replace(owner, pid=4194305, started="1")
+        claim.hold(owner)  # else its own process takes it for lost
+        return owner
 
     def add(
         self,
@@ -113,44 +124,56 @@ class StoreWriter:
         digest = digest or digest_of(namespace, config)
         key = f"{namespace}/{digest}"
         directory = self.directory(key, version_controlled)
-        private = directory / ".huldra"
-        claims = private / "claims"
-        claims.mkdir(parents=True, exist_ok=True)
+        paths = ArtifactPaths(str(directory))
+        private = Path(paths.private)
+        Path(paths.claims).mkdir(parents=True, exist_ok=True)
         started = self.now - dt.timedelta(seconds=ago_s)
-        owner = self.owner(
-            host=host, user=user, backend=backend, job_id=job_id, dead=status == "stale"
-        )
+        owner = self._owner(host, user, backend, job_id, status == "stale")
         number = len(attempts) + 1
         for index, past in enumerate(attempts, 1):
             begun = started - dt.timedelta(seconds=(number - index) * 2 * duration_s)
-            self._turn(claims, index, past, begun, duration_s, owner, run_id, None)
+            self._turn(paths, index, past, begun, duration_s, owner, run_id, None)
         record = self._error(namespace, user, error, failed_key) if status == "failed" else None
-        ended = None
         if status != "absent":
-            ended = self._turn(claims, number, status, started, duration_s, owner, run_id, record)
+            turn = self._turn(paths, number, status, started, duration_s, owner, run_id, record)
             if status in OPEN:
                 beat = self.now.timestamp() - heartbeat_ago_s
-                os.utime(claims / str(number), (beat, beat))
-            if status == "queued" and job_id is not None:
-                _dump(claims / f"{number}.job", owner["job"])
-            self._state(private, number, status, started, ended, duration_s, owner, run_id, record)
-        if status == "success":
-            _dump(
-                private / "SUCCESS.json",
-                {"huldra": 1, "claim": number, "hash": digest, "made_at": _text(ended)},
-            )
+                os.utime(paths.claim(number), (beat, beat))
+            updated = turn.end.ended_at if turn.end else turn.claim.claimed_at
+            before = outcome_before(paths, turn)
+            state = derive(turn, before=before).to_json() | {"updated_at": updated}
+            _dump(Path(paths.state), state)
+            if status == "success":
+                _dump(Path(paths.success), success_record(paths, number, updated))
         self._metadata(private, namespace, digest, config, started, owner, version_controlled)
         if git_patch:
             (private / "git.patch").write_text(git_patch)
         text = f"{_text(started)} INFO load_or_create {key} (missing->create)\n"
         (private / "huldra.log").write_text(
-            text + (record["traceback"] if record else "") if log is None else log
+            text + (record.traceback if record else "") if log is None else log
         )
         for name, content in (files or {}).items():
             path = directory / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content.encode() if isinstance(content, str) else content)
         return key
+
+    def queue_again(self, key: str, end: str | None = None) -> None:
+        """Queue one more attempt at an artifact, whose job never began; `end` is how it ended."""
+        paths = ArtifactPaths(str(self.directory(key)))
+        status = end or QUEUED
+        owner = self._owner(None, "ada", "local", None, False)
+        number = claim.last_number(paths) + 1
+        held = Claim(number, QUEUED, owner, self.now.isoformat())
+        _dump(Path(paths.claim(number)), held.to_json())
+        if status != QUEUED:
+            record = End(number, status, self.now.isoformat(), owner)
+            _dump(Path(paths.claim_end(number)), record.to_json())
+
+    @staticmethod
+    def dump(path: Path, value: Any) -> None:
+        """Write a file of huldra's as JSON."""
+        _dump(path, value)
 
     def add_run(
         self,
@@ -202,82 +225,33 @@ class StoreWriter:
 
     def _turn(
         self,
-        claims: Path,
+        paths: ArtifactPaths,
         number: int,
         status: str,
         started: dt.datetime,
         duration_s: float,
-        owner: dict[str, Any],
+        owner: Owner,
         run_id: str | None,
-        error: dict[str, Any] | None,
-    ) -> dt.datetime | None:
-        kind = "queued" if status == "queued" else "running"
-        claim = {
-            "huldra": 1,
-            "claim": number,
-            "kind": kind,
-            "claimed_at": _text(started),
-            "run_id": run_id,
-            "from_queued": None,
-            "owner": owner,
-        }
-        _dump(claims / str(number), claim)
+        error: ErrorRecord | None,
+    ) -> Turn:
+        kind = QUEUED if status == QUEUED else RUNNING
+        # A queued turn's owner is the driver; its job is a record of its own.
+        holder = replace(owner, job=None) if kind == QUEUED else owner
+        held = Claim(number, kind, holder, started.isoformat(), run_id)
+        _dump(Path(paths.claim(number)), held.to_json())
+        job = owner.job if kind == QUEUED else None
+        if job is not None:
+            _dump(Path(paths.claim_job(number)), job.to_json())
         if status in OPEN:
-            return None
+            return Turn(held, None, job)
         ended = started + dt.timedelta(seconds=duration_s)
-        end = {
-            "huldra": 1,
-            "claim": number,
-            "status": status,
-            "ended_at": _text(ended),
-            "by": owner,
-            "error": error,
-        }
-        _dump(claims / f"{number}.end", end)
-        return ended
-
-    def _state(
-        self,
-        private: Path,
-        number: int,
-        status: str,
-        started: dt.datetime,
-        ended: dt.datetime | None,
-        duration_s: float,
-        owner: dict[str, Any],
-        run_id: str | None,
-        error: dict[str, Any] | None,
-    ) -> None:
-        queued = status == "queued"
-        job = owner["job"]
-        _dump(
-            private / "state.json",
-            {
-                "huldra": 1,
-                "result": RESULTS.get(status, "incomplete"),
-                "updated_at": _text(ended or started),
-                "attempt": {
-                    "number": number,
-                    "status": "running" if status == "stale" else status,
-                    "backend": owner["backend"],
-                    "job_id": job["job_id"] if job else None,
-                    "run_id": run_id,
-                    "queued_at": _text(started) if queued or run_id else None,
-                    "started_at": None if queued else _text(started),
-                    "ended_at": _text(ended),
-                    "duration_s": duration_s if ended else None,
-                    "host": owner["host"],
-                    "user": owner["user"],
-                    "pid": owner["pid"],
-                    "owner": owner,
-                    "error": error,
-                },
-            },
-        )
+        end = End(number, status, ended.isoformat(), holder, error)
+        _dump(Path(paths.claim_end(number)), end.to_json())
+        return Turn(held, end, job)
 
     def _error(
         self, namespace: str, user: str, error: tuple[str, str], failed_key: str | None
-    ) -> dict[str, Any]:
+    ) -> ErrorRecord:
         module = namespace.rpartition("/")[0].rpartition(".")[2]
         line = 40 + self.count % 7
         traceback = TRACEBACK.format(
@@ -288,13 +262,7 @@ class StoreWriter:
             type=error[0].rpartition(".")[2],
             message=error[1],
         )
-        return {
-            "type": error[0],
-            "message": error[1],
-            "traceback": traceback,
-            "failed_key": failed_key,
-            "log_path": None,
-        }
+        return ErrorRecord(error[0], error[1], traceback, failed_key)
 
     def _metadata(
         self,
@@ -303,52 +271,40 @@ class StoreWriter:
         digest: str,
         config: Mapping[str, Any],
         started: dt.datetime,
-        owner: dict[str, Any],
+        owner: Owner,
         version_controlled: bool,
     ) -> None:
-        dependencies = list(_references(config, ""))
+        name = namespace.rpartition("/")[2]
         arguments = ", ".join(f"{name}={value!r}" for name, value in config.items())
-        _dump(
-            private / "metadata.json",
-            {
-                "huldra": 1,
-                "namespace": namespace,
-                "huldra_hash": digest,
-                "huldra_path": str(private.parent),
-                "huldra_python_def": f"{namespace.rpartition('/')[2]}({arguments})",
-                "huldra_obj": {
-                    "huldra": 1,
-                    "root": digest,
-                    "objects": {
-                        digest: {"class": namespace.replace("/", ":"), "fields": dict(config)}
-                    },
-                },
-                "config": dict(config),
-                "dependencies": [
-                    {"field": path, "namespace": key.rpartition("/")[0], "hash": key[-32:]}
-                    for path, key in dependencies
-                ],
-                "cache_version": None,
-                "version_controlled": version_controlled,
-                "git_commit": "5f0c1f9a7d3b2e4c6a8890b1c2d3e4f5a6b7c8d9",
-                "git_branch": "main",
-                "git_remote": "git@git.example.org:ada/my_project.git",
-                "git_dirty": bool(self.count % 3),
-                "git_untracked": ["notes.txt"],
-                "git_submodules": {},
-                "git_error": None,
-                "timestamp": _text(started),
-                "command": "python -m my_project.train --sweep wide",
-                "python_version": "3.11.7",
-                "executable": "/srv/venv/bin/python",
-                "platform": "Linux-6.1-x86_64",
-                "hostname": owner["host"],
-                "user": owner["user"],
-                "pid": owner["pid"],
-                "cwd": "/home/ada/my_project",
-                "packages": None,
-            },
+        objects = {digest: {"class": namespace.replace("/", ":"), "fields": dict(config)}}
+        record = Metadata(
+            namespace=namespace,
+            huldra_hash=digest,
+            huldra_path=str(private.parent),
+            huldra_python_def=f"{name}({arguments})",
+            huldra_obj={"huldra": 1, "root": digest, "objects": objects},
+            config=dict(config),
+            dependencies=[
+                {"field": path, "namespace": key.rpartition("/")[0], "hash": key[-32:]}
+                for path, key in _references(config, "")
+            ],
+            version_controlled=version_controlled,
+            git_commit="5f0c1f9a7d3b2e4c6a8890b1c2d3e4f5a6b7c8d9",
+            git_branch="main",
+            git_remote="git@git.example.org:ada/my_project.git",
+            git_dirty=bool(self.count % 3),
+            git_untracked=["notes.txt"],
+            timestamp=started.isoformat(),
+            command="python -m my_project.train --sweep wide",
+            python_version="3.11.7",
+            executable="/srv/venv/bin/python",
+            platform="Linux-6.1-x86_64",
+            hostname=owner.host,
+            user=owner.user,
+            pid=owner.pid,
+            cwd="/home/ada/my_project",
         )
+        _dump(private / "metadata.json", record.to_json())
 
 
 def _references(value: Any, path: str) -> Iterable[tuple[str, str]]:

@@ -20,11 +20,10 @@ from typing import Any
 import pytest
 
 import huldra
-from huldra.attempts import liveness
-from huldra.attempts.liveness import Life
 from huldra.engines.protocol import Executor, JobStatus
 from huldra.store.process import Owner, start_time
 from huldra.store.records import RUNNING, AttemptStatus
+from huldra.store.snapshot import Life, of_process
 from huldra.testing.pipelines import Step
 from huldra.testing.suite import Scene
 from tests.support import children, parts
@@ -171,7 +170,7 @@ class HostsSuite:
         assert {_host_of(left), _host_of(right)} == set(NAMES)
         for step in (left, right, last):
             assert step.get_metadata().hostname == _host_of(step)
-            assert liveness.of_process(_owner_of(step)) is Life.UNKNOWN
+            assert of_process(_owner_of(step)) is Life.UNKNOWN
             assert scene.count(step.name) == 1
         scene.until(lambda: _word(executor, job) is JobStatus.SUCCEEDED, "the engine says so")
 

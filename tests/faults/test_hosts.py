@@ -14,13 +14,14 @@ import pytest
 
 import huldra
 from huldra.attempts import context, liveness
-from huldra.attempts.liveness import Life, Watch
+from huldra.attempts.liveness import Watch
 from huldra.engines import registry
 from huldra.engines.protocol import JobStatus
 from huldra.store import artifact, claim
 from huldra.store.job_ref import JobRef
 from huldra.store.layout import ArtifactPaths
 from huldra.store.process import new_owner
+from huldra.store.snapshot import Life, of_process
 from tests.faults.samples import HeldEngine, Stepping, payload_of
 from tests.support import children
 from tests.support.odd import Note, lines
@@ -203,7 +204,7 @@ def test_owner_on_another_boot_is_known_by_its_lease_alone(
     turn = claim.last_turn(paths)
     assert turn is not None
     assert turn.claim.owner.boot_id == "another-boot"
-    assert liveness.of_process(turn.claim.owner) is Life.UNKNOWN
+    assert of_process(turn.claim.owner) is Life.UNKNOWN
     owner.send_signal(signal.SIGSTOP)
     successor = children.start(stepping(gate, ledger), huldra_root, **SHORT)
     children.until(lambda: begun_by(ledger) == 2)
@@ -248,8 +249,8 @@ def test_owner_that_proc_hides_is_not_taken_for_dead(huldra_root: Path, hidepid:
         os.setgid(65534)
         os.setuid(65534)
         me = this_process()
-        print(start_time({owner.pid}), liveness.of_process(seen).value)
-        print(liveness.of_process(gone).value)
+        print(start_time({owner.pid}), of_process(seen).value)
+        print(of_process(gone).value)
     """
     prefix = ["unshare", "--mount", "sh", "-c", f'{mount} && exec "$@"', "sh"]
     try:
