@@ -240,8 +240,8 @@ def test_owner_that_proc_hides_is_not_taken_for_dead(huldra_root: Path, hidepid:
     code = f"""
         import os
         from dataclasses import replace
-        from huldra.attempts import liveness
         from huldra.store.process import start_time, this_process
+        from huldra.store.snapshot import of_process
         me = this_process()
         seen = replace(me, pid={owner.pid}, started=start_time({owner.pid}))
         gone = replace(me, pid={gone.pid}, started="1")
