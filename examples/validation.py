@@ -24,10 +24,10 @@ class Checkpoint(huldra.Huldra[Path]):
 
 
 def main() -> None:
-    """Damage an artifact, and have it made anew."""
+    """Damage an artifact, and have it made again."""
     checkpoint = Checkpoint()
     path = checkpoint.load_or_create()
     path.write_bytes(b"")  # damage
     print(f"still good: {checkpoint.exists()}")
     checkpoint.load_or_create()
-    print(f"made anew: {path.read_bytes()!r}")
+    print(f"made again: {path.read_bytes()!r}")

@@ -190,10 +190,10 @@ class Huldra(Generic[T]):
 
     def _is_there(self, paths: ArtifactPaths) -> bool:
         if not self.__huldra_validates__:
-            return artifact.is_made(paths)
+            return artifact.is_complete(paths)
         from huldra.scheduling import in_process
 
-        return in_process.is_there(self, key_of(self))
+        return in_process.is_valid_artifact(self, key_of(self))
 
     def _loaded(self, paths: ArtifactPaths) -> T:
         try:

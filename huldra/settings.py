@@ -261,7 +261,7 @@ class Settings:
         self.__dict__["_environment_is_checked"] = False
 
     def reset(self) -> None:
-        """Forget everything, assignments too; the next use reads the environment anew."""
+        """Forget everything, assignments too; the next use reads the environment again."""
         self._assigned.clear()
         self.reload()
 
@@ -339,7 +339,7 @@ def read_dotenv(path: str | os.PathLike[str] | None = None) -> bool:
 
 
 def load_env(path: str | os.PathLike[str] | None = None) -> bool:
-    """Read a `.env` file now (default: the one in the working directory), and the settings anew.
+    """Read a `.env` file now (default: the one in the working directory), and the settings again.
 
     Huldra does this by itself at the first use of a setting; call it to name another file, or to
     read earlier. What is set in the environment, or assigned in the code, wins over the file.

@@ -40,7 +40,7 @@ def test_hit_writes_nothing(made: Note) -> None:
     "content", ["", "{", "null", '{"huldra": 1}', '{"huldra": 1, "claim": "1", "hash": "x"}']
 )
 def test_broken_success_is_rewritten_from_the_claims(made: Note, content: str) -> None:
-    """A truncated, empty or foreign SUCCESS.json is not believed; the end of the turn mends it."""
+    """A truncated, empty or foreign SUCCESS.json is not believed; the attempt's end mends it."""
     Path(paths(made).success).write_text(content)
     assert not made.exists()
     assert made.load_or_create() == "a"
@@ -49,7 +49,7 @@ def test_broken_success_is_rewritten_from_the_claims(made: Note, content: str) -
 
 
 def test_lost_success_is_rewritten_without_a_recompute(made: Note) -> None:
-    """A crash between the end of the turn and SUCCESS.json costs nothing."""
+    """A crash between the end of the attempt and SUCCESS.json costs nothing."""
     os.unlink(paths(made).success)
     assert made.load_or_create() == "a"
     assert len(lines(made.ledger, "begin")) == 1
@@ -79,12 +79,12 @@ def test_success_of_another_directory_does_not_count(made: Note) -> None:
     assert not made.exists()
 
 
-def test_next_turn_voids_the_success(made: Note) -> None:
+def test_next_attempt_voids_the_success(made: Note) -> None:
     """A late writer of an old SUCCESS.json cannot bring the old result back."""
     old = Path(paths(made).success).read_bytes()
     assert claim.claim_next(paths(made), 2, new_owner())
     Path(paths(made).success).write_bytes(old)
-    assert not artifact.is_made(paths(made))
+    assert not artifact.is_complete(paths(made))
 
 
 @pytest.mark.parametrize("name", ["state.json", "metadata.json", "huldra.log"])
@@ -100,13 +100,13 @@ def test_labels_may_be_lost(made: Note, name: str) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff"])
 def test_unreadable_end_counts_as_a_crash(huldra_root: Path, content: bytes) -> None:
-    """A turn whose end cannot be read has ended, for a reason unknown: the next call goes on."""
+    """An attempt whose end cannot be read has ended, for no known reason: the next call goes on."""
     note = Note(name="a")
     where = paths(note)
     assert claim.claim_next(where, 1, new_owner())
     Path(where.claim_end(1)).write_bytes(content)
     assert note.load_or_create() == "a"
-    assert [turn.status for turn in huldra.StateManager.history(note.huldra_dir)] == [
+    assert [attempt.status for attempt in huldra.StateManager.history(note.huldra_dir)] == [
         AttemptStatus.CRASHED,
         AttemptStatus.SUCCESS,
     ]
@@ -141,11 +141,11 @@ def test_state_of_a_failure_holds_the_error(huldra_root: Path) -> None:
 
 
 def test_stale_summary_is_mended_by_whoever_wrote_it(made: Note) -> None:
-    """A summary written by an owner that lost its claim gives way to that of the newer turn."""
+    """A summary written by an owner that lost its claim gives way to that of the newer attempt."""
     where = paths(made)
-    old = claim.read_turn(where, 1)
+    old = claim.read_attempt(where, 1)
     assert claim.claim_next(where, 2, new_owner())
-    claim.end_turn(where, 2, AttemptStatus.FAILED, new_owner())
+    claim.end_attempt(where, 2, AttemptStatus.FAILED, new_owner())
     artifact.write_state(where, old)
     assert json.loads(Path(where.state).read_text())["attempt"]["number"] == 2
 

@@ -70,7 +70,7 @@ def test_failed_artifact_is_retried_by_the_next_call(huldra_root: Path, tmp_path
         note.load_or_create()
     trouble.unlink()
     assert note.load_or_create() == "a"
-    assert [turn.status.value for turn in huldra.StateManager.history(note.huldra_dir)] == [
+    assert [attempt.status.value for attempt in huldra.StateManager.history(note.huldra_dir)] == [
         "failed",
         "success",
     ]
@@ -118,7 +118,7 @@ def test_still_invalid_after_create_is_an_error(huldra_root: Path) -> None:
 
 
 def test_artifact_that_became_invalid_is_made_again(huldra_root: Path) -> None:
-    """A made artifact that `_validate` rejects is made anew, once."""
+    """A made artifact that `_validate` rejects is made again, once."""
     ledger = str(huldra_root) + ".ledger"
     note = ValidByFile(name="a", ledger=ledger)
     note.load_or_create()
@@ -166,7 +166,7 @@ def test_validate_that_raises_under_the_claim_leaves_the_artifact_made(
     trouble.touch()
     request = attempt.Request(note, paths.key, paths, 0.0, lambda: None)
     with pytest.raises(OSError, match="stale file handle"):
-        attempt._take(request, claim.last_turn(paths))
+        attempt._take(request, claim.last_attempt(paths))
     trouble.unlink()
     assert note.exists()
 
@@ -241,7 +241,7 @@ def test_waiting_ends_with_a_timeout_that_names_the_holder(
     owner = new_owner()
     paths = ArtifactPaths(str(note.huldra_dir))
     assert claim.claim_next(paths, 1, owner)
-    claim.hold(owner)
+    claim.register(owner)
     try:
         object.__setattr__(note, "_max_wait_time_sec", 0.2)
         with pytest.raises(huldra.HuldraWaitTimeout, match=f"pid {os.getpid()}") as caught:
@@ -251,7 +251,7 @@ def test_waiting_ends_with_a_timeout_that_names_the_holder(
         with pytest.raises(huldra.HuldraLockNotAcquired):
             note.load_or_create()
     finally:
-        claim.let_go(owner)
+        claim.unregister(owner)
 
 
 def test_claim_that_was_lost_on_the_way_is_dead_in_its_own_process(huldra_root: Path) -> None:
@@ -262,7 +262,7 @@ def test_claim_that_was_lost_on_the_way_is_dead_in_its_own_process(huldra_root: 
 
 
 def test_lost_claim_publishes_nothing(huldra_root: Path, tmp_path: Path) -> None:
-    """An owner whose turn was ended by somebody else neither publishes nor hides the new state."""
+    """An owner whose attempt another process ended neither publishes nor hides the new state."""
     gate = tmp_path / "gate"
     ledger = str(tmp_path / "ledger")
     note = Gated(name="a", gate=str(gate), ledger=ledger)
@@ -271,15 +271,15 @@ def test_lost_claim_publishes_nothing(huldra_root: Path, tmp_path: Path) -> None
     thread.start()
     children.until(lambda: len(lines(ledger, "begin")) == 1)
     paths = ArtifactPaths(str(note.huldra_dir))
-    assert claim.end_turn(paths, 1, AttemptStatus.CRASHED, new_owner())
+    assert claim.end_attempt(paths, 1, AttemptStatus.CRASHED, new_owner())
     successor = new_owner()
-    claim.hold(successor)
+    claim.register(successor)
     assert claim.claim_next(paths, 2, successor)
     gate.touch()
     children.until(lambda: len(lines(ledger, "end")) == 1)
     assert not Path(paths.success).exists()
     assert not results
-    claim.let_go(successor)  # the thread now finds turn 2 dead and makes the artifact anew
+    claim.unregister(successor)  # the thread now finds attempt 2 dead and makes the artifact again
     thread.join(30)
     assert results == ["a"]
     assert [t.status.value for t in huldra.StateManager.history(note.huldra_dir)] == [

@@ -95,7 +95,7 @@ def test_plan_says_why(huldra_root: Path) -> None:
     made = Note(name="made")
     made.load_or_create()
     plan = Note(name="top", needs=(made,)).plan()
-    assert [(n.standing.value, n.reason) for n in plan.nodes.values()] == [
+    assert [(n.status.value, n.reason) for n in plan.nodes.values()] == [
         ("cached", "made"),
         ("will run", "never made"),
     ]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from huldra.config.import_paths import NotFound, find
+from huldra.config.import_paths import ImportPathError, find
 from tests.support import children
 
 PROGRAM = """
@@ -151,7 +151,7 @@ def test_a_module_that_fails_is_not_found(
     (tmp_path / "failing_module.py").write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "failing_module", raising=False)
-    with pytest.raises(NotFound, match=message):
+    with pytest.raises(ImportPathError, match=message):
         find("failing_module:Thing")
     sys.modules.pop("failing_module", None)
 
@@ -159,5 +159,5 @@ def test_a_module_that_fails_is_not_found(
 @pytest.mark.parametrize("name", [".os:path", "..:x", "os", ":x", "os:", "os:path.", 3, None, []])
 def test_a_name_of_another_form_is_not_found(name: str) -> None:
     """Relative modules and values that are no text are refused before anything is imported."""
-    with pytest.raises(NotFound, match="not of the form module:qualname"):
+    with pytest.raises(ImportPathError, match="not of the form module:qualname"):
         find(name)

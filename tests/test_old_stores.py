@@ -78,8 +78,10 @@ def test_states_and_histories_are_what_they_were(old_store: Path, name: str) -> 
     state = huldra.StateManager.read(directory)
     assert state.result == told["result"]
     assert (state.attempt.status if state.attempt else None) == told["status"]
-    turns = claim.read_history(ArtifactPaths(str(directory)))
-    assert [turn.status for turn in turns if turn.claim.kind == RUNNING] == told["turns"]
+    attempts = claim.read_history(ArtifactPaths(str(directory)))
+    assert [attempt.status for attempt in attempts if attempt.claim.kind == RUNNING] == told[
+        "attempts"
+    ]
 
 
 @pytest.mark.parametrize("name", ARTIFACTS)

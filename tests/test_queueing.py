@@ -1,4 +1,4 @@
-"""Queued turns: one record for a run, exact all the same, and what a late job may not take."""
+"""Queued attempts: one record for a run, exact all the same, and what a late job may not take."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import pytest
 
 import huldra
 from huldra.attempts.waiting import Waiting
-from huldra.scheduling.queueing import Queue
+from huldra.scheduling.queueing import RunEnqueuer
 from huldra.store import claim
 from huldra.store.job_ref import JobRef
 from huldra.store.layout import ArtifactPaths
 from huldra.store.process import new_owner
-from huldra.store.records import AttemptStatus, Turn
+from huldra.store.records import Attempt, AttemptStatus
 from huldra.testing import FakeExecutor
 from huldra.worker import node
 from tests.support.odd import Note
@@ -27,12 +27,14 @@ def paths_of(folder: Path, digest: str) -> ArtifactPaths:
     return paths
 
 
-def queue_of(folder: Path, named: JobRef | None = None) -> Queue:
-    return Queue(str(folder / "runs" / "r"), "r", new_owner("engine"), named, binds_jobs=False)
+def queue_of(folder: Path, named: JobRef | None = None) -> RunEnqueuer:
+    return RunEnqueuer(
+        str(folder / "runs" / "r"), "r", new_owner("engine"), named, binds_jobs=False
+    )
 
 
 def test_the_nodes_of_a_run_share_one_claim_and_one_state(tmp_path: Path) -> None:
-    """Two nodes' queued turns are two names of one file, and say what they would say alone."""
+    """Two nodes' queued attempts are two names of one file, and say what they would say alone."""
     queue = queue_of(tmp_path)
     one, two = paths_of(tmp_path, "a" * 32), paths_of(tmp_path, "b" * 32)
     assert queue.add(one, 1, None) is not None
@@ -42,7 +44,7 @@ def test_the_nodes_of_a_run_share_one_claim_and_one_state(tmp_path: Path) -> Non
     assert huldra.StateManager.read(two.directory).to_json()["attempt"]["status"] == "queued"
 
 
-def test_a_turn_that_somebody_has_is_not_taken(tmp_path: Path) -> None:
+def test_a_attempt_that_somebody_has_is_not_taken(tmp_path: Path) -> None:
     """Of two runs that queue one node the second is told that it was not first."""
     paths = paths_of(tmp_path, "a" * 32)
     first, second = queue_of(tmp_path), queue_of(tmp_path / "other")
@@ -82,13 +84,13 @@ def test_a_named_job_is_read_from_the_claim(tmp_path: Path) -> None:
         paths = paths_of(tmp_path, digest)
         queue.add(paths, 1, None)
         name = f"module/Class-{digest}-1-root"
-        assert claim.read_turn(paths, 1).ref == JobRef("engine", name, {"address": "there"})
+        assert claim.read_attempt(paths, 1).ref == JobRef("engine", name, {"address": "there"})
 
 
-def test_a_late_job_takes_no_turn_of_others(
+def test_a_late_job_takes_no_attempt_of_others(
     huldra_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An artifact removed while it was queued, and being made anew, is not the old job's to end."""
+    """An artifact that was removed while queued, and is made again, is not the old job's to end."""
     engine = FakeExecutor()
     huldra.load_or_create([Note(name="a")], executor=engine)
     (task,) = engine.graphs[-1].tasks.values()
@@ -96,14 +98,14 @@ def test_a_late_job_takes_no_turn_of_others(
     os.rename(paths.claims, f"{huldra_root}/removed")
     os.mkdir(paths.claims)
     owner = new_owner()
-    claim.hold(owner)
+    claim.register(owner)
     claim.claim_next(paths, 1, owner)
-    waited_for: list[Turn] = []
+    waited_for: list[Attempt] = []
 
-    def step(_: Waiting, turn: Turn) -> None:
-        waited_for.append(turn)
-        assert claim.end_turn(paths, 1, AttemptStatus.PREEMPTED, owner) is not None
+    def step(_: Waiting, attempt: Attempt) -> None:
+        waited_for.append(attempt)
+        assert claim.end_attempt(paths, 1, AttemptStatus.PREEMPTED, owner) is not None
 
     monkeypatch.setattr(Waiting, "step", step)
     node.run_node(task.payload)
-    assert [turn.claim.owner for turn in waited_for] == [owner]
+    assert [attempt.claim.owner for attempt in waited_for] == [owner]

@@ -133,7 +133,7 @@ def test_documents_of_equal_configs_are_equal() -> None:
 
 
 def test_a_dataclass_comes_back_as_it_was() -> None:
-    """Fields are what was written, whatever `__post_init__` makes of them; caches are made anew."""
+    """Fields are what was written, whatever `__post_init__` makes of them; caches start empty."""
     again = through_json(Holder(value=samples.Clever("a"))).value
     assert (again.text, again.length) == ("a!", 2)
     assert again.cache is not None

@@ -149,7 +149,7 @@ def test_read_at_first_use(config: Settings, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_reload(config: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`reload` reads the environment anew and keeps what was assigned; `reset` does not keep it."""
+    """`reload` reads the environment again and keeps what was assigned; `reset` drops it."""
     config.poll_interval = 3
     assert config.lease == 120.0
     monkeypatch.setenv("HULDRA_LEASE_SECS", "60")

@@ -36,12 +36,12 @@ def payload_of(engine: FakeExecutor, obj: Any) -> str:
 
 
 def statuses(obj: Any) -> list[str]:
-    turns = huldra.StateManager.history(obj.huldra_dir)
-    return [f"{t.claim.kind} {t.end.status if t.end else 'open'}" for t in turns]
+    attempts = huldra.StateManager.history(obj.huldra_dir)
+    return [f"{t.claim.kind} {t.end.status if t.end else 'open'}" for t in attempts]
 
 
-def test_queued_turn_becomes_a_running_one(huldra_root: Path) -> None:
-    """Before the job begins the node is queued; its start ends that turn and opens the next."""
+def test_queued_attempt_becomes_a_running_one(huldra_root: Path) -> None:
+    """Before the job begins the node is queued; its start ends that attempt and opens the next."""
     note = Note(name="a")
     engine, sweep = dispatched(note)
     assert statuses(note) == ["queued open"]
@@ -83,7 +83,7 @@ def test_failure_is_not_replayed(huldra_root: Path, tmp_path: Path) -> None:
     assert len(lines(ledger, "begin")) == 1
 
 
-def test_failure_ends_the_queued_turns_of_all_that_needs_it(huldra_root: Path) -> None:
+def test_failure_ends_the_queued_attempts_of_all_that_needs_it(huldra_root: Path) -> None:
     """Dependents, also indirect ones, are failed by the failing node, naming it and its log."""
     failing = Failing(name="f")
     middle = Note(name="middle", needs=(failing,))
@@ -104,7 +104,7 @@ def test_dependent_of_what_is_not_made_is_not_tried(huldra_root: Path, tmp_path:
     need = Note(name="need", ledger=ledger)
     top = Note(name="top", needs=(need,), ledger=ledger)
     engine, _ = dispatched(top)
-    claim.end_turn(ArtifactPaths(str(need.huldra_dir)), 1, AttemptStatus.CANCELLED, new_owner())
+    claim.end_attempt(ArtifactPaths(str(need.huldra_dir)), 1, AttemptStatus.CANCELLED, new_owner())
     with pytest.raises(huldra.NodeFailed, match=f"dependency .*{need.huldra_hash} is not made"):
         node.run_node(payload_of(engine, top))
     assert not lines(ledger)
@@ -138,7 +138,7 @@ def test_a_lost_job_is_told_as_lost_although_its_dependency_was_preempted(
     last = Note(name="l", needs=(first,))
     engine, sweep = dispatched(last)
     paths = ArtifactPaths(str(first.huldra_dir))
-    claim.end_turn(paths, 1, AttemptStatus.PREEMPTED, new_owner())
+    claim.end_attempt(paths, 1, AttemptStatus.PREEMPTED, new_owner())
     engine.end(key_of(last), JobStatus.LOST)
     (job,) = sweep.values()
     assert isinstance(job.exception(timeout=0), huldra.HuldraJobLost)
@@ -192,7 +192,7 @@ def test_lost_run_record_is_told(huldra_root: Path) -> None:
 
 
 def test_worker_with_other_code_stops_and_says_so(huldra_root: Path, tmp_path: Path) -> None:
-    """Where the class computes another directory nothing is run, and the queued turn is ended."""
+    """If the class computes another directory, nothing runs, and the queued attempt is ended."""
     note = Note(name="a")
     engine, _ = dispatched(note)
     run = Path(engine.graphs[-1].run_path)
@@ -238,7 +238,7 @@ def test_second_driver_attaches_to_what_is_queued(huldra_root: Path) -> None:
     assert len(first.graphs) == 1
 
 
-def test_queued_turn_of_a_dead_driver_is_free(huldra_root: Path) -> None:
+def test_queued_attempt_of_a_dead_driver_is_free(huldra_root: Path) -> None:
     """A driver that died before its job was recorded does not block the artifact."""
     code = """
         import os

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import streamlit as st
 
 from huldra.catalog import Row
-from huldra.catalog.presentation import count, in_order, look_of
+from huldra.catalog.presentation import count, in_order, style_of
 from huldra_dashboard import filters
 from huldra_dashboard.markup import escape
 from huldra_dashboard.source import View
@@ -15,7 +15,7 @@ from huldra_dashboard.source import View
 
 def status_badge(status: str, note: str = "") -> None:
     """The badge of one status; `note` is its tooltip."""
-    look = look_of(status)
+    look = style_of(status)
     st.badge(
         escape(status or "absent", 30),
         icon=f":material/{look.icon}:",
@@ -32,7 +32,7 @@ def shown_status(row: Row) -> str:
 def count_line(counts: Mapping[str, int]) -> str:
     """Counts by status as coloured markdown: `12 success · 3 failed`."""
     parts = [
-        f":{look_of(name).color}[**{number:,}** {escape(name, 30)}]"
+        f":{style_of(name).color}[**{number:,}** {escape(name, 30)}]"
         for name, number in in_order(dict(counts))
     ]
     return " · ".join(parts)
@@ -66,7 +66,7 @@ def why_not_made(row: Row) -> str:
         return f"needs {row.failed_key}, which was not made"
     if row.error_type:
         return f"{row.error_type.rpartition('.')[2]}: {row.error_message}"
-    return look_of(row.status).meaning
+    return style_of(row.status).meaning
 
 
 def filter_note(view: View) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import streamlit as st
 
-from huldra.catalog.presentation import in_order, look_of
+from huldra.catalog.presentation import in_order, style_of
 from huldra_dashboard.markup import plain, shorten
 
 _MOST_BARS = 14
@@ -79,10 +79,10 @@ def status_bars(by_name: Mapping[str, Mapping[str, int]]) -> Chart:
             "stack": "all",
             "name": status,
             "data": [counts.get(status, 0) for _, counts in shown],
-            "itemStyle": {"color": look_of(status).paint},
+            "itemStyle": {"color": style_of(status).paint},
             "barMaxWidth": 18,
             "selectedMode": "single",
-            "select": {"itemStyle": {"color": look_of(status).paint}},
+            "select": {"itemStyle": {"color": style_of(status).paint}},
             "emphasis": {"focus": "none"},
         }
         for status, _ in in_order(totals)

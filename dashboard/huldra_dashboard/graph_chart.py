@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from huldra.catalog.presentation import in_order, look_of
+from huldra.catalog.presentation import in_order, style_of
 from huldra_dashboard.layered import Layout, Place, lay_out
 from huldra_dashboard.markup import plain, shorten
 
@@ -170,7 +170,7 @@ def _label(box: Box, size: tuple[int, int]) -> dict[str, Any]:
         lines.append(_bar(box, size[0] - 28, rich))
         lines.append(_counts_line(box, rich))
     statuses = in_order(dict(box.counts))
-    one = look_of(statuses[0][0]).paint if len(statuses) == 1 and not box.show_counts else _LINE
+    one = style_of(statuses[0][0]).paint if len(statuses) == 1 and not box.show_counts else _LINE
     return {
         "show": True,
         "position": "inside",
@@ -197,7 +197,7 @@ def _bar(box: Box, width: int, rich: dict[str, Any]) -> str:
     for name, number in statuses:
         style = f"b{len(rich)}"
         rich[style] = {
-            "backgroundColor": look_of(name).paint,
+            "backgroundColor": style_of(name).paint,
             "width": max(2, width * number / total),
             "height": 5,
             "lineHeight": 11,
@@ -224,7 +224,7 @@ def _counts_line(box: Box, rich: dict[str, Any]) -> str:
     parts = []
     for name, text in _counts(box):
         style = f"c{len(rich)}"
-        color = look_of(name).paint if name else _FAINT
+        color = style_of(name).paint if name else _FAINT
         rich[style] = {"fontSize": 11, "color": color, "lineHeight": 15}
         parts.append(f"{{{style}|{_rich(text, 30)}}}")
     return "  ".join(parts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from huldra.catalog import ClassGraph, NearNode, Row, Snapshot, presentation
+from huldra.catalog import ClassGraph, Neighbour, Row, Snapshot, presentation
 from huldra_dashboard import charts, graph_chart, navigate
 from huldra_dashboard.graph_chart import Arrow, Box
 
@@ -60,7 +60,7 @@ def neighbourhood(row: Row, snapshot: Snapshot, key: str, *, up: int = 2, down: 
         )
 
 
-def _near_box(node: NearNode, center: str) -> Box:
+def _near_box(node: Neighbour, center: str) -> Box:
     """One artifact, or several of a class, as a box."""
     class_name = node.namespace.rpartition("/")[2]
     if node.folded:

@@ -93,7 +93,7 @@ def follow(current: Any) -> None:
     """Go where a callback asked for; called when the (then empty) filters are drawn.
 
     Streamlit refuses to change the page while the URL has a parameter that is bound to a widget:
-    so the filters are emptied, drawn, and set anew by `filters.carry_over` on the new page. The
+    so the filters are emptied, drawn, and set again by `filters.carry_over` on the new page. The
     price: a jump that sets filters is two steps for the browser's Back.
     """
     go = st.session_state.pop(_GO, None)

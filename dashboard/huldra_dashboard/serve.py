@@ -217,7 +217,7 @@ def api_app(store_roots: Sequence[str], hosts: Sequence[str]) -> Starlette:
 
 
 def app_from_environment() -> Starlette:
-    """The application for a server that starts it anew in child processes."""
+    """The application for a server that starts it again in child processes."""
     return api_app(
         os.environ[_API_ROOTS].split(os.pathsep), os.environ[_API_HOSTS].split(os.pathsep)
     )

@@ -98,7 +98,7 @@ def status_column(label: str = "Status") -> Any:
     return st.column_config.MultiselectColumn(
         label,
         options=list(presentation.NAMES),
-        color=[presentation.look_of(name).paint for name in presentation.NAMES],
+        color=[presentation.style_of(name).paint for name in presentation.NAMES],
         width="small",
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from huldra.engines.foreign_driver import DriverView, status_of_driver
+from huldra.engines.foreign_driver import ForeignDriverExecutor, status_of_driver
 from huldra.engines.protocol import Executor, JobStatus
 from huldra.store.job_ref import JobRef
 from huldra_dask import NAME
@@ -25,7 +25,7 @@ def connect_to_job(ref: JobRef) -> Executor:
     address = str(ref.meta.get("scheduler") or "")
     is_lost = status_of_driver(ref.meta.get("driver")) is JobStatus.LOST
     if is_lost or not address or address.startswith("inproc"):
-        return DriverView(NAME)
+        return ForeignDriverExecutor(NAME)
     return _client_of(address)
 
 

@@ -115,7 +115,7 @@ class Child:
     def _bury(self) -> int:
         with self._lock:
             self._is_buried = True
-            return self._process.bury()
+            return self._process.reap()
 
 
 class Children:

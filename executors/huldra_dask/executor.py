@@ -14,17 +14,17 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from typing import Any
 
 from huldra.engines.foreign_driver import driver_record
-from huldra.engines.output import print_files_of
+from huldra.engines.output import output_files_of
 from huldra.engines.protocol import (
     Capabilities,
     JobStatus,
     OnSubmitted,
     Refusal,
-    SentNode,
+    SubmittedNode,
     TaskGraph,
     refuse_by_capabilities,
 )
-from huldra.engines.release import free_turns
+from huldra.engines.release import release_queued
 from huldra.errors import HuldraExecutorError, HuldraSubmitError
 from huldra.store.job_ref import JobRef
 from huldra.store.process import Owner, is_same_process, this_process
@@ -81,7 +81,7 @@ class DaskExecutor:
         self._stalled_after_s = stalled_after_s
         self._ended = threading.Condition()
         self._futures: dict[str, Any] = {}
-        self._nodes: dict[str, SentNode] = {}
+        self._nodes: dict[str, SubmittedNode] = {}
         self._over: dict[str, JobStatus] = {}
         self._reasons: dict[str, str] = {}
         self._seen_progress_at = time.monotonic()
@@ -227,7 +227,7 @@ class DaskExecutor:
 
     def logs(self, refs: Collection[JobRef]) -> Mapping[JobRef, Sequence[str]]:
         """What the children printed that worked for the run of each job; shared by its nodes."""
-        return print_files_of(refs, NAME)
+        return output_files_of(refs, NAME)
 
     def why(self, ref: JobRef) -> str:
         """What Dask said when a job ended badly; empty where it said nothing."""
@@ -374,7 +374,7 @@ class DaskExecutor:
                     ends = {name: end or _CUT_OFF for name, end in ends.items()}
                 told = [(name, *end) for name, end in ends.items() if end is not None]
                 if any(end[1] is not JobStatus.SUCCEEDED for end in told):
-                    # Ends turns on disk, for which the loop has not the time.
+                    # Ends attempts on disk, for which the loop has not the time.
                     await asyncio.to_thread(self._note, told)
                 else:
                     self._note(told)
@@ -431,7 +431,7 @@ class DaskExecutor:
 
     def _note(self, ends: Sequence[_End]) -> None:
         nodes = ((self._nodes.get(name), status) for name, status, _ in ends)
-        free_turns(nodes, others_are_told=self.survives_driver)
+        release_queued(nodes, others_are_told=self.survives_driver)
         with self._ended:
             for name, status, reason in ends:
                 # What was given up as lost is cancelled then, which is not how it ended.

@@ -69,7 +69,7 @@ async def adopt(
 async def _until_known(scheduler: Any, keys: Collection[str], timeout_s: float) -> list[str]:
     """Wait until the scheduler knows all of `keys`; returns those that it does not by then.
 
-    It takes a graph in over several turns of its loop, and ignores what it is told about a key
+    It takes a graph in over several attempts of its loop, and ignores what it is told about a key
     that it does not know yet.
     """
     loop = asyncio.get_running_loop()

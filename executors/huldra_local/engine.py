@@ -8,7 +8,7 @@ import os
 import weakref
 from collections.abc import Collection, Mapping, Sequence
 
-from huldra.engines.foreign_driver import DriverView
+from huldra.engines.foreign_driver import ForeignDriverExecutor
 from huldra.engines.protocol import Capabilities, JobStatus, OnSubmitted, Refusal, TaskGraph
 from huldra.store.job_ref import JobRef
 from huldra.store.process import LOCAL as ENGINE
@@ -66,17 +66,17 @@ class LocalEngine(abc.ABC):
         self.close()
 
     def after_fork(self) -> None:
-        """Start anew in a forked child: the parent's jobs and workers are not its own."""
+        """Start again in a forked child: the parent's jobs and workers are not its own."""
         self._table.reset_after_fork()
 
 
 _living: weakref.WeakSet[LocalEngine] = weakref.WeakSet()
 
 
-def find_or_view(ref: JobRef) -> LocalEngine | DriverView:
+def find_or_view(ref: JobRef) -> LocalEngine | ForeignDriverExecutor:
     """The executor of this process that made the job, else a view of the other process."""
     here = next((engine for engine in list(_living) if engine.owns(ref)), None)
-    return here or DriverView(ENGINE)
+    return here or ForeignDriverExecutor(ENGINE)
 
 
 def living() -> list[LocalEngine]:

@@ -165,7 +165,7 @@ class LocalExecutor(LocalEngine):
         """Leave the parent's workers alone; the next submit starts own ones."""
         super().after_fork()
         if self._scheduler is not None:
-            self._scheduler.abandon()
+            self._scheduler.detach_after_fork()
         self._reset()
 
     def _started(self) -> Scheduler:

@@ -10,7 +10,7 @@ from huldra_local.slots import CPUS, GPUS, MEMORY, WORKERS, Need, Slots
 
 
 class Cancellable(Protocol):
-    """What can be over before its turn comes."""
+    """What can be over before its attempt comes."""
 
     over: bool
 

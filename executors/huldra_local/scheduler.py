@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from huldra.engines.output import start_file
+from huldra.engines.output import startup_log_path
 from huldra.engines.protocol import JobStatus, Task
 from huldra.store.job_ref import JobRef
 from huldra.store.process import LOCAL as ENGINE
@@ -128,13 +128,13 @@ class Scheduler:
         """Whether it can still run jobs: False after `close`, and after a defect of its own."""
         return self._thread.is_alive() and not self._closing
 
-    def abandon(self) -> None:
+    def detach_after_fork(self) -> None:
         """Close a forked child's copies of the parent's descriptors."""
         self._selector.close()
         os.close(self._wake_read)
         os.close(self._wake_write)
         for worker in self._workers:
-            worker.abandon()
+            worker.detach_after_fork()
 
     def _command(self, command: Callable[[], None]) -> None:
         # The order here and in `_sleep` is what loses no wake-up: the command is in the queue
@@ -154,12 +154,12 @@ class Scheduler:
         try:
             while not self._closing or self._workers:
                 self._sleep()
-                self._obey()
-                self._ring()
+                self._run_commands()
+                self._fire_timers()
                 self._start_what_fits()
                 self._publish()
         except BaseException:
-            logger.exception("the local pool broke: its jobs are lost, a new call starts anew")
+            logger.exception("the local pool broke: its jobs are lost, a new call starts again")
             raise
         finally:
             self._end()
@@ -168,7 +168,7 @@ class Scheduler:
         self._closing = True
         for worker in self._workers:
             worker.signal(signal.SIGKILL)
-        self._obey()  # what was sent until now is told that it does not run
+        self._run_commands()  # what was sent until now is told that it does not run
         self._ends += [(job_id, JobStatus.LOST) for job_id in self._open]
         self._publish()
         self._selector.close()
@@ -185,7 +185,7 @@ class Scheduler:
     def _on_wake(self) -> None:
         os.read(self._wake_read, 4096)
 
-    def _obey(self) -> None:
+    def _run_commands(self) -> None:
         while self._commands:
             self._commands.popleft()()
 
@@ -197,7 +197,7 @@ class Scheduler:
 
     # Alarms
 
-    def _alarm(self, delay_s: float, ring: Callable[[], None]) -> None:
+    def _call_later(self, delay_s: float, ring: Callable[[], None]) -> None:
         at = time.monotonic() + delay_s
         heapq.heappush(self._alarms, (at, next(self._alarm_numbers), ring))
 
@@ -206,7 +206,7 @@ class Scheduler:
             return None
         return min(max(0.0, self._alarms[0][0] - time.monotonic()), _LONGEST_SLEEP_S)
 
-    def _ring(self) -> None:
+    def _fire_timers(self) -> None:
         while self._alarms and self._alarms[0][0] <= time.monotonic():
             heapq.heappop(self._alarms)[2]()
 
@@ -267,7 +267,7 @@ class Scheduler:
             return True
         logger.warning("%s: %s; it waits for one of those that there are", job.task.label, why)
         self._hires = False
-        self._alarm(_START_BACKOFF_S, self._hire_again)
+        self._call_later(_START_BACKOFF_S, self._hire_again)
         self._enqueue(job)
         return False
 
@@ -297,7 +297,7 @@ class Scheduler:
         )
         self._table.set_open(job.ref.job_id, JobStatus.QUEUED)
         if delay_s:
-            self._alarm(delay_s, partial(self._enqueue, job))
+            self._call_later(delay_s, partial(self._enqueue, job))
         else:
             self._enqueue(job)
 
@@ -313,7 +313,7 @@ class Scheduler:
 
     def _limit_time(self, job: PoolJob, worker: Worker) -> None:
         if job.task.resources.time_min:
-            self._alarm(job.task.resources.time_min * 60, partial(self._time_out, job, worker))
+            self._call_later(job.task.resources.time_min * 60, partial(self._time_out, job, worker))
 
     def _time_out(self, job: PoolJob, worker: Worker) -> None:
         if worker.job is job:
@@ -325,7 +325,7 @@ class Scheduler:
         if job.ending is None:
             job.ending = status
             worker.signal(signal.SIGTERM)
-            self._alarm(self._settings.grace_s, partial(self._kill, job, worker))
+            self._call_later(self._settings.grace_s, partial(self._kill, job, worker))
 
     def _kill(self, job: PoolJob, worker: Worker) -> None:
         if worker.job is job:
@@ -339,7 +339,7 @@ class Scheduler:
             else:
                 self._interrupt(job, job.worker, JobStatus.PREEMPTED)
         for worker in list(self._idle):
-            self._retire(worker)
+            self._drain_worker(worker)
 
     # Workers
 
@@ -349,14 +349,14 @@ class Scheduler:
                 return self._idle.pop(place)
         # An idle worker that has used these GPUs may still hold their memory.
         for worker in [w for w in self._idle if set(w.gpus) & set(job.gpus)]:
-            self._retire(worker)
+            self._drain_worker(worker)
         if self._idle and len(self._workers) - self._retired >= self._settings.totals.workers:
-            self._retire(self._idle[0])
+            self._drain_worker(self._idle[0])
         if not self._hires:
             raise OSError("none could be had a moment ago")
-        return self._hire(job)
+        return self._start_worker(job)
 
-    def _hire(self, job: PoolJob) -> Worker:
+    def _start_worker(self, job: PoolJob) -> Worker:
         worker = Worker(ENGINE, self._settings.runner, job.gpus, job.log_directory)
         self._workers.add(worker)
         read = selectors.EVENT_READ
@@ -365,7 +365,7 @@ class Scheduler:
             self._selector.register(worker.death, read, partial(self._on_death, worker))
         return worker
 
-    def _retire(self, worker: Worker) -> None:
+    def _drain_worker(self, worker: Worker) -> None:
         if worker in self._idle:
             self._idle.remove(worker)
         self._retired += 1
@@ -403,7 +403,7 @@ class Scheduler:
         ):
             # A signal may still be on its way to it; or, after a failure on a GPU, the device's
             # context may be spoilt for every later task of that process; or it says so itself.
-            self._retire(worker)
+            self._drain_worker(worker)
         else:
             worker.idle_since_s = time.monotonic()
             self._idle.append(worker)
@@ -429,7 +429,7 @@ class Scheduler:
             self._retired -= 1
         elif worker in self._idle:
             self._idle.remove(worker)
-        code = worker.bury()
+        code = worker.reap()
         job = self._release(worker)
         if job is not None:
             self._after_death(job, worker, code)
@@ -443,24 +443,24 @@ class Scheduler:
         if worker.ready:
             self._try_again(job, why)
         else:
-            log = start_file(job.log_directory, ENGINE)
+            log = startup_log_path(job.log_directory, ENGINE)
             self._try_again(job, f"{why} before it was up, see {log}", _START_BACKOFF_S)
 
     def _look_for_idle(self) -> None:
         if not self._looks_for_idle:
             self._looks_for_idle = True
-            self._alarm(self._settings.idle_s, self._retire_idle)
+            self._call_later(self._settings.idle_s, self._retire_idle)
 
     def _retire_idle(self) -> None:
         self._looks_for_idle = False
         now = time.monotonic()
         for worker in list(self._idle):
             if now - worker.idle_since_s >= self._settings.idle_s:
-                self._retire(worker)
+                self._drain_worker(worker)
         if self._idle:
             self._looks_for_idle = True
             oldest_s = now - min(worker.idle_since_s for worker in self._idle)
-            self._alarm(self._settings.idle_s - oldest_s, self._retire_idle)
+            self._call_later(self._settings.idle_s - oldest_s, self._retire_idle)
 
 
 def _status_of_answer(job: PoolJob, answer: dict[str, Any]) -> JobStatus:

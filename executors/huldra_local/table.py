@@ -8,9 +8,9 @@ import threading
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from huldra.engines.foreign_driver import DriverView, driver_record, status_of_driver
-from huldra.engines.protocol import JobStatus, SentNode, TaskGraph
-from huldra.engines.release import free_turns
+from huldra.engines.foreign_driver import ForeignDriverExecutor, driver_record, status_of_driver
+from huldra.engines.protocol import JobStatus, SubmittedNode, TaskGraph
+from huldra.engines.release import release_queued
 from huldra.store.job_ref import JobRef
 from huldra.store.process import LOCAL as ENGINE
 
@@ -35,10 +35,10 @@ class JobTable:
         self._statuses: dict[str, JobStatus] = {}
         self._logs: dict[str, str] = {}
         self._reasons: dict[str, str] = {}
-        self._nodes: dict[str, SentNode] = {}
+        self._nodes: dict[str, SubmittedNode] = {}
         self.open_by_node: dict[tuple[str, str], str] = {}
         self._ended: list[str] = []
-        # Set when this process ends, and with it all that its queued turns stand for.
+        # Set when this process ends, and with it all that its queued attempts stand for.
         self.is_leaving = False
 
     def reset_after_fork(self) -> None:
@@ -71,7 +71,7 @@ class JobTable:
         """Say how jobs ended, and wake those who wait. A job that is over stays as it is."""
         ends = [(job_id, status) for job_id, status in ends if job_id in self._nodes]
         if not self.is_leaving:
-            free_turns((self._nodes[job_id], status) for job_id, status in ends)
+            release_queued((self._nodes[job_id], status) for job_id, status in ends)
         with self._changed:
             for job_id, status in ends:
                 if job_id in self._nodes:
@@ -108,7 +108,7 @@ class JobTable:
         """
         ours = {ref.job_id: ref for ref in refs if ref.job_id in self._statuses}
         if not ours:
-            return DriverView(ENGINE).wait(refs, timeout_s)
+            return ForeignDriverExecutor(ENGINE).wait(refs, timeout_s)
         foreign = [ref for ref in refs if ref.job_id not in ours]
         # A lock takes no infinite timeout.
         deadline = time.monotonic() + min(timeout_s, threading.TIMEOUT_MAX / 2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Mapping
 
-from huldra.engines.foreign_driver import DriverView
+from huldra.engines.foreign_driver import ForeignDriverExecutor
 from huldra.engines.protocol import Executor, JobStatus
 from huldra.errors import HuldraExecutorError
 from huldra.store.job_ref import JobRef
@@ -25,7 +25,7 @@ def connect_to_job(ref: JobRef) -> Executor:
     if live is not None:
         return live
     if ref.meta.get("driver") is not None or not address:
-        return DriverView(NAME)
+        return ForeignDriverExecutor(NAME)
     if runtime.is_listening(address) is False:
         return _Gone(NAME)
     with _lock:
@@ -42,7 +42,7 @@ def _attach(address: str) -> RayExecutor:
     return RayExecutor(address)
 
 
-class _Gone(DriverView):
+class _Gone(ForeignDriverExecutor):
     """Stands for a cluster that is no more."""
 
     def status(self, refs: Collection[JobRef]) -> Mapping[JobRef, JobStatus]:

@@ -14,18 +14,18 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from huldra.engines.foreign_driver import driver_record
-from huldra.engines.output import print_files_of
+from huldra.engines.output import output_files_of
 from huldra.engines.protocol import (
     Capabilities,
     JobStatus,
     OnSubmitted,
     Refusal,
-    SentNode,
+    SubmittedNode,
     Task,
     TaskGraph,
     refuse_by_capabilities,
 )
-from huldra.engines.release import free_turns
+from huldra.engines.release import release_queued
 from huldra.errors import HuldraExecutorError, HuldraSubmitError
 from huldra.store.job_ref import JobRef
 from huldra_ray import NAME, resources, runtime
@@ -63,7 +63,7 @@ class RayExecutor:
         self._runtime_env = dict(runtime_env or {})
         self._paths = _huldra_folders()
         self._ended = threading.Condition()
-        self._open: dict[str, SentNode] = {}
+        self._open: dict[str, SubmittedNode] = {}
         self._over: dict[str, JobStatus] = {}
         self._reasons: dict[str, str] = {}
         self._told_ends_with_us = False
@@ -183,7 +183,7 @@ class RayExecutor:
 
     def logs(self, refs: Collection[JobRef]) -> Mapping[JobRef, Sequence[str]]:
         """What Ray's workers printed while they worked for the run of each job."""
-        return print_files_of(refs, NAME)
+        return output_files_of(refs, NAME)
 
     def why(self, ref: JobRef) -> str:
         """What Ray said when a job ended badly; empty where it said nothing."""
@@ -262,7 +262,7 @@ class RayExecutor:
 
     def _note(self, ends: Sequence[tuple[str, JobStatus, str]]) -> None:
         nodes = ((self._open.get(name), status) for name, status, _ in ends)
-        free_turns(nodes, others_are_told=not self._runtime.ends_with_us)
+        release_queued(nodes, others_are_told=not self._runtime.ends_with_us)
         with self._ended:
             for name, status, reason in ends:
                 if name in self._open:

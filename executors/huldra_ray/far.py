@@ -1,6 +1,6 @@
 """What crosses to Ray workers by value: it finds huldra there, and hands over to it.
 
-A worker was started somewhere else, by somebody else, and may not have huldra on its path. So
+A worker was started somewhere else, by another process, and may not have huldra on its path. So
 these few lines are pickled whole, take nothing but plain data, and add the driver's folders where
 huldra is not found.
 """

@@ -108,7 +108,7 @@ class Supervisor:
         Ray is not asked to, as its `cancel` (2.60) races with the task: when that is on its way to
         a worker, or waits for another one, the whole process that asked may be aborted, be it the
         user's driver or the supervisor of everybody's jobs. So a task that has not begun comes
-        to its worker, finds its turn ended and makes nothing; one that runs sees the request
+        to its worker, finds its attempt ended and makes nothing; one that runs sees the request
         beside its claim within a second; only what still runs after a grace is killed by Ray.
         """
         running = []
@@ -165,7 +165,7 @@ class Supervisor:
 
         while (heard := self._ends.get()) is not None:
             with self._changed:
-                # Shut down, Ray fails what runs; and to send that again would start Ray anew.
+                # Shut down, Ray fails what runs; and to send that again would start Ray again.
                 if not self._is_closed and ray.is_initialized():
                     self._take(*heard)
 

@@ -17,7 +17,7 @@ from huldra.store.job_ref import JobRef
 from huldra.store.process import start_time, this_process
 from huldra_submitit.commands import in_chunks
 from huldra_submitit.node import own_job_id, restarts
-from huldra_submitit.queue import Queue
+from huldra_submitit.queue import QueueMonitor
 from huldra_submitit.site import site_of, user_name
 from huldra_submitit.words import job_ids
 
@@ -32,7 +32,7 @@ _ALREADY_OVER = ("invalid job id", "already completing or completed", "job/step 
 class Jobs:
     """The jobs of one cluster, as one view of its queue shows them."""
 
-    queue: Queue
+    queue: QueueMonitor
 
     def status(self, refs: Collection[JobRef]) -> dict[JobRef, JobStatus]:
         """What Slurm says of each: one query for all that have an id."""
@@ -168,7 +168,7 @@ def is_given_up(hint: Mapping[str, Any]) -> bool:
     try:
         since = datetime.datetime.fromisoformat(str(hint.get("since")))
     except ValueError:
-        return False  # written by somebody else: nothing can be concluded from it
+        return False  # written by another process: nothing can be concluded from it
     return datetime.datetime.now(datetime.UTC) - since > _SUBMITTED_BY
 
 

@@ -51,7 +51,7 @@ class Node:
         """Make the node; raises `NodeFailed`, which is plain text."""
         from huldra.worker.node import run_node
 
-        ending = Ending() if self.engine == "slurm" else None
+        ending = TerminationHandler() if self.engine == "slurm" else None
         if ending is not None:
             signal.signal(signal.SIGTERM, ending.act)
             context.was_cancelled.set(ending.is_cancel)
@@ -75,7 +75,7 @@ class Node:
         return DelayedSubmission(self) if restarts() < self.max_requeues else None
 
 
-class Why(enum.Enum):
+class TerminationCause(enum.Enum):
     """Why Slurm told this job to end."""
 
     CANCELLED = "somebody cancelled it"
@@ -85,7 +85,7 @@ class Why(enum.Enum):
     OTHER = "its time is up, or Slurm did not say"
 
 
-def why_ended(shown: str, restarts_here: int) -> Why:
+def why_ended(shown: str, restarts_here: int) -> TerminationCause:
     """Read the reason out of `scontrol show job`, asked while the job is being ended.
 
     The state alone does not tell: it is COMPLETING in all cases until the last process is gone.
@@ -93,16 +93,20 @@ def why_ended(shown: str, restarts_here: int) -> Why:
     words = dict(word.partition("=")[::2] for word in shown.split() if "=" in word)
     state, restarts_there = words.get("JobState"), words.get("Restarts", "")
     if restarts_there.isdigit() and int(restarts_there) > restarts_here:
-        return Why.REQUEUED
+        return TerminationCause.REQUEUED
     if state == "RUNNING":
-        return Why.WARNED
+        return TerminationCause.WARNED
     is_time = words.get("Reason") == "TimeLimit"
     if words.get("PreemptTime", "None") not in ("None", "N/A"):
-        return Why.PREEMPTED
-    return Why.CANCELLED if state in ("CANCELLED", "COMPLETING") and not is_time else Why.OTHER
+        return TerminationCause.PREEMPTED
+    return (
+        TerminationCause.CANCELLED
+        if state in ("CANCELLED", "COMPLETING") and not is_time
+        else TerminationCause.OTHER
+    )
 
 
-class Ending:
+class TerminationHandler:
     """What SIGTERM means to this job: by itself it does not say.
 
     Slurm sends it to a job that somebody cancelled, that is preempted, and that has used up its
@@ -110,25 +114,25 @@ class Ending:
     """
 
     def __init__(self) -> None:
-        self._why: Why | None = None
+        self._why: TerminationCause | None = None
 
-    def why(self) -> Why:
+    def why(self) -> TerminationCause:
         """The reason; asked for once."""
         if self._why is None:
             command = ("scontrol", "show", "job", own_job_id())
             shown = this_slurm().run(*command, timeout_s=_ASK_TIMEOUT_S)
-            self._why = why_ended(shown.out, restarts()) if shown.is_ok else Why.OTHER
+            self._why = why_ended(shown.out, restarts()) if shown.is_ok else TerminationCause.OTHER
         return self._why
 
     def is_cancel(self) -> bool:
         """Whether it was cancelled, and cancelling does not stand for preemption here."""
-        return self.why() is Why.CANCELLED and not HULDRA_CONFIG.cancelled_is_preempted
+        return self.why() is TerminationCause.CANCELLED and not HULDRA_CONFIG.cancelled_is_preempted
 
     def wants_requeue(self) -> bool:
         """Whether it is for us to bring the job back."""
-        if self.why() is Why.CANCELLED:
+        if self.why() is TerminationCause.CANCELLED:
             return HULDRA_CONFIG.cancelled_is_preempted
-        return self.why() in (Why.WARNED, Why.PREEMPTED)
+        return self.why() in (TerminationCause.WARNED, TerminationCause.PREEMPTED)
 
     def act(self, _signum: int, _frame: FrameType | None) -> None:
         """Handle SIGTERM after the attempt is recorded, or where there is none.

@@ -43,7 +43,7 @@ class _State:
     has_accounting: bool = True
 
 
-class Queue:
+class QueueMonitor:
     """The view of one cluster; all methods may be called from any thread."""
 
     def __init__(
@@ -231,16 +231,16 @@ def _sacct_start(since: str | None) -> str:
     return start.strftime("%Y-%m-%dT%H:%M:%S")
 
 
-_queues: dict[tuple[str | None, bool], Queue] = {}
+_queues: dict[tuple[str | None, bool], QueueMonitor] = {}
 _lock = threading.Lock()
 
 
-def queue_of(slurm: Slurm, *, cancelled_is_preempted: bool) -> Queue:
+def queue_of(slurm: Slurm, *, cancelled_is_preempted: bool) -> QueueMonitor:
     """The one view that this process has of a cluster."""
     with _lock:
         key = (slurm.conf, cancelled_is_preempted)
         if key not in _queues:
-            _queues[key] = Queue(slurm, cancelled_is_preempted=cancelled_is_preempted)
+            _queues[key] = QueueMonitor(slurm, cancelled_is_preempted=cancelled_is_preempted)
         return _queues[key]
 
 

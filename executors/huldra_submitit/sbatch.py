@@ -12,7 +12,7 @@ from typing import Any
 from huldra.errors import HuldraSubmitError
 from huldra.logs.capture import get_logger
 from huldra_submitit.commands import SUBMIT_TIMEOUT_S, Answer, Slurm, TokenBucket, in_chunks
-from huldra_submitit.queue import Queue
+from huldra_submitit.queue import QueueMonitor
 
 _ATTEMPTS = 4
 _FIRST_PAUSE_S = 1.0
@@ -96,7 +96,7 @@ class Sbatch:
             if not is_not_now(answer.text) or attempt == _ATTEMPTS:
                 break
             # An answer that was lost on the way may have been a yes: look before asking again.
-            found = Queue(self.slurm).find(name)
+            found = QueueMonitor(self.slurm).find(name)
             if found:
                 return found[0].partition("_")[0]
             get_logger().warning("sbatch: %s; again in %g s", answer.text, pause_s)
@@ -110,7 +110,7 @@ class Sbatch:
         Raises:
             HuldraSubmitError: it cannot be found; the message says what sbatch answered.
         """
-        found = Queue(self.slurm).find(name)
+        found = QueueMonitor(self.slurm).find(name)
         if found:
             return found[0].partition("_")[0]
         raise HuldraSubmitError(

@@ -20,7 +20,7 @@ from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any, Protocol
 
 from huldra.attempts import context, heartbeat, signals
-from huldra.attempts.heartbeat import Beat
+from huldra.attempts.heartbeat import LeaseRenewal
 from huldra.attempts.waiting import Waiting, error_of
 from huldra.errors import (
     HuldraCancelled,
@@ -38,12 +38,12 @@ from huldra.store.layout import ArtifactPaths
 from huldra.store.process import Owner, new_owner
 from huldra.store.records import (
     QUEUED,
+    Attempt,
     AttemptStatus,
     Claim,
     End,
     ErrorRecord,
     Lease,
-    Turn,
     now_text,
 )
 
@@ -62,7 +62,7 @@ class Makeable(Protocol):
 class Request:
     """One wish: make `obj` in `paths`, waiting for others at most `wait_limit_s`.
 
-    `queued` is the queued turn that this job was sent for. `write_metadata` writes the
+    `queued` is the queued attempt that this job was sent for. `write_metadata` writes the
     artifact's metadata; it is called under the claim, before `_create`. `is_new`: nobody had ever
     tried to make it a moment ago.
     """
@@ -117,19 +117,19 @@ def _refuse_unrun(obj: Any, method: str, value: object) -> None:
 
 
 def obtain(request: Request) -> Made | None:
-    """Leave the artifact made: by `_create` here (`Made`), or by somebody else (None).
+    """Leave the artifact made: by `_create` here (`Made`), or by another process (None).
 
-    `request.queued` is this job's own queued turn, as it stands on disk.
+    `request.queued` is this job's own queued attempt, as it stands on disk.
 
-    Raises `HuldraComputeError` when `_create` failed, here or in the turn that was waited for,
+    Raises `HuldraComputeError` when `_create` failed, here or in the attempt that was waited for,
     `HuldraWaitTimeout`, `HuldraCycleError`, `HuldraStoreError`, and what `_validate` raises of an
     artifact that is made.
     """
     context.refuse_cycle(request.key)
-    # Most often the turn that was queued for us just waits for us, or there was never any; where
+    # Most often the attempt that was queued for us just waits for us, or there was never any; where
     # that is not so any more, the claim says so.
     if request.queued is not None or request.is_new:
-        first = Turn(request.queued) if request.queued else None
+        first = Attempt(request.queued) if request.queued else None
         if made := _take(request, first):
             return made[0]
         if first is not None:
@@ -141,32 +141,32 @@ def _obtain_among_others(request: Request) -> Made | None:
     waiting = Waiting(request.key, request.paths, request.wait_limit_s)
     settled = 0
     while True:
-        if artifact.is_made(request.paths) and _is_valid(request):
+        if artifact.is_complete(request.paths) and _is_valid(request):
             return None
-        turn = claim.last_turn(request.paths)
-        if turn is not None and turn.end is None:
-            waiting.step(turn)
+        attempt = claim.last_attempt(request.paths)
+        if attempt is not None and attempt.end is None:
+            waiting.step(attempt)
             continue
-        if turn is not None:
-            waiting.refuse_failure(turn)
-            if turn.status is AttemptStatus.SUCCESS and turn.number != settled:
-                # Made since we looked, or its owner did not come to saying so. Opening a turn would
-                # void what is good; what is missing is written down instead.
-                settled = turn.number
-                if not artifact.is_made(request.paths):
-                    artifact.publish(request.paths, turn.number)
+        if attempt is not None:
+            waiting.refuse_failure(attempt)
+            if attempt.status is AttemptStatus.SUCCESS and attempt.number != settled:
+                # Made since we looked, or its owner did not come to saying so. Opening an attempt
+                # would void what is good; what is missing is written down instead.
+                settled = attempt.number
+                if not artifact.is_complete(request.paths):
+                    artifact.publish(request.paths, attempt.number)
                 continue
-        if made := _take(request, turn):
+        if made := _take(request, attempt):
             return made[0]
-        waiting.lose_to(turn.number + 1 if turn else 1)
+        waiting.lose_to(attempt.number + 1 if attempt else 1)
 
 
 def _refuse_withdrawn(request: Request, number: int) -> None:
-    """Raise if the queued turn of this job ended because nobody wants the job any more.
+    """Raise if the queued attempt of this job ended because nobody wants the job any more.
 
-    A cancel and the start of the job compete for the turn's end; here the cancel was first.
+    A cancel and the start of the job compete for the attempt's end; here the cancel was first.
     """
-    end = claim.read_turn(request.paths, number).end
+    end = claim.read_attempt(request.paths, number).end
     if end is None or end.status not in (AttemptStatus.CANCELLED, AttemptStatus.FAILED):
         return
     if end.status == AttemptStatus.FAILED:
@@ -174,43 +174,43 @@ def _refuse_withdrawn(request: Request, number: int) -> None:
     raise HuldraCancelled(f"{request.key} was cancelled; {request.paths.directory}")
 
 
-def _take(request: Request, previous: Turn | None) -> tuple[Made | None] | None:
-    """Claim the turn after `previous` and go through with it; None when somebody was first."""
-    worker = context.worker.get() or context.Worker()
+def _take(request: Request, previous: Attempt | None) -> tuple[Made | None] | None:
+    """Claim the attempt after `previous` and go through with it; None when somebody was first."""
+    worker = context.worker.get() or context.WorkerContext()
     owner = new_owner(worker.backend, worker.job)
     with signals.guarded(worker.signals) as guard:
-        claim.hold(owner)
+        claim.register(owner)
         try:
             mine = _claim(request, previous, owner)
             if mine is None:
                 return None
-            return _Attempt(request, mine, owner, worker, guard).run(previous)
+            return _RunningAttempt(request, mine, owner, worker, guard).run(previous)
         except BaseException:
             _leave_nothing_open(request.paths, owner)
             raise
         finally:
-            claim.let_go(owner)
+            claim.unregister(owner)
 
 
-def _is_first(turn: Turn) -> bool:
-    """Whether nobody can have made anything by the end of this turn."""
-    return turn.number == 1 and turn.claim.kind == QUEUED
+def _is_first(attempt: Attempt) -> bool:
+    """Whether nobody can have made anything by the end of this attempt."""
+    return attempt.number == 1 and attempt.claim.kind == QUEUED
 
 
 def _leave_nothing_open(paths: ArtifactPaths, owner: Owner) -> None:
-    """End a turn of ours that an error has left open between its claim and its attempt.
+    """End an attempt of ours that an error has left open between its claim and its start.
 
     A handler of the user's own (SIGALRM, for example) may raise anywhere. Other processes would
     take the claim for alive as long as this process lives.
     """
     if owner.pid != os.getpid():
         return
-    turn = claim.last_turn(paths)
-    if turn is not None and turn.end is None and turn.claim.owner.token == owner.token:
-        claim.abandon(paths, turn.number)
+    attempt = claim.last_attempt(paths)
+    if attempt is not None and attempt.end is None and attempt.claim.owner.token == owner.token:
+        claim.end_without_record(paths, attempt.number)
 
 
-def _claim(request: Request, previous: Turn | None, owner: Owner) -> Claim | None:
+def _claim(request: Request, previous: Attempt | None, owner: Owner) -> Claim | None:
     lease = Lease(HULDRA_CONFIG.lease, HULDRA_CONFIG.heartbeat)
     if previous is not None and previous.end is None:
         return claim.start_queued(request.paths, previous.claim, owner, lease)
@@ -219,15 +219,15 @@ def _claim(request: Request, previous: Turn | None, owner: Owner) -> Claim | Non
     return claim.claim_next(request.paths, number, owner, run_id=run_id, lease=lease)
 
 
-class _Attempt:
-    """One turn that is ours."""
+class _RunningAttempt:
+    """One attempt that is ours."""
 
     def __init__(
         self,
         request: Request,
         mine: Claim,
         owner: Owner,
-        worker: context.Worker,
+        worker: context.WorkerContext,
         guard: signals.Guard,
     ) -> None:
         self.request = request
@@ -238,41 +238,41 @@ class _Attempt:
         self.guard = guard
         self.pid = os.getpid()
         self.is_ended = False
-        self.queued = Turn(request.queued) if request.queued else None
+        self.queued = Attempt(request.queued) if request.queued else None
         self.step = "_create"  # the user's method that runs, or ran last
 
-    def run(self, previous: Turn | None) -> tuple[Made | None] | None:
+    def run(self, previous: Attempt | None) -> tuple[Made | None] | None:
         """Make the artifact, or find under the claim that it is made; None: the claim was lost."""
-        beat = self._beat()
+        renewal = self._renewal()
         try:
-            heartbeat.start(beat)
+            heartbeat.start(renewal)
             if previous:
                 if self._was_made(previous) and self._is_still_valid():
                     self._publish()
                     return (None,)
                 if not _is_first(previous):
-                    artifact.withdraw(self.paths, self.claim.number)
+                    artifact.retract_success(self.paths, self.claim.number)
             self._refuse_if_lost()
             return (self._make(),)
         except HuldraClaimLost as lost:
             get_logger().warning("%s", lost)
             return None
         finally:
-            heartbeat.stop(beat)
+            heartbeat.stop(renewal)
             if not self.is_ended and os.getpid() == self.pid:
-                claim.abandon(self.paths, self.claim.number)
+                claim.end_without_record(self.paths, self.claim.number)
             self.is_ended = True
 
-    def _was_made(self, previous: Turn) -> bool:
-        """Whether the last turn that began anything before ours ended with success.
+    def _was_made(self, previous: Attempt) -> bool:
+        """Whether the last attempt that began anything before ours ended with success.
 
-        Queued turns before ours began nothing: that they were opened, by a driver that looked just
-        before the artifact was made, discards no result.
+        Queued attempts before ours began nothing: that they were opened, by a driver that looked
+        just before the artifact was made, discards no result.
         """
-        turn = previous
-        while turn.claim.kind == QUEUED and turn.number > 1:
-            turn = claim.read_turn(self.paths, turn.number - 1)
-        return turn.status is AttemptStatus.SUCCESS
+        attempt = previous
+        while attempt.claim.kind == QUEUED and attempt.number > 1:
+            attempt = claim.read_attempt(self.paths, attempt.number - 1)
+        return attempt.status is AttemptStatus.SUCCESS
 
     def _is_still_valid(self) -> bool:
         """Whether `_validate` accepts what was made before; where it raises, that stays made.
@@ -286,22 +286,22 @@ class _Attempt:
             raise
 
     def _refuse_if_lost(self) -> None:
-        """Begin nothing in a turn that somebody ended while this process was asleep."""
+        """Begin nothing in an attempt that somebody ended while this process was asleep."""
         if claim.has_ended(self.paths, self.claim.number):
             self.is_ended = True
             raise self._lost()
 
     def _lost(self) -> HuldraClaimLost:
         return HuldraClaimLost(
-            f"{self.request.key}: turn {self.claim.number} was ended by somebody else while"
+            f"{self.request.key}: attempt {self.claim.number} was ended by another process while"
             f" this process was away; nothing of it was published in {self.paths.directory}",
             directory=self.paths.directory,
         )
 
-    def _beat(self) -> Beat:
+    def _renewal(self) -> LeaseRenewal:
         lease_s = HULDRA_CONFIG.lease
         interval_s = HULDRA_CONFIG.heartbeat
-        return Beat(
+        return LeaseRenewal(
             self.paths,
             self.claim.number,
             interval_s,
@@ -341,7 +341,7 @@ class _Attempt:
         try:
             if claim.is_cancel_requested(self.paths, self.claim.number):
                 status = AttemptStatus.CANCELLED
-                claim.end_turn(self.paths, self.claim.number, status, self.owner)
+                claim.end_attempt(self.paths, self.claim.number, status, self.owner)
         finally:
             os._exit(75)
 
@@ -429,9 +429,9 @@ class _Attempt:
 
     def _end(self, status: AttemptStatus, error: ErrorRecord | None = None) -> End:
         try:
-            end = claim.end_turn(self.paths, self.claim.number, status, self.owner, error)
+            end = claim.end_attempt(self.paths, self.claim.number, status, self.owner, error)
         except HuldraStoreError:
-            claim.abandon(self.paths, self.claim.number)
+            claim.end_without_record(self.paths, self.claim.number)
             self.is_ended = True
             raise
         self.is_ended = True
@@ -447,7 +447,7 @@ class _Attempt:
             get_logger().warning("%s", error)
 
     def _write_state(self, end: End | None = None) -> None:
-        artifact.write_state(self.paths, Turn(self.claim, end), self.queued)
+        artifact.write_state(self.paths, Attempt(self.claim, end), self.queued)
 
 
 # These say all that a HuldraComputeError around them would.
@@ -464,7 +464,7 @@ def _type_name(kind: type[BaseException]) -> str:
 
 
 def error_record(error: BaseException) -> ErrorRecord:
-    """What went wrong, as it stands in the end of a turn."""
+    """What went wrong, as it stands in the end of an attempt."""
     text = "".join(traceback.format_exception(error))
     failed_key = getattr(error, "failed_key", None)
     log_path = getattr(error, "log_path", None)

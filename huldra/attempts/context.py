@@ -19,7 +19,7 @@ _ENV = "HULDRA_MAKING"
 
 
 @dataclass(frozen=True, slots=True)
-class Worker:
+class WorkerContext:
     """The engine's job that this code runs in, and the plan that it is held to.
 
     `needs` are the keys that were planned as dependencies: they are loaded here, never made.
@@ -46,7 +46,7 @@ class _Making(str):
 
 
 making: ContextVar[tuple[str, ...]] = ContextVar("huldra_making", default=())
-worker: ContextVar[Worker | None] = ContextVar("huldra_worker", default=None)
+worker: ContextVar[WorkerContext | None] = ContextVar("huldra_worker", default=None)
 
 # An adapter's way to tell, once SIGTERM came, a cancel by the engine's own command (which leaves
 # no mark in the store) from a preemption. None: only the store is asked.
@@ -126,7 +126,7 @@ def _teach_threads() -> None:
 
 
 def forget_inherited() -> None:
-    """Start anew: what an engine's worker makes has nothing to do with who started the worker."""
+    """Start again: what an engine's worker makes has nothing to do with who started the worker."""
     os.environ.pop(_ENV, None)
 
 

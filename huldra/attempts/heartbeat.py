@@ -1,6 +1,6 @@
 """Heartbeats: one thread a process renews the leases of all claims that the process holds.
 
-The thread is started with the first claim that lives long enough to need it, and started anew
+The thread is started with the first claim that lives long enough to need it, and started again
 in a forked child. It also sees what an owner must know: that its claim was taken over, that the
 lease could not be renewed in time, and that somebody asked for a cancel.
 """
@@ -36,7 +36,7 @@ def _asleep_s() -> float:
 
 
 @dataclass(slots=True)
-class Beat:
+class LeaseRenewal:
     """One lease to renew every `interval_s`; `alarm(reason)` is called once if it is lost.
 
     `watches_cancel` makes it look for a request to cancel every second, too.
@@ -53,96 +53,98 @@ class Beat:
     is_alarmed: bool = False
 
 
-class _Heart:
-    """The thread and what it beats for."""
+class _LeaseRenewer:
+    """The thread and the leases that it renews."""
 
     def __init__(self) -> None:
-        self.beats: dict[int, Beat] = {}
+        self.renewals: dict[int, LeaseRenewal] = {}
         self.changed = threading.Condition()
         self.thread: threading.Thread | None = None
 
-    def add(self, beat: Beat) -> None:
+    def add(self, renewal: LeaseRenewal) -> None:
         now = uptime_s()
-        beat.renewed = now
-        beat.next_due = now + _pause_s(beat)
+        renewal.renewed = now
+        renewal.next_due = now + _pause_s(renewal)
         with self.changed:
-            self.beats[id(beat)] = beat
+            self.renewals[id(renewal)] = renewal
             if self.thread is None:
                 thread = threading.Thread(target=self._run, name="huldra-heartbeat", daemon=True)
                 thread.start()  # raises where the system allows no more threads: then there is none
                 self.thread = thread
-            elif beat.next_due < self.wakes_at:
+            elif renewal.next_due < self.wakes_at:
                 self.changed.notify()
 
     wakes_at = float("inf")
 
-    def discard(self, beat: Beat) -> None:
+    def discard(self, renewal: LeaseRenewal) -> None:
         with self.changed:
-            self.beats.pop(id(beat), None)
+            self.renewals.pop(id(renewal), None)
 
     def _run(self) -> None:
         asleep_s = _asleep_s()
         while True:
             with self.changed:
                 now = uptime_s()
-                self.wakes_at = min((b.next_due for b in self.beats.values()), default=now + 3600)
+                self.wakes_at = min(
+                    (b.next_due for b in self.renewals.values()), default=now + 3600
+                )
                 if self.wakes_at > now:
                     # In slices: the wait's own clock stands still while the machine sleeps.
                     self.changed.wait(min(self.wakes_at - now, _SLICE_S))
                 now, asleep_before_s, asleep_s = uptime_s(), asleep_s, _asleep_s()
                 has_slept = asleep_s - asleep_before_s > _SLEPT_S
-                due = [b for b in self.beats.values() if has_slept or b.next_due <= now]
-            for beat in due:
-                _attend(beat)
+                due = [b for b in self.renewals.values() if has_slept or b.next_due <= now]
+            for renewal in due:
+                _attend(renewal)
 
 
-def _pause_s(beat: Beat) -> float:
-    return min(beat.interval_s, _CANCEL_POLL_S) if beat.watches_cancel else beat.interval_s
+def _pause_s(renewal: LeaseRenewal) -> float:
+    return min(renewal.interval_s, _CANCEL_POLL_S) if renewal.watches_cancel else renewal.interval_s
 
 
-def _attend(beat: Beat) -> None:
+def _attend(renewal: LeaseRenewal) -> None:
     now = uptime_s()
-    beat.next_due = now + _pause_s(beat)
-    reason = _look(beat, now)
-    if reason and not beat.is_alarmed:
-        beat.is_alarmed = True
-        beat.alarm(reason)
+    renewal.next_due = now + _pause_s(renewal)
+    reason = _look(renewal, now)
+    if reason and not renewal.is_alarmed:
+        renewal.is_alarmed = True
+        renewal.alarm(reason)
 
 
-def _look(beat: Beat, now: float) -> str | None:
-    if claim.has_ended(beat.paths, beat.number):
+def _look(renewal: LeaseRenewal, now: float) -> str | None:
+    if claim.has_ended(renewal.paths, renewal.number):
         return "the claim was taken over"
-    if beat.watches_cancel and claim.is_cancel_requested(beat.paths, beat.number):
+    if renewal.watches_cancel and claim.is_cancel_requested(renewal.paths, renewal.number):
         return "a cancel was asked for"
-    if now - beat.renewed < beat.interval_s * 0.99:
+    if now - renewal.renewed < renewal.interval_s * 0.99:
         return None
     try:
-        claim.beat(beat.paths, beat.number)
+        claim.renew(renewal.paths, renewal.number)
     except OSError as error:
         # One heartbeat before the lease ends is the last moment at which stopping is still safe.
-        if now - beat.renewed > beat.lease_s - beat.interval_s:
-            return f"the lease could not be renewed for {now - beat.renewed:.0f} s ({error})"
+        if now - renewal.renewed > renewal.lease_s - renewal.interval_s:
+            return f"the lease could not be renewed for {now - renewal.renewed:.0f} s ({error})"
         return None
-    beat.renewed = now
+    renewal.renewed = now
     return None
 
 
-_heart = _Heart()
+_renewer = _LeaseRenewer()
 
 
-def _new_heart() -> None:
-    global _heart  # noqa: PLW0603  a forked child has no threads and holds no claims
-    _heart = _Heart()
+def _new_renewer() -> None:
+    global _renewer  # noqa: PLW0603  a forked child has no threads and holds no claims
+    _renewer = _LeaseRenewer()
 
 
-os.register_at_fork(after_in_child=_new_heart)
+os.register_at_fork(after_in_child=_new_renewer)
 
 
-def start(beat: Beat) -> None:
+def start(renewal: LeaseRenewal) -> None:
     """Renew this lease from now on."""
-    _heart.add(beat)
+    _renewer.add(renewal)
 
 
-def stop(beat: Beat) -> None:
+def stop(renewal: LeaseRenewal) -> None:
     """Stop renewing this lease."""
-    _heart.discard(beat)
+    _renewer.discard(renewal)

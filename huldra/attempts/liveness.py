@@ -21,17 +21,17 @@ from huldra.settings import HULDRA_CONFIG
 from huldra.store import claim
 from huldra.store.job_ref import JobRef
 from huldra.store.layout import ArtifactPaths
-from huldra.store.records import Lease, Turn
-from huldra.store.snapshot import Life, of_process
+from huldra.store.records import Attempt, Lease
+from huldra.store.snapshot import Liveness, process_liveness
 
 _LOOK_S = 1.0  # a loaded machine's pause between two looks, however short the poll interval
 
 
 @dataclass(slots=True)
 class Watch:
-    """What one waiter has seen of one turn's heartbeat, by its own clock."""
+    """What one waiter has seen of one attempt's heartbeat, by its own clock."""
 
-    beat: float | None = None
+    renewed_at: float | None = None
     seen_at: float = 0.0
     number: int = 0
     since: float = 0.0
@@ -39,17 +39,17 @@ class Watch:
     watched_s: float = 0.0
 
     def first_seen(self, number: int) -> float:
-        """When turn `number` was seen for the first time; another turn starts the watch anew."""
+        """When attempt `number` was first seen; another attempt starts the watch again."""
         if number != self.number:
             self.number, self.since = number, uptime_s()
-            self.beat, self.seen_at = None, 0.0
+            self.renewed_at, self.seen_at = None, 0.0
         return self.since
 
-    def unchanged_s(self, beat: float | None) -> float:
+    def unchanged_s(self, renewed_at: float | None) -> float:
         """For how long the heartbeat has been seen to stand still."""
         now = uptime_s()
-        if beat != self.beat or not self.seen_at:
-            self.beat, self.seen_at, self.watched_s = beat, now, 0.0
+        if renewed_at != self.renewed_at or not self.seen_at:
+            self.renewed_at, self.seen_at, self.watched_s = renewed_at, now, 0.0
         else:
             # A longer gap between two looks is this process's own sleep (a closed laptop, a paused
             # container), in which the owner may have slept, too.
@@ -59,22 +59,22 @@ class Watch:
         return self.watched_s
 
 
-def of_turn(paths: ArtifactPaths, turn: Turn, watch: Watch) -> Life:
-    """Whether whoever holds this open turn is alive."""
-    since = watch.first_seen(turn.number)
-    if turn.is_queued:
-        return _of_queued(paths, turn, watch)
-    owner = turn.claim.owner
-    life = of_process(owner)
-    if life is Life.UNKNOWN and owner.job is not None and not _is_our_job(owner.job):
-        status = of_job(owner.job, since)
+def claim_liveness(paths: ArtifactPaths, attempt: Attempt, watch: Watch) -> Liveness:
+    """Whether whoever holds this open attempt is alive."""
+    since = watch.first_seen(attempt.number)
+    if attempt.is_queued:
+        return _of_queued(paths, attempt, watch)
+    owner = attempt.claim.owner
+    liveness = process_liveness(owner)
+    if liveness is Liveness.UNKNOWN and owner.job is not None and not _is_our_job(owner.job):
+        status = job_status(owner.job, since)
         if status is JobStatus.RUNNING:
-            return Life.ALIVE
+            return Liveness.ALIVE
         if status.is_over:
-            return Life.DEAD
-    if life is Life.UNKNOWN:
-        return _by_lease(paths, turn, watch)
-    return life
+            return Liveness.DEAD
+    if liveness is Liveness.UNKNOWN:
+        return _by_lease(paths, attempt, watch)
+    return liveness
 
 
 def _is_our_job(ref: JobRef) -> bool:
@@ -84,27 +84,27 @@ def _is_our_job(ref: JobRef) -> bool:
     return worker is not None and worker.job == ref
 
 
-def _of_queued(paths: ArtifactPaths, turn: Turn, watch: Watch) -> Life:
-    ref = turn.job
-    driver = of_process(turn.claim.owner)
+def _of_queued(paths: ArtifactPaths, attempt: Attempt, watch: Watch) -> Liveness:
+    ref = attempt.job
+    driver = process_liveness(attempt.claim.owner)
     if ref is None:
-        if driver is not Life.DEAD and driver is not Life.UNKNOWN:
+        if driver is not Liveness.DEAD and driver is not Liveness.UNKNOWN:
             return driver
-        hint = turn.claim.job_hint
+        hint = attempt.claim.job_hint
         if hint is None:
-            return driver if driver is Life.DEAD else _by_age(paths, turn, watch)
+            return driver if driver is Liveness.DEAD else _by_age(paths, attempt, watch)
         # Killed between the engine's answer and our record of it: the engine knows by name.
-        ref = JobRef(turn.claim.owner.backend, "", {"hint": dict(hint)})
-        ref = _bind_found(paths, turn, ref) or ref
-    status = of_job(ref, watch.since)
+        ref = JobRef(attempt.claim.owner.backend, "", {"hint": dict(hint)})
+        ref = _bind_found(paths, attempt, ref) or ref
+    status = job_status(ref, watch.since)
     if status.is_over:
-        return Life.DEAD
+        return Liveness.DEAD
     if status is JobStatus.UNKNOWN:
-        return _by_age(paths, turn, watch)
-    return Life.ALIVE
+        return _by_age(paths, attempt, watch)
+    return Liveness.ALIVE
 
 
-def _bind_found(paths: ArtifactPaths, turn: Turn, ref: JobRef) -> JobRef | None:
+def _bind_found(paths: ArtifactPaths, attempt: Attempt, ref: JobRef) -> JobRef | None:
     """Record the job that an engine finds by its hint, in its dead driver's place."""
     try:
         executor = registry.connect(ref)
@@ -112,44 +112,44 @@ def _bind_found(paths: ArtifactPaths, turn: Turn, ref: JobRef) -> JobRef | None:
     except (HuldraExecutorError, ImportError):
         return None  # an engine that cannot be asked from here has found nothing
     if found is not None:
-        claim.bind_job(paths, turn.number, found)
+        claim.bind_job(paths, attempt.number, found)
     return found
 
 
-def _by_lease(paths: ArtifactPaths, turn: Turn, watch: Watch) -> Life:
+def _by_lease(paths: ArtifactPaths, attempt: Attempt, watch: Watch) -> Liveness:
     # The owner's own promise, which may be another than ours: on another host, in another's shell.
-    lease = turn.claim.lease or Lease(HULDRA_CONFIG.lease, HULDRA_CONFIG.heartbeat)
+    lease = attempt.claim.lease or Lease(HULDRA_CONFIG.lease, HULDRA_CONFIG.heartbeat)
     # The margin is for the owner: it stops one heartbeat before its lease ends, we begin one after.
     limit_s = lease.lease_s + lease.heartbeat_s
-    return _by_silence(paths, turn, watch, limit_s, 1.5 * lease.heartbeat_s)
+    return _by_silence(paths, attempt, watch, limit_s, 1.5 * lease.heartbeat_s)
 
 
-def _by_age(paths: ArtifactPaths, turn: Turn, watch: Watch) -> Life:
-    return _by_silence(paths, turn, watch, HULDRA_CONFIG.stale_after, 0.0)
+def _by_age(paths: ArtifactPaths, attempt: Attempt, watch: Watch) -> Liveness:
+    return _by_silence(paths, attempt, watch, HULDRA_CONFIG.stale_after, 0.0)
 
 
 def _by_silence(
-    paths: ArtifactPaths, turn: Turn, watch: Watch, limit_s: float, witnessed_s: float
-) -> Life:
+    paths: ArtifactPaths, attempt: Attempt, watch: Watch, limit_s: float, witnessed_s: float
+) -> Liveness:
     """Dead after `limit_s` of silence, of which we saw `witnessed_s` with our own eyes.
 
     A clock that jumped forward makes a living owner look old; its next heartbeat, which comes
     while we watch, shows that it is not. A clock that jumped back makes a dead one look young for
     ever; then only our own watch counts.
     """
-    beat = claim.last_beat(paths, turn.number)
-    unchanged_s = watch.unchanged_s(beat)
+    renewed_at = claim.renewed_at(paths, attempt.number)
+    unchanged_s = watch.unchanged_s(renewed_at)
     if unchanged_s >= limit_s:
-        return Life.DEAD
-    if beat is None or unchanged_s < witnessed_s:
-        return Life.UNKNOWN
+        return Liveness.DEAD
+    if renewed_at is None or unchanged_s < witnessed_s:
+        return Liveness.UNKNOWN
     now = claim.server_time(paths)
-    if now is not None and now - beat >= limit_s:
-        return Life.DEAD
-    return Life.UNKNOWN
+    if now is not None and now - renewed_at >= limit_s:
+        return Liveness.DEAD
+    return Liveness.UNKNOWN
 
 
-class _EngineWord:
+class _CachedStatus:
     """The engines' answers, asked for at most once a second and for all that were asked about."""
 
     def __init__(self) -> None:
@@ -171,8 +171,9 @@ class _EngineWord:
         if ref not in self.answers:
             return True
         asked_at, status = self.answers[ref]
-        # That a job is over counts against a turn only if it was said after the turn was there:
-        # an engine that runs a job again lets it go on under the id of which that was said before.
+        # That a job is over counts against an attempt only if it was said after the attempt was
+        # there: an engine that runs a job again lets it go on under the id of which that was said
+        # before.
         if status.is_over and asked_at < since:
             return True
         return now - asked_at > min(1.0, HULDRA_CONFIG.poll_interval)
@@ -189,25 +190,25 @@ def _ask(refs: Collection[JobRef]) -> Mapping[JobRef, JobStatus]:
     return {ref: answers.get(ref, JobStatus.UNKNOWN) for ref in refs}
 
 
-_engine_word = _EngineWord()
+_engine_status = _CachedStatus()
 
 
 def _forget_answers() -> None:
-    global _engine_word  # noqa: PLW0603  the lock of a forked parent may be held for ever
-    _engine_word = _EngineWord()
+    global _engine_status  # noqa: PLW0603  the lock of a forked parent may be held for ever
+    _engine_status = _CachedStatus()
 
 
 os.register_at_fork(after_in_child=_forget_answers)
 
 
-def of_job(ref: JobRef, since: float = 0.0) -> JobStatus:
+def job_status(ref: JobRef, since: float = 0.0) -> JobStatus:
     """The engine's word on one job; that it is over, only if it was said after `since` (uptime)."""
-    return _engine_word.of([ref], since)[ref]
+    return _engine_status.of([ref], since)[ref]
 
 
-def note_word(ref: JobRef, status: JobStatus) -> None:
+def cache_status(ref: JobRef, status: JobStatus) -> None:
     """Take note of what an engine has just said, so that the next call here goes by that."""
-    _engine_word.note(ref, status)
+    _engine_status.note(ref, status)
 
 
 def is_told_of(ref: JobRef) -> bool:
@@ -219,6 +220,6 @@ def is_told_of(ref: JobRef) -> bool:
     return capabilities.finds_by_id
 
 
-def of_jobs(refs: Collection[JobRef]) -> dict[JobRef, JobStatus]:
+def job_statuses(refs: Collection[JobRef]) -> dict[JobRef, JobStatus]:
     """The engine's word on many jobs, in one query an engine."""
-    return _engine_word.of(refs)
+    return _engine_status.of(refs)

@@ -1,4 +1,4 @@
-"""Waiting for somebody else's turn: noticed, bounded, and over as soon as it can be."""
+"""Waiting for another process's attempt: noticed, bounded, and over as soon as it can be."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from huldra.settings import HULDRA_CONFIG
 from huldra.store import claim
 from huldra.store.layout import ArtifactPaths
 from huldra.store.process import new_owner, shares_pids, this_process
-from huldra.store.records import AttemptStatus, ErrorRecord, Turn
-from huldra.store.snapshot import Life
+from huldra.store.records import Attempt, AttemptStatus, ErrorRecord
+from huldra.store.snapshot import Liveness
 
 _FIRST_PAUSE_S = 0.001
 _LOCAL_PAUSE_S = 0.02
@@ -29,7 +29,7 @@ _JUDGE_EVERY_S = 0.2
 
 
 class Waiting:
-    """One caller's wait for one artifact, over as many turns of others as it takes.
+    """One caller's wait for one artifact, over as many attempts of others as it takes.
 
     `limit_s` None waits without end.
     """
@@ -43,48 +43,48 @@ class Waiting:
         self._judged_at = 0.0
         self._said_at = self._started
         self._watch = Watch()
-        self._turn = 0
+        self._attempt = 0
         self._watched = 0
 
     @property
     def waited_for(self) -> int:
-        """The number of the turn that was waited for last, 0 when none was."""
-        return self._turn
+        """The number of the attempt that was waited for last, 0 when none was."""
+        return self._attempt
 
     def lose_to(self, number: int) -> None:
-        """Count turn `number`, which somebody else claimed before us, as one we waited for."""
-        self._turn = max(self._turn, number)
+        """Count attempt `number`, which somebody else claimed before us, as one we waited for."""
+        self._attempt = max(self._attempt, number)
 
-    def step(self, turn: Turn) -> None:
-        """Wait a moment for `turn` to end, ending it in its owner's name if the owner is dead.
+    def step(self, attempt: Attempt) -> None:
+        """Wait a moment for `attempt` to end, ending it in its owner's name if the owner is dead.
 
         Raises `HuldraWaitTimeout` when the limit is over, `HuldraLockNotAcquired` at once when
         the limit is 0.
         """
-        if turn.number != self._watched:
-            self._watched, self._watch, self._pause_s = turn.number, Watch(), _FIRST_PAUSE_S
+        if attempt.number != self._watched:
+            self._watched, self._watch, self._pause_s = attempt.number, Watch(), _FIRST_PAUSE_S
             self._judged_at = 0.0
-        self._turn = turn.number
+        self._attempt = attempt.number
         now = uptime_s()
         if now - self._judged_at >= _JUDGE_EVERY_S:
             self._judged_at = now
-            if liveness.of_turn(self._paths, turn, self._watch) is Life.DEAD:
-                bury(self._key, self._paths, turn)
+            if liveness.claim_liveness(self._paths, attempt, self._watch) is Liveness.DEAD:
+                mark_crashed(self._key, self._paths, attempt)
                 return
-        self._refuse_if_over(turn, now)
-        self._say(turn, now)
-        self.nap(turn)
+        self._refuse_if_over(attempt, now)
+        self._say(attempt, now)
+        self.nap(attempt)
 
-    def nap(self, turn: Turn) -> None:
-        """Sleep until the turn ends or the next look is due."""
-        longest = _LOCAL_PAUSE_S if shares_pids(turn.claim.owner, this_process()) else None
+    def nap(self, attempt: Attempt) -> None:
+        """Sleep until the attempt ends or the next look is due."""
+        longest = _LOCAL_PAUSE_S if shares_pids(attempt.claim.owner, this_process()) else None
         time.sleep(self._pause_s)
         self._pause_s = min(self._pause_s * 1.5, longest or HULDRA_CONFIG.poll_interval)
 
-    def _refuse_if_over(self, turn: Turn, now: float) -> None:
+    def _refuse_if_over(self, attempt: Attempt, now: float) -> None:
         if self._limit_s is None or now - self._started < self._limit_s:
             return
-        holder = describe(self._paths, turn)
+        holder = describe(self._paths, attempt)
         where = self._paths.directory
         if self._limit_s <= 0:
             raise HuldraLockNotAcquired(
@@ -100,7 +100,7 @@ class Waiting:
             directory=where,
         )
 
-    def _say(self, turn: Turn, now: float) -> None:
+    def _say(self, attempt: Attempt, now: float) -> None:
         if now - self._said_at < HULDRA_CONFIG.wait_log_every:
             return
         self._said_at = now
@@ -110,41 +110,47 @@ class Waiting:
             now - self._started,
             self._key,
             limit,
-            describe(self._paths, turn),
+            describe(self._paths, attempt),
         )
 
-    def refuse_failure(self, turn: Turn) -> None:
-        """Raise what the turn failed with, if it was waited for: its waiters do not retry it.
+    def refuse_failure(self, attempt: Attempt) -> None:
+        """Raise what the attempt failed with, if it was waited for: its waiters do not retry it.
 
-        A turn after the one that was waited for was opened while we waited: it counts, too.
+        An attempt after the one that was waited for was opened while we waited: it counts, too.
         """
-        if 0 < self._turn <= turn.number and turn.status is AttemptStatus.FAILED and turn.end:
-            raise error_of(self._key, self._paths, turn.end.error)
+        if (
+            0 < self._attempt <= attempt.number
+            and attempt.status is AttemptStatus.FAILED
+            and attempt.end
+        ):
+            raise error_of(self._key, self._paths, attempt.end.error)
 
 
-def bury(key: str, paths: ArtifactPaths, turn: Turn) -> None:
-    """End the turn of a dead owner, who can no longer do so."""
-    end = claim.end_turn(paths, turn.number, AttemptStatus.CRASHED, new_owner())
+def mark_crashed(key: str, paths: ArtifactPaths, attempt: Attempt) -> None:
+    """End the attempt of a dead owner, who can no longer do so."""
+    end = claim.end_attempt(paths, attempt.number, AttemptStatus.CRASHED, new_owner())
     if end is not None:
         get_logger().warning(
-            "%s: %s is dead; its turn %d is ended as crashed",
+            "%s: %s is dead; its attempt %d is ended as crashed",
             key,
-            turn.claim.owner.describe(),
-            turn.number,
+            attempt.claim.owner.describe(),
+            attempt.number,
         )
 
 
-def describe(paths: ArtifactPaths, turn: Turn) -> str:
-    """Say who holds a turn, since when, and when it was last heard of."""
-    word = "queued" if turn.is_queued else "being made"
-    ref = turn.ref
-    job = f" as {ref.engine} job {ref.job_id}" if ref and turn.is_queued else ""
-    beat = claim.last_beat(paths, turn.number)
+def describe(paths: ArtifactPaths, attempt: Attempt) -> str:
+    """Say who holds an attempt, since when, and when it was last heard of."""
+    word = "queued" if attempt.is_queued else "being made"
+    ref = attempt.ref
+    job = f" as {ref.engine} job {ref.job_id}" if ref and attempt.is_queued else ""
+    renewed_at = claim.renewed_at(paths, attempt.number)
     heard = ""
-    if beat is not None and turn.is_running:
-        moment = datetime.datetime.fromtimestamp(beat, datetime.UTC)
+    if renewed_at is not None and attempt.is_running:
+        moment = datetime.datetime.fromtimestamp(renewed_at, datetime.UTC)
         heard = f", last heartbeat {moment.isoformat(timespec='seconds')}"
-    return f"{word}{job} by {turn.claim.owner.describe()} since {turn.claim.claimed_at}{heard}"
+    return (
+        f"{word}{job} by {attempt.claim.owner.describe()} since {attempt.claim.claimed_at}{heard}"
+    )
 
 
 def error_of(key: str, paths: ArtifactPaths, error: ErrorRecord | None) -> HuldraComputeError:

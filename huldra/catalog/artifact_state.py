@@ -2,7 +2,7 @@
 
 `state.json` is what the core derived when it last wrote. Of an attempt that began and is over that
 stays true; any other state is derived again at each look, by the same rules (`store.snapshot`),
-from the claims, `SUCCESS.json` and the signs of life of an owner that should be at work.
+from the claims, `SUCCESS.json` and the signs of liveness of an owner that should be at work.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from huldra.catalog.records import Dependency, Row
 from huldra.store import snapshot
 from huldra.store.layout import ArtifactPaths
 from huldra.store.records import (
+    Attempt,
     AttemptStatus,
     ErrorRecord,
     Lease,
     Result,
     State,
-    Turn,
+    attempt_of,
     begun_after,
-    turn_of,
 )
-from huldra.store.snapshot import Life, Look, Verdict
+from huldra.store.snapshot import Liveness, Look, Verdict
 
-MAX_TURNS = 200
+MAX_ATTEMPTS = 200
 
 _ATTEMPTS = frozenset(AttemptStatus)
 _RESULTS = frozenset(Result)
@@ -56,7 +56,7 @@ _NOTHING = Described()
 
 
 @dataclass(slots=True)
-class Known:
+class CacheEntry:
     """What is remembered of an artifact from one look to the next."""
 
     row: Row
@@ -64,7 +64,7 @@ class Known:
     state_path: str
     recorded: Row
     described: Described = _NOTHING
-    turns: Turns | None = None
+    attempts: Attempts | None = None
     state_mark: Mark | None = None
     metadata_mark: Mark | None = None
     success_mark: Mark | None = None
@@ -73,16 +73,16 @@ class Known:
     looked: bool = False
 
 
-class Turns(NamedTuple):
-    """The last turn, the queued one that it began from, and the last one with an outcome."""
+class Attempts(NamedTuple):
+    """The last attempt, the queued one that it began from, and the last one with an outcome."""
 
-    last: Turn
-    queued: Turn | None
-    before: Turn | None
+    last: Attempt
+    queued: Attempt | None
+    before: Attempt | None
 
 
 @dataclass(slots=True)
-class Now:
+class ScanClock:
     """What one scan judges by.
 
     `server_s` is what the file server's clock has reached for certain: it put that time on a file.
@@ -98,21 +98,21 @@ class Now:
         if mark is not None and self.server_s < mark.mtime_ns / 1e9 <= self.clock_s:
             self.server_s = mark.mtime_ns / 1e9
 
-    def judges(self, turn: Turn, beat: Mark | None) -> Verdict:
-        """Whether the owner of an open turn is alive, as far as can be seen."""
-        beat_s = beat.mtime_ns / 1e9 if beat is not None else None
-        return snapshot.judge(turn, beat_s, Look(self.clock_s, self.server_s, self.lease))
+    def judges(self, attempt: Attempt, beat: Mark | None) -> Verdict:
+        """Whether the owner of an open attempt is alive, as far as can be seen."""
+        renewed_at = beat.mtime_ns / 1e9 if beat is not None else None
+        return snapshot.judge(attempt, renewed_at, Look(self.clock_s, self.server_s, self.lease))
 
 
-def first_sight(root: str, version_controlled: bool, namespace: str, digest: str) -> Known:
+def new_entry(root: str, version_controlled: bool, namespace: str, digest: str) -> CacheEntry:
     """An artifact of which nothing is known yet but that its directory is there."""
     row = Row(root, namespace, digest, version_controlled)
     paths = ArtifactPaths(row.directory)
-    return Known(row, paths, paths.state, row)
+    return CacheEntry(row, paths, paths.state, row)
 
 
-def look(known: Known, now: Now) -> bool:
-    """Bring `known.row` up to date; True when files had to be read anew."""
+def look(known: CacheEntry, now: ScanClock) -> bool:
+    """Bring `known.row` up to date; True when files had to be read again."""
     mark = reading.mark_of(known.state_path)
     now.saw(mark)
     stale = not known.looked or mark != known.state_mark
@@ -120,18 +120,18 @@ def look(known: Known, now: Now) -> bool:
         _read(known)
         stale = True
     if stale or not known.settled:
-        _judge(known, now)
+        _derive(known, now)
     return stale
 
 
-def _has_new_metadata(known: Known) -> bool:
+def _has_new_metadata(known: CacheEntry) -> bool:
     # Asked only while it is not there or could not be read: else it comes with a new state.
     if known.metadata_mark is not None and not known.described.problem:
         return False
     return reading.mark_of(known.paths.metadata) != known.metadata_mark
 
 
-def _read(known: Known) -> None:
+def _read(known: CacheEntry) -> None:
     if os.path.islink(known.paths.private):
         known.recorded, known.looked = replace(known.row, problem=".huldra: a link"), True
         return
@@ -143,7 +143,7 @@ def _read(known: Known) -> None:
         known.described = _described(metadata.value or {}, metadata.problem)
     state = reading.read_document(known.state_path)
     known.state_mark, known.looked = state.mark, True
-    known.turns = None
+    known.attempts = None
     attempt = as_mapping(as_mapping(state.value).get("attempt"))
     problem = "; ".join(filter(None, (state.problem, known.described.problem)))
     known.recorded = _recorded(known.row, known.described, state.value or {}, attempt, problem)
@@ -238,22 +238,26 @@ def compact(value: Any) -> Any:
 # ------------------------------------------------------------------ what is true now
 
 
-def look_again(known: Known, now: Now) -> None:
+def look_again(known: CacheEntry, now: ScanClock) -> None:
     """Judge once more by what the whole scan has seen, where one look did not tell."""
     if known.row.unconfirmed:
-        _judge(known, now)
+        _derive(known, now)
 
 
-def _judge(known: Known, now: Now) -> None:
+def _derive(known: CacheEntry, now: ScanClock) -> None:
     row = known.recorded
     if row.problem.startswith(".huldra"):
         known.row = row
         return
-    if row.ended_at is None or row.started_at is None or _has_later_turn(known, row.attempt_number):
+    if (
+        row.ended_at is None
+        or row.started_at is None
+        or _has_later_attempt(known, row.attempt_number)
+    ):
         # Only what state.json says of an attempt that began and is over is never out of date.
         row = _from_claims(known, now)
     elif row.result_status == row.attempt_status == "success" and row.attempt_number:
-        # No later turn could void it, so its SUCCESS.json need not be read, only be there.
+        # No later attempt could void it, so its SUCCESS.json need not be read, only be there.
         known.settled = os.path.exists(known.paths.success)
         known.row = row if known.settled else replace(row, result_status="incomplete")
         return
@@ -266,11 +270,11 @@ def _judge(known: Known, now: Now) -> None:
         known.row = row
 
 
-def _has_later_turn(known: Known, number: int) -> bool:
+def _has_later_attempt(known: CacheEntry, number: int) -> bool:
     return os.path.exists(known.paths.claim(number + 1))
 
 
-def _is_made(known: Known) -> bool:
+def _is_made(known: CacheEntry) -> bool:
     path = known.paths.success
     mark = reading.mark_of(path)
     if mark is None:
@@ -287,35 +291,37 @@ def _is_made(known: Known) -> bool:
     return not os.path.exists(known.paths.claim(known.success_claim + 1))
 
 
-def _from_claims(known: Known, now: Now) -> Row:
+def _from_claims(known: CacheEntry, now: ScanClock) -> Row:
     """The row that the claims and SUCCESS.json amount to, by the core's own rules."""
-    if known.turns is None or _is_outdated(known, known.turns.last):
-        known.turns = read_turns(known.paths)
-    turns = known.turns
-    if turns is None:
+    if known.attempts is None or _is_outdated(known, known.attempts.last):
+        known.attempts = read_attempts(known.paths)
+    attempts = known.attempts
+    if attempts is None:
         state = snapshot.derive(None, made=_is_made(known))
         return replace(
             known.recorded, result_status=state.result.value, attempt_status="", attempt_number=0
         )
-    state = snapshot.derive(turns.last, turns.queued, made=_is_made(known), before=turns.before)
+    state = snapshot.derive(
+        attempts.last, attempts.queued, made=_is_made(known), before=attempts.before
+    )
     row = _row_of(known, state)
-    return row if turns.last.end is not None else _with_life(known, row, turns.last, now)
+    return row if attempts.last.end is not None else _with_liveness(known, row, attempts.last, now)
 
 
-def _is_outdated(known: Known, turn: Turn) -> bool:
-    paths, number = known.paths, turn.number
-    if _has_later_turn(known, number):
+def _is_outdated(known: CacheEntry, attempt: Attempt) -> bool:
+    paths, number = known.paths, attempt.number
+    if _has_later_attempt(known, number):
         return True
-    if turn.end is not None:
+    if attempt.end is not None:
         return False
     if os.path.exists(paths.claim_end(number)) or not os.path.exists(paths.claim(number)):
         return True
-    return turn.is_queued and turn.job is None and os.path.exists(paths.claim_job(number))
+    return attempt.is_queued and attempt.job is None and os.path.exists(paths.claim_job(number))
 
 
-def _row_of(known: Known, state: State) -> Row:
+def _row_of(known: CacheEntry, state: State) -> Row:
     attempt = state.attempt
-    assert attempt is not None, "a turn is an attempt"
+    assert attempt is not None, "an attempt is an attempt"
     error = (state.previous or attempt).error or ErrorRecord("", "")
     queued_at, started_at = as_time(attempt.queued_at), as_time(attempt.started_at)
     ended_at, owner = as_time(attempt.ended_at), attempt.owner
@@ -342,20 +348,23 @@ def _row_of(known: Known, state: State) -> Row:
     )
 
 
-def _with_life(known: Known, row: Row, turn: Turn, now: Now) -> Row:
-    beat = reading.mark_of(known.paths.claim(turn.number))
-    verdict = now.judges(turn, beat)
-    seen = reading.as_moment(beat.mtime_ns / 1e9) if beat is not None and turn.is_running else None
-    if verdict.life is Life.DEAD:
+def _with_liveness(known: CacheEntry, row: Row, attempt: Attempt, now: ScanClock) -> Row:
+    beat = reading.mark_of(known.paths.claim(attempt.number))
+    verdict = now.judges(attempt, beat)
+    seen = (
+        reading.as_moment(beat.mtime_ns / 1e9) if beat is not None and attempt.is_running else None
+    )
+    if verdict.liveness is Liveness.DEAD:
         return replace(row, attempt_status="stale", stale_reason=verdict.reason, heartbeat_at=seen)
     return replace(row, unconfirmed=verdict.reason, heartbeat_at=seen)
 
 
-# ------------------------------------------------------------------ turns, from any bytes on disk
+# ------------------------------------------------------------------ attempts, from any bytes on
+# disk
 
 
 def last_number(paths: ArtifactPaths) -> int:
-    """The number of the last turn that left a file, 0 when there is none."""
+    """The number of the last attempt that left a file, 0 when there is none."""
     try:
         names = [] if os.path.islink(paths.claims) else os.listdir(paths.claims)
     except OSError:
@@ -364,33 +373,35 @@ def last_number(paths: ArtifactPaths) -> int:
     return max((int(n) for n in stems if n.isascii() and n.isdecimal() and len(n) < 10), default=0)
 
 
-def read_turns(paths: ArtifactPaths) -> Turns | None:
+def read_attempts(paths: ArtifactPaths) -> Attempts | None:
     """What a state is derived from; None where nobody ever tried."""
     number = last_number(paths)
     if not number:
         return None
-    last = begun_after(read_turn(paths, number))
+    last = begun_after(read_attempt(paths, number))
     queued = None
     if as_count(last.claim.from_queued):
-        queued = read_turn(paths, as_count(last.claim.from_queued))
+        queued = read_attempt(paths, as_count(last.claim.from_queued))
     before = None
     earlier = number
-    while not snapshot.has_outcome(before or last) and earlier > 1 and number - earlier < MAX_TURNS:
+    while (
+        not snapshot.has_outcome(before or last) and earlier > 1 and number - earlier < MAX_ATTEMPTS
+    ):
         earlier -= 1
-        before = read_turn(paths, earlier)
-    return Turns(last, queued, before if before and snapshot.has_outcome(before) else None)
+        before = read_attempt(paths, earlier)
+    return Attempts(last, queued, before if before and snapshot.has_outcome(before) else None)
 
 
-def read_turn(paths: ArtifactPaths, number: int) -> Turn:
-    """One turn, whatever its files hold."""
+def read_attempt(paths: ArtifactPaths, number: int) -> Attempt:
+    """One attempt, whatever its files hold."""
     end = reading.read_document(paths.claim_end(number))
     has_end = end.mark is not None or bool(end.problem)
     claim = as_mapping(reading.read_document(paths.claim(number)).value)
     job = reading.read_document(paths.claim_job(number)).value if _asks_job(claim) else None
     try:
-        return turn_of(paths.key, number, claim, (end.value or {}) if has_end else None, job)
+        return attempt_of(paths.key, number, claim, (end.value or {}) if has_end else None, job)
     except (TypeError, ValueError, OverflowError):  # types that no version of huldra writes
-        return turn_of(paths.key, number, {}, {} if has_end else None, None)
+        return attempt_of(paths.key, number, {}, {} if has_end else None, None)
 
 
 def _asks_job(claim: Mapping[str, Any]) -> bool:

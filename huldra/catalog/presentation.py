@@ -140,7 +140,7 @@ NEEDS_ATTENTION = ("stale", "failed", "crashed", "preempted", "unreadable")
 IN_FLIGHT = ("running", "queued")
 
 
-def look_of(status: str | None) -> StatusLook:
+def style_of(status: str | None) -> StatusLook:
     """The look of a status; of an unknown one (a newer format), a grey one with its name."""
     name = status or "absent"
     return LOOKS.get(name) or StatusLook(name, "gray", "#7C8798", "help", "unknown to this version")

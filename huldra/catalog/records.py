@@ -134,11 +134,11 @@ class Page:
 
 
 @dataclass(frozen=True)
-class Attempt:
-    """One turn of an artifact, from its claims.
+class AttemptRow:
+    """One attempt of an artifact, from its claims.
 
-    `status` is as in `Row.attempt_status`, with `started` for a queued turn whose job began
-    (the next turn is then the run itself).
+    `status` is as in `Row.attempt_status`, with `started` for a queued attempt whose job began
+    (the next attempt is then the run itself).
     """
 
     number: int
@@ -178,7 +178,7 @@ class Detail:
     metadata: Mapping[str, Any] | None
     state: Mapping[str, Any] | None
     success: Mapping[str, Any] | None
-    attempts: tuple[Attempt, ...]
+    attempts: tuple[AttemptRow, ...]
     log_path: str
     log_size: int
     git_patch_size: int
@@ -250,7 +250,7 @@ class ClassGraph:
 
 
 @dataclass(frozen=True)
-class NearNode:
+class Neighbour:
     """A node of a neighbourhood.
 
     `distance` is negative upstream (dependencies), positive downstream. A folded node stands
@@ -279,7 +279,7 @@ class Neighbourhood:
     """Artifacts around `center`; `hidden` counts those that folding stands for."""
 
     center: str
-    nodes: tuple[NearNode, ...]
+    nodes: tuple[Neighbour, ...]
     edges: tuple[NearEdge, ...]
     hidden: int
 

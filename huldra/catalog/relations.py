@@ -11,7 +11,7 @@ from huldra.catalog.records import (
     ClassGraph,
     ClassNode,
     NearEdge,
-    NearNode,
+    Neighbour,
     Neighbourhood,
     Relation,
     Relationships,
@@ -91,7 +91,7 @@ class Limits:
 class _Around:
     """A neighbourhood in the making."""
 
-    nodes: dict[str, NearNode]
+    nodes: dict[str, Neighbour]
     edges: dict[tuple[str, str], set[str]] = field(default_factory=dict)
     stands_for: dict[str, str] = field(default_factory=dict)  # a folded key → its fold's
     hidden: int = 0
@@ -99,7 +99,7 @@ class _Around:
 
 def neighbourhood(row: Row, related: Related, limits: Limits) -> Neighbourhood:
     """The artifacts around `row`, folded within `limits`."""
-    around = _Around({row.key: NearNode(row.key, row.namespace, 0, row)})
+    around = _Around({row.key: Neighbour(row.key, row.namespace, 0, row)})
     _spread(around, row, related, limits, -1)
     _spread(around, row, related, limits, +1)
     _join(around, related)
@@ -139,10 +139,10 @@ def _fold(
     siblings.sort(key=_interest)
     shown, folded = siblings[:keep], siblings[keep:]
     for relation in shown:
-        around.nodes[relation.key] = NearNode(relation.key, namespace, distance, relation.row)
+        around.nodes[relation.key] = Neighbour(relation.key, namespace, distance, relation.row)
     if folded:
         key = f"+{len(folded)} {namespace} at {distance:+d}"
-        around.nodes[key] = NearNode(key, namespace, distance, None, len(folded))
+        around.nodes[key] = Neighbour(key, namespace, distance, None, len(folded))
         around.stands_for.update((relation.key, key) for relation in folded)
         around.hidden += len(folded)
     return shown

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 from huldra.catalog import attempts, reading, runs, storage
 from huldra.catalog import metrics as numbers
-from huldra.catalog.artifact_state import Known, Now, first_sight, look, look_again
+from huldra.catalog.artifact_state import CacheEntry, ScanClock, look, look_again, new_entry
 from huldra.catalog.metrics import Source
 from huldra.catalog.records import Detail, FileEntry, Litter, Metrics, Row, Sweep, Usage
 from huldra.catalog.runs import RunRecord
@@ -55,7 +55,7 @@ class Catalog:
         self._roots = tuple(dict.fromkeys(os.path.abspath(root) for root in roots))
         self._lease_s = lease_s
         self._scan_lock = threading.Lock()
-        self._known: dict[Place, Known] = {}
+        self._known: dict[Place, CacheEntry] = {}
         self._snapshot: Snapshot | None = None
         self._looked_at = 0.0
         self._server = 0.0, 0.0  # a moment of the file server's clock, and when it was seen
@@ -79,7 +79,7 @@ class Catalog:
     def snapshot(self, *, max_age_s: float = 2.0, on_progress: Progress | None = None) -> Snapshot:
         """The store now, or as it was at most `max_age_s` ago (0: look now).
 
-        Unchanged artifacts cost one stat; liveness of open attempts is judged anew each time.
+        Unchanged artifacts cost one stat; liveness of open attempts is judged again each time.
         """
         asked_at = time.monotonic()
         with self._scan_lock:
@@ -98,7 +98,7 @@ class Catalog:
         known = {}
         for root in self._roots:
             for place in artifact_places(root):
-                known[place] = self._known.get(place) or first_sight(*place)
+                known[place] = self._known.get(place) or new_entry(*place)
         read = _look_at_all(list(known.values()), now, on_progress)
         for one in known.values():
             look_again(one, now)
@@ -112,10 +112,10 @@ class Catalog:
         generation = before.generation + 1 if before else 1
         return Snapshot(rows, taken_at, took_s, read, generation)
 
-    def _now(self) -> Now:
+    def _now(self) -> ScanClock:
         server_s, seen_at = self._server
         reached_s = server_s + time.monotonic() - seen_at if server_s else 0.0
-        now = Now(time.time(), Lease(self.lease_s, self.lease_s / 3), reached_s)
+        now = ScanClock(time.time(), Lease(self.lease_s, self.lease_s / 3), reached_s)
         for root in self._roots:  # a folder has the time of its newest entry
             for folder in (root, f"{root}/{DATA}", f"{root}/{GIT}", f"{root}/{RUNS}"):
                 now.saw(reading.mark_of(folder))
@@ -135,7 +135,7 @@ class Catalog:
         found = []
         for root in self._roots:
             for place in artifact_places(root):
-                known = first_sight(*place) if place.digest.startswith(digest) else None
+                known = new_entry(*place) if place.digest.startswith(digest) else None
                 if known and _is_meant(known.row, wanted, namespace, digest):
                     look(known, now)
                     look_again(known, now)
@@ -147,7 +147,7 @@ class Catalog:
 
         `server_time_s` is the file server's clock, where somebody who may write has asked it.
         """
-        known = first_sight(row.root, row.version_controlled, row.namespace, row.digest)
+        known = new_entry(row.root, row.version_controlled, row.namespace, row.digest)
         now = self._now()
         if server_time_s is not None:
             now.clock_s = now.server_s = server_time_s
@@ -182,7 +182,7 @@ class Catalog:
         """The log from byte `offset` on (negative: from the end), and the offset after it.
 
         Starts behind the first line's end where `offset` is negative and cuts into a line. An
-        offset beyond the end (the log was replaced by a shorter one) starts anew.
+        offset beyond the end (the log was replaced by a shorter one) starts again.
         """
         try:
             with open_inside(row.directory, _LOG) as file:
@@ -299,7 +299,7 @@ def _is(one: Row, other: Row) -> bool:
     return one is other
 
 
-def _look_at_all(known: list[Known], now: Now, on_progress: Progress | None) -> int:
+def _look_at_all(known: list[CacheEntry], now: ScanClock, on_progress: Progress | None) -> int:
     """Look at each; return how many were read. A cold disk is read by many threads at once."""
     read = done = 0
     threaded = False
@@ -325,6 +325,6 @@ def _look_at_all(known: list[Known], now: Now, on_progress: Progress | None) -> 
     return read
 
 
-def _look_threaded(pool: ThreadPoolExecutor, known: list[Known], now: Now) -> int:
+def _look_threaded(pool: ThreadPoolExecutor, known: list[CacheEntry], now: ScanClock) -> int:
     parts = [known[start::_COLD_THREADS] for start in range(_COLD_THREADS)]
     return sum(pool.map(lambda part: sum(look(one, now) for one in part), parts))

@@ -40,7 +40,7 @@ _MAX_BY_HASH = 100
 class Snapshot:
     """All artifacts as they were at `taken_at`; never changes.
 
-    `took_s` is what the scan cost, `read` how many artifacts were read anew for it.
+    `took_s` is what the scan cost, `read` how many artifacts were read again for it.
     `generation` grows by one each time something differs: use it (not the rows) as a cache key.
     `rows` are in the order of roots, then namespace and hash.
     """

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from huldra.catalog import Attempt, Catalog, Detail, Row, presentation
+from huldra.catalog import AttemptRow, Catalog, Detail, Row, presentation
 from huldra.cli import output
 from huldra.cli.ls import as_json
 from huldra.cli.resolve import the_artifact
@@ -108,7 +108,7 @@ def _write_dependencies(catalog: Catalog, detail: Detail) -> None:
     output.write_table(("needs", "status", "artifact"), lines)
 
 
-def _attempt_line(attempt: Attempt) -> list[str]:
+def _attempt_line(attempt: AttemptRow) -> list[str]:
     return [
         str(attempt.number),
         attempt.status,

@@ -13,8 +13,8 @@ from typing import Any, Final, TypeVar, cast
 from huldra.config import forms
 from huldra.config.hashing import MAX_DEPTH, digest_of, encoding_of, key_of, parts_of
 from huldra.config.import_paths import (
-    NotFound,
-    Refused,
+    ImportPathError,
+    UnhashableValue,
     describe,
     find,
     import_name,
@@ -89,11 +89,11 @@ def _object_once(obj: Any, strict: bool) -> tuple[dict[str, Any], list[Any]]:
 
 
 def _object_and_nested(obj: Any, strict: bool) -> tuple[dict[str, Any], list[Any]]:
-    sheet = _Sheet(strict)
+    sheet = _WriteContext(strict)
     return _object_entry(obj, sheet), sheet.nested
 
 
-class _Sheet:
+class _WriteContext:
     """What one object is written on: notes the configs in it, which get sheets of their own."""
 
     def __init__(self, strict: bool) -> None:
@@ -101,24 +101,24 @@ class _Sheet:
         self.nested: list[Any] = []
 
 
-def _object_entry(obj: Any, sheet: _Sheet) -> dict[str, Any]:
+def _object_entry(obj: Any, sheet: _WriteContext) -> dict[str, Any]:
     record = forms.record_of(type(obj), "huldra")
     written = {}
     for plan in record.fields:
         try:
             written[plan.name] = _json_field(plan, obj, sheet, 0)
-        except Refused as refused:
+        except UnhashableValue as refused:
             raise _refused_error(record.cls, plan, obj, refused) from None
     return {"class": record.name, "fields": written}
 
 
-def _json_field(plan: forms.FieldPlan, record: Any, sheet: _Sheet, depth: int) -> Any:
+def _json_field(plan: forms.FieldSpec, record: Any, sheet: _WriteContext, depth: int) -> Any:
     if plan.is_hashed or sheet.strict:
         return _to_json(plan.read(record), sheet, depth)
     noted = len(sheet.nested)
     try:
         return _to_json(plan.read(record), sheet, depth)
-    except Refused as refused:
+    except UnhashableValue as refused:
         if refused.reason == forms.STILL_MISSING:
             raise
         del sheet.nested[noted:]
@@ -126,7 +126,7 @@ def _json_field(plan: forms.FieldPlan, record: Any, sheet: _Sheet, depth: int) -
 
 
 def _refused_error(
-    cls: type, plan: forms.FieldPlan, obj: Any, refused: Refused
+    cls: type, plan: forms.FieldSpec, obj: Any, refused: UnhashableValue
 ) -> HuldraIdentityError:
     path = plan.name + _refused_step(getattr(obj, plan.key))
     return HuldraIdentityError(
@@ -140,7 +140,7 @@ def _refused_step(value: Any) -> str:
     while True:
         try:
             parts = list(parts_of(value))
-        except Refused:
+        except UnhashableValue:
             return path
         refused = [(step, part) for step, part in parts if not _can_write(part)]
         if not refused or id(refused[0][1]) in above:
@@ -152,24 +152,24 @@ def _refused_step(value: Any) -> str:
 
 def _can_write(value: Any) -> bool:
     try:
-        _to_json(value, _Sheet(strict=True), 0)
-    except Refused:
+        _to_json(value, _WriteContext(strict=True), 0)
+    except UnhashableValue:
         return False
     return True
 
 
-def _to_json(value: Any, sheet: _Sheet, depth: int) -> Any:
+def _to_json(value: Any, sheet: _WriteContext, depth: int) -> Any:
     """Write one value; configs in it are noted on the sheet."""
     cls = type(value)
     if cls in _JSON_ATOMS:
         return value
     if depth > MAX_DEPTH:
-        raise Refused(f"it is nested deeper than {MAX_DEPTH} levels, or contains itself")
+        raise UnhashableValue(f"it is nested deeper than {MAX_DEPTH} levels, or contains itself")
     write = _JSON_WRITERS.get(cls)
     if write is not None:
         return write(value, sheet, depth)
     kind = forms.kind_of(value)
-    if isinstance(kind, forms.Leaf):
+    if isinstance(kind, forms.ScalarType):
         return {f"${kind.tag}": _to_json(kind.reduce(value), sheet, depth + 1)}
     if kind.tag == "huldra":
         sheet.nested.append(value)
@@ -178,15 +178,15 @@ def _to_json(value: Any, sheet: _Sheet, depth: int) -> Any:
     return {f"${kind.tag}": {"class": kind.name, "fields": written}}
 
 
-def _json_int(value: int, _sheet: _Sheet, _depth: int) -> Any:
+def _json_int(value: int, _sheet: _WriteContext, _depth: int) -> Any:
     return value if abs(value) <= _LARGEST_JSON_INT else {"$int": hex(value)}
 
 
-def _json_float(value: float, _sheet: _Sheet, _depth: int) -> Any:
+def _json_float(value: float, _sheet: _WriteContext, _depth: int) -> Any:
     return value if value - value == 0 else {"$float": repr(value)}
 
 
-def _json_str(value: str, _sheet: _Sheet, _depth: int) -> Any:
+def _json_str(value: str, _sheet: _WriteContext, _depth: int) -> Any:
     if _is_unicode(value):
         return value
     # Two lone surrogates side by side would come back from JSON as one other character.
@@ -203,11 +203,11 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def _json_list(value: Iterable[Any], sheet: _Sheet, depth: int) -> list[Any]:
+def _json_list(value: Iterable[Any], sheet: _WriteContext, depth: int) -> list[Any]:
     return [_to_json(item, sheet, depth + 1) for item in value]
 
 
-def _json_dict(value: dict[Any, Any], sheet: _Sheet, depth: int) -> dict[str, Any]:
+def _json_dict(value: dict[Any, Any], sheet: _WriteContext, depth: int) -> dict[str, Any]:
     if all(type(key) is str and key[:1] != "$" and _is_unicode(key) for key in value):
         return {key: _to_json(item, sheet, depth + 1) for key, item in value.items()}
     pairs = [
@@ -222,7 +222,7 @@ def _sorted(value: Iterable[Any]) -> list[Any]:
 
 
 _JSON_ATOMS = frozenset({type(None), bool})
-_JSON_WRITERS: dict[type, Callable[[Any, _Sheet, int], Any]] = {
+_JSON_WRITERS: dict[type, Callable[[Any, _WriteContext, int], Any]] = {
     int: _json_int,
     float: _json_float,
     str: _json_str,
@@ -324,7 +324,7 @@ def _read_fields(
     for name, written in entry["fields"].items():
         try:
             values[name] = _from_json(written, lookup, missing)
-        except (NotFound, Refused) as error:
+        except (ImportPathError, UnhashableValue) as error:
             raise _reading_error(entry, name, str(error)) from error
         except HuldraError:
             raise
@@ -342,12 +342,12 @@ def _make_object(entry: Mapping[str, Any], values: dict[str, Any]) -> Any:
     try:
         cls = find(name)
         record = forms.record_of(cls, "huldra")
-    except (NotFound, Refused) as error:
+    except (ImportPathError, UnhashableValue) as error:
         raise HuldraSerializationError(f"cannot rebuild a {name}: {error}") from error
     return _construct(record, values)
 
 
-def _construct(record: forms.Record, values: dict[str, Any]) -> Any:
+def _construct(record: forms.RecordType, values: dict[str, Any]) -> Any:
     known = {plan.name for plan in record.fields}
     unknown = [name for name in values if name not in known]
     lacking = [p.name for p in record.fields if p.is_required and p.name not in values]
@@ -382,7 +382,7 @@ def _from_form(tag: str, body: Any, lookup: Callable[[str], Any], missing: list[
     if tag == "huldra":
         return lookup(body)
     if f"${tag}" == _LOST:
-        raise NotFound(f"the value was not written down: a {body}")
+        raise ImportPathError(f"the value was not written down: a {body}")
     if tag in forms.RECORD_TAGS:
         values = {k: _from_json(v, lookup, missing) for k, v in body["fields"].items()}
         return None if missing else _construct(forms.record_of(find(body["class"]), tag), values)
@@ -427,12 +427,12 @@ def _plain(value: Any, depth: int) -> Any:
         return _plain_basic(value, depth)
     try:
         kind = forms.kind_of(value)
-        if isinstance(kind, forms.Leaf):
+        if isinstance(kind, forms.ScalarType):
             return _plain(kind.plain(value), depth + 1)
         if kind.tag == "huldra":
             return {"$ref": key_of(value)}
         return {plan.name: _plain(plan.read(value), depth + 1) for plan in kind.fields}
-    except (Refused, HuldraError):
+    except (UnhashableValue, HuldraError):
         return f"<{describe(value)}>"
 
 
@@ -452,7 +452,7 @@ def _plain_basic(value: Any, depth: int) -> Any:
 def _in_plain_order(value: Any) -> list[Any]:
     try:
         return _sorted(value)
-    except (Refused, HuldraError):
+    except (UnhashableValue, HuldraError):
         return list(value)
 
 
@@ -494,10 +494,10 @@ class _Source:
         self._root = type(obj)
         try:
             self.text = self._render(obj)
-        except Refused as refused:
+        except UnhashableValue as refused:
             raise self._error_of(obj, refused) from None
 
-    def _error_of(self, obj: Any, refused: Refused) -> HuldraError:
+    def _error_of(self, obj: Any, refused: UnhashableValue) -> HuldraError:
         try:
             digest_of(obj)
         except HuldraError as error:
@@ -527,7 +527,7 @@ class _Source:
 
     def _other(self, value: Any) -> str:
         kind = forms.kind_of(value)
-        if isinstance(kind, forms.Leaf):
+        if isinstance(kind, forms.ScalarType):
             if kind.tag in {"type", "function"}:
                 return self._refer(kind.reduce(value))
             return kind.source(value, self._render)
@@ -559,7 +559,7 @@ class _Source:
         return f"{head}.{rest}" if rest else head
 
 
-def _is_rebuilt_by_constructor(kind: forms.Record, fields: dict[str, Any], value: Any) -> bool:
+def _is_rebuilt_by_constructor(kind: forms.RecordType, fields: dict[str, Any], value: Any) -> bool:
     try:
         return encoding_of(kind.cls(**fields)) == encoding_of(value)
     except Exception:  # noqa: BLE001  # the user's constructor may raise anything: then it is no

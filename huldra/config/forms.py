@@ -1,9 +1,9 @@
 """The table of types: how each type is taken apart, put together again and written as Python.
 
 None, bool, int, float, str, list, tuple, set, frozenset and dict are basic: the renderers know
-them. A `Leaf` is a value of another type that reduces to a payload of basic values (or of values
-that reduce in their turn). A `Record` is an object with named fields. The hash, the JSON form and
-the Python form are all made from these two, so that what hashes also comes back.
+them. A `ScalarType` is a value of another type that reduces to a payload of basic values (or of
+values that reduce in their turn). A `RecordType` is an object with named fields. The hash, the JSON
+form and the Python form are all made from these two, so that what hashes also comes back.
 """
 
 from __future__ import annotations
@@ -27,13 +27,20 @@ from typing import Any
 from chz.data_model import init_property
 
 from huldra.config import coercion, fields
-from huldra.config.import_paths import NotFound, Refused, describe, find, import_name, public_module
+from huldra.config.import_paths import (
+    ImportPathError,
+    UnhashableValue,
+    describe,
+    find,
+    import_name,
+    public_module,
+)
 
 Render = Callable[[Any], str]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Leaf:
+class ScalarType:
     """How values of one type are written: `tag` names it in the hash and, as `$tag`, in JSON.
 
     `reduce` gives the payload and `rebuild` takes it back; `source` writes Python, given how to
@@ -50,7 +57,7 @@ class Leaf:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class FieldPlan:
+class FieldSpec:
     """A field of a record: `key` is the attribute with the value that rebuilds the object.
 
     `is_hashed` is False for what takes no part in the hash; `absent` holds the value at which it
@@ -71,7 +78,7 @@ class FieldPlan:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Record:
+class RecordType:
     """How objects of class `cls` are written: by the fields' names, in order of declaration.
 
     `is_transparent` says that the constructor, given the fields, gives an equal object.
@@ -80,12 +87,12 @@ class Record:
     tag: str
     cls: type
     name: str
-    fields: tuple[FieldPlan, ...]
+    fields: tuple[FieldSpec, ...]
     rebuild: Callable[[type, dict[str, Any]], Any]
     is_transparent: bool = True
 
 
-Kind = Leaf | Record
+Kind = ScalarType | RecordType
 
 STILL_MISSING = "it is still huldra.MISSING: give the field a value first"
 
@@ -103,7 +110,7 @@ def is_huldra(cls: type) -> bool:
 
 
 def kind_of(value: object) -> Kind:
-    """The kind of `value`, which is not basic; raises `Refused` when it has none."""
+    """The kind of `value`, which is not basic; raises `UnhashableValue` when it has none."""
     cls = type(value)
     kind = _KINDS.get(cls)
     if kind is None:
@@ -113,7 +120,7 @@ def kind_of(value: object) -> Kind:
 
 def _make_kind(cls: type, value: object) -> Kind:
     if isinstance(value, fields.MissingType):
-        raise Refused(STILL_MISSING)
+        raise UnhashableValue(STILL_MISSING)
     if issubclass(cls, enum.Enum):  # first: a member may be a dataclass, too
         return _enum_leaf(cls)
     if hasattr(cls, "__chz_fields__") or dataclasses.is_dataclass(cls):
@@ -123,7 +130,7 @@ def _make_kind(cls: type, value: object) -> Kind:
         return _namedtuple_record(cls)
     found = _standard_leaf(cls) or _pydantic_record(cls) or _pydantic_leaf(cls) or _numpy_leaf(cls)
     if found is None:
-        raise Refused(_why_refused(value))
+        raise UnhashableValue(_why_refused(value))
     return found
 
 
@@ -150,7 +157,7 @@ def container_base(cls: type) -> type | None:
 def _refuse_container(cls: type) -> None:
     base = container_base(cls)
     if base is not None:
-        raise Refused(
+        raise UnhashableValue(
             f"{cls.__module__}.{cls.__qualname__} has fields and is a {base.__qualname__}, too: "
             "what it holds beside its fields has no identity; put it into a field of its own"
         )
@@ -175,13 +182,13 @@ def _why_refused(value: object) -> str:
 # --- records -------------------------------------------------------------------------------
 
 
-def _chz_record(cls: type) -> Record:
+def _chz_record(cls: type) -> RecordType:
     variables = coercion.type_variables(cls)
     plans = []
     for spec in cls.__chz_fields__.values():  # type: ignore[attr-defined]  # known to be a chz class
         annotation = spec._raw_type if _is_unset(spec._raw_x_type) else spec._raw_x_type
         plans.append(
-            FieldPlan(
+            FieldSpec(
                 name=spec.logical_name,
                 key=spec.x_name,
                 is_hashed=fields.is_hashed(spec),
@@ -194,7 +201,7 @@ def _chz_record(cls: type) -> Record:
     if not huldra:
         _refuse_hidden_fields(cls, (property, init_property, functools.cached_property))
     name = f"{public_module(cls.__module__)}:{cls.__qualname__}" if huldra else import_name(cls)
-    return Record("huldra" if huldra else "chz", cls, name, tuple(plans), _call)
+    return RecordType("huldra" if huldra else "chz", cls, name, tuple(plans), _call)
 
 
 def _refuse_hidden_fields(cls: type, shows: tuple[type, ...]) -> None:
@@ -203,7 +210,7 @@ def _refuse_hidden_fields(cls: type, shows: tuple[type, ...]) -> None:
     for name in names:
         if not isinstance(inspect.getattr_static(cls, name, None), shows):
             owner = next((base for base in cls.__mro__ if name in vars(base)), cls)
-            raise Refused(
+            raise UnhashableValue(
                 f"{owner.__qualname__}.{name} hides the field {name!r} of {cls.__qualname__}: "
                 "rename one of them"
             )
@@ -225,11 +232,11 @@ def _owner_module(cls: type, name: str) -> str:
     return cls.__module__
 
 
-def _dataclass_record(cls: type) -> Record:
+def _dataclass_record(cls: type) -> RecordType:
     variables = coercion.type_variables(cls)
     specs = dataclasses.fields(cls)
     plans = tuple(
-        FieldPlan(
+        FieldSpec(
             name=spec.name,
             key=spec.name,
             is_hashed=spec.compare,
@@ -241,7 +248,7 @@ def _dataclass_record(cls: type) -> Record:
         if spec.init or spec.compare
     )
     transparent = all(spec.init for spec in specs) and not hasattr(cls, "__post_init__")
-    return Record("dataclass", cls, import_name(cls), plans, _fill_dataclass, transparent)
+    return RecordType("dataclass", cls, import_name(cls), plans, _fill_dataclass, transparent)
 
 
 def _fill_dataclass(cls: type, values: dict[str, Any]) -> Any:
@@ -259,11 +266,11 @@ def _fill_dataclass(cls: type, values: dict[str, Any]) -> Any:
     return made
 
 
-def _namedtuple_record(cls: type) -> Record:
+def _namedtuple_record(cls: type) -> RecordType:
     _refuse_hidden_fields(cls, (_FIELD_OF_NAMEDTUPLE,))
     variables = coercion.type_variables(cls)
     plans = tuple(
-        FieldPlan(
+        FieldSpec(
             name=name,
             key=name,
             is_required=name not in getattr(cls, "_field_defaults", {}),
@@ -273,7 +280,7 @@ def _namedtuple_record(cls: type) -> Record:
         )
         for name in cls._fields  # type: ignore[attr-defined]  # known to be a named tuple
     )
-    return Record("namedtuple", cls, import_name(cls), plans, _call)
+    return RecordType("namedtuple", cls, import_name(cls), plans, _call)
 
 
 class _Example(typing.NamedTuple):
@@ -294,12 +301,12 @@ def _annotation(cls: type, name: str) -> Any:
 _EXTRA = "__pydantic_extra__"
 
 
-def _pydantic_record(cls: type) -> Record | None:
+def _pydantic_record(cls: type) -> RecordType | None:
     pydantic = sys.modules.get("pydantic")
     if pydantic is None or not issubclass(cls, pydantic.BaseModel):
         return None
     plans = [
-        FieldPlan(
+        FieldSpec(
             name=name,
             key=name,
             is_required=spec.is_required(),
@@ -308,8 +315,8 @@ def _pydantic_record(cls: type) -> Record | None:
         for name, spec in cls.model_fields.items()  # type: ignore[attr-defined]  # a pydantic model
     ]
     if cls.model_config.get("extra") == "allow":  # type: ignore[attr-defined]  # a pydantic model
-        plans.append(FieldPlan(name=_EXTRA, key=_EXTRA, is_required=False))
-    return Record(
+        plans.append(FieldSpec(name=_EXTRA, key=_EXTRA, is_required=False))
+    return RecordType(
         "pydantic", cls, import_name(cls), tuple(plans), _fill_pydantic, is_transparent=False
     )
 
@@ -333,16 +340,16 @@ def rebuild_record(cls: type, values: dict[str, Any]) -> Any:
 RECORD_TAGS = frozenset({"chz", "dataclass", "namedtuple", "pydantic"})
 
 
-def record_of(cls: Any, tag: str) -> Record:
-    """The kind of class `cls` that was written with `tag`; raises `NotFound` if it is another."""
+def record_of(cls: Any, tag: str) -> RecordType:
+    """The kind of class `cls`, written with `tag`; raise `ImportPathError` if it is another."""
     if not isinstance(cls, type):
-        raise NotFound(f"{cls!r} is not a {tag} class any more")
+        raise ImportPathError(f"{cls!r} is not a {tag} class any more")
     try:
         kind = _KINDS.get(cls) or _make_kind(cls, None)
-    except Refused as error:
-        raise NotFound(f"{cls!r} is not a {tag} class any more") from error
-    if not isinstance(kind, Record) or kind.tag != tag:
-        raise NotFound(f"{cls!r} is not a {tag} class any more")
+    except UnhashableValue as error:
+        raise ImportPathError(f"{cls!r} is not a {tag} class any more") from error
+    if not isinstance(kind, RecordType) or kind.tag != tag:
+        raise ImportPathError(f"{cls!r} is not a {tag} class any more")
     _KINDS[cls] = kind
     return kind
 
@@ -350,7 +357,7 @@ def record_of(cls: Any, tag: str) -> Record:
 # --- leaves --------------------------------------------------------------------------------
 
 
-def _enum_leaf(cls: type[enum.Enum]) -> Leaf:
+def _enum_leaf(cls: type[enum.Enum]) -> ScalarType:
     name = import_name(cls)
     is_flag = issubclass(cls, enum.Flag)
 
@@ -367,7 +374,7 @@ def _enum_leaf(cls: type[enum.Enum]) -> Leaf:
             else (f"{render(cls)}.{member.name}")
         )
 
-    return Leaf("enum", reduce, _rebuild_enum, source, plain=_plain_enum)
+    return ScalarType("enum", reduce, _rebuild_enum, source, plain=_plain_enum)
 
 
 def _plain_enum(member: enum.Enum) -> str:
@@ -378,11 +385,11 @@ def _plain_enum(member: enum.Enum) -> str:
 def _rebuild_enum(payload: list[Any]) -> Any:
     cls = find(payload[0])
     if not isinstance(cls, type) or not issubclass(cls, enum.Enum):
-        raise NotFound(f"{payload[0]} is not an enum")
+        raise ImportPathError(f"{payload[0]} is not an enum")
     try:
         return cls(payload[1]) if issubclass(cls, enum.Flag) else cls[payload[1]]
     except (KeyError, ValueError, TypeError) as error:
-        raise NotFound(f"{payload[0]} has no member {payload[1]!r} any more") from error
+        raise ImportPathError(f"{payload[0]} has no member {payload[1]!r} any more") from error
 
 
 def _base64(data: bytes) -> str:
@@ -421,7 +428,7 @@ def _zone_payload(zone: Any) -> Any:
         # The zone of a time that pydantic read; it gives the offset without a time, too.
         offset = zone.utcoffset(None)
         return ["offset", [offset.days, offset.seconds, offset.microseconds]]
-    raise Refused(
+    raise UnhashableValue(
         f"the time zone {describe(zone)} has no stable identity: use datetime.timezone or a "
         "zoneinfo.ZoneInfo with a key"
     )
@@ -434,7 +441,9 @@ def _rebuild_zone(payload: Any) -> Any:
         try:
             return find("zoneinfo:ZoneInfo")(payload[1])
         except Exception as error:
-            raise NotFound(f"time zone {payload[1]!r} is not known on this machine") from error
+            raise ImportPathError(
+                f"time zone {payload[1]!r} is not known on this machine"
+            ) from error
     offset = find("datetime:timedelta")(*payload[1])
     return find("datetime:timezone")(offset, *payload[2:])
 
@@ -483,8 +492,8 @@ def _from_payload(reduce: Callable[[Any], list[Any]]) -> Callable[[Any, Render],
     return lambda value, render: f"{render(type(value))}({', '.join(map(render, reduce(value)))})"
 
 
-def _path_leaf(tag: str, name: str) -> Leaf:
-    return Leaf(
+def _path_leaf(tag: str, name: str) -> ScalarType:
+    return ScalarType(
         tag,
         lambda value: value.as_posix(),
         _make(name),
@@ -495,14 +504,14 @@ def _path_leaf(tag: str, name: str) -> Leaf:
 
 def _simple_leaf(
     tag: str, name: str, reduce: Callable[[Any], list[Any]], plain: Callable[[Any], Any] = str
-) -> Leaf:
-    return Leaf(tag, reduce, _make_of(name), _from_payload(reduce), plain)
+) -> ScalarType:
+    return ScalarType(tag, reduce, _make_of(name), _from_payload(reduce), plain)
 
 
 def _callable_name(value: Any) -> str:
     owner = getattr(value, "__self__", None)
     if owner is not None and not isinstance(owner, types.ModuleType):
-        raise Refused(_why_refused(value) + "; it is bound to an object")
+        raise UnhashableValue(_why_refused(value) + "; it is bound to an object")
     return _ufunc_name(value) if type(value).__name__ == "ufunc" else import_name(value)
 
 
@@ -522,7 +531,7 @@ def _alias_payload(value: Any) -> list[Any]:
 def _rebuild_alias(payload: list[Any]) -> Any:
     origin, arguments = payload
     if not _is_of_typing(origin):
-        raise NotFound(f"{describe(origin)} takes no types: not a generic alias")
+        raise ImportPathError(f"{describe(origin)} takes no types: not a generic alias")
     return origin[tuple(arguments)] if len(arguments) != 1 else origin[arguments[0]]
 
 
@@ -544,14 +553,14 @@ def _is_of_typing(value: Any) -> bool:
 def _find_type(name: str) -> Any:
     found = find(name)
     if not _is_of_typing(found):
-        raise NotFound(f"{name} is not a class, but a {describe(found)}")
+        raise ImportPathError(f"{name} is not a class, but a {describe(found)}")
     return found
 
 
 def _find_function(name: str) -> Any:
     found = find(name)
     if isinstance(found, type) or _standard_leaf(type(found)) is not _FUNCTION_LEAF:
-        raise NotFound(f"{name} is not a function, but a {describe(found)}")
+        raise ImportPathError(f"{name} is not a function, but a {describe(found)}")
     return found
 
 
@@ -573,7 +582,7 @@ def _special_name(value: Any) -> str:
     name = getattr(value, "_name", None)
     if isinstance(name, str) and getattr(typing, name, None) is value:
         return f"typing:{name}"
-    raise Refused(_why_refused(value))
+    raise UnhashableValue(_why_refused(value))
 
 
 def _partial_payload(value: Any) -> list[Any]:
@@ -591,10 +600,10 @@ def _partial_source(value: Any, render: Render) -> str:
     return f"{render(functools.partial)}({', '.join(parts)})"
 
 
-def _wrapped(tag: str, name: str) -> Leaf:
+def _wrapped(tag: str, name: str) -> ScalarType:
     """A container that is written as the dict or list it was made from."""
     basic: Callable[[Any], Any] = dict if name != "collections:OrderedDict" else _pairs
-    return Leaf(
+    return ScalarType(
         tag,
         basic,
         _make(name),
@@ -616,17 +625,21 @@ def _parts_of(*names: str) -> Callable[[Any], list[Any]]:
     return lambda value: [getattr(value, name) for name in names]
 
 
-_TYPE_LEAF = Leaf("type", import_name, _find_type, lambda v, render: render(v), plain=import_name)
-_FUNCTION_LEAF = Leaf(
+_TYPE_LEAF = ScalarType(
+    "type", import_name, _find_type, lambda v, render: render(v), plain=import_name
+)
+_FUNCTION_LEAF = ScalarType(
     "function", _callable_name, _find_function, lambda v, render: render(v), plain=_callable_name
 )
-_ALIAS_LEAF = Leaf("alias", _typing_alias_payload, _rebuild_any_alias, _alias_source)
+_ALIAS_LEAF = ScalarType("alias", _typing_alias_payload, _rebuild_any_alias, _alias_source)
 
 # By public name, so that modules which nobody imported stay unimported.
-_STANDARD: dict[str, Leaf] = {
+_STANDARD: dict[str, ScalarType] = {
     "builtins:complex": _simple_leaf("complex", "builtins:complex", _parts_of("real", "imag")),
-    "builtins:bytes": Leaf("bytes", _base64, binascii.a2b_base64, lambda v, _: repr(v), _base64),
-    "builtins:bytearray": Leaf(
+    "builtins:bytes": ScalarType(
+        "bytes", _base64, binascii.a2b_base64, lambda v, _: repr(v), _base64
+    ),
+    "builtins:bytearray": ScalarType(
         "bytearray",
         _base64,
         lambda payload: bytearray(binascii.a2b_base64(payload)),
@@ -635,8 +648,10 @@ _STANDARD: dict[str, Leaf] = {
     ),
     "builtins:range": _simple_leaf("range", "builtins:range", _parts_of("start", "stop", "step")),
     "builtins:slice": _simple_leaf("slice", "builtins:slice", _parts_of("start", "stop", "step")),
-    "types:EllipsisType": Leaf("ellipsis", lambda _: None, lambda _: ..., lambda _v, _r: "..."),
-    "decimal:Decimal": Leaf(
+    "types:EllipsisType": ScalarType(
+        "ellipsis", lambda _: None, lambda _: ..., lambda _v, _r: "..."
+    ),
+    "decimal:Decimal": ScalarType(
         "decimal",
         _decimal_text,
         _make("decimal:Decimal"),
@@ -645,20 +660,20 @@ _STANDARD: dict[str, Leaf] = {
     "fractions:Fraction": _simple_leaf(
         "fraction", "fractions:Fraction", _parts_of("numerator", "denominator")
     ),
-    "datetime:date": Leaf(
+    "datetime:date": ScalarType(
         "date",
         lambda v: v.isoformat(),
         lambda payload: find("datetime:date").fromisoformat(payload),
         _from_payload(_parts_of("year", "month", "day")),
     ),
-    "datetime:datetime": Leaf(
+    "datetime:datetime": ScalarType(
         "datetime",
         _clock_payload,
         _rebuild_clock("datetime:datetime"),
         _clock_source,
         plain=lambda v: v.isoformat(),
     ),
-    "datetime:time": Leaf(
+    "datetime:time": ScalarType(
         "time",
         _clock_payload,
         _rebuild_clock("datetime:time"),
@@ -668,14 +683,14 @@ _STANDARD: dict[str, Leaf] = {
     "datetime:timedelta": _simple_leaf(
         "timedelta", "datetime:timedelta", _parts_of("days", "seconds", "microseconds")
     ),
-    "datetime:timezone": Leaf("timezone", _zone_payload, _rebuild_zone, _zone_source),
-    "zoneinfo:ZoneInfo": Leaf("timezone", _zone_payload, _rebuild_zone, _zone_source),
+    "datetime:timezone": ScalarType("timezone", _zone_payload, _rebuild_zone, _zone_source),
+    "zoneinfo:ZoneInfo": ScalarType("timezone", _zone_payload, _rebuild_zone, _zone_source),
     "pathlib:PosixPath": _path_leaf("path", "pathlib:Path"),
     "pathlib:WindowsPath": _path_leaf("path", "pathlib:Path"),
     "pathlib:PurePosixPath": _path_leaf("posixpath", "pathlib:PurePosixPath"),
     "pathlib:PureWindowsPath": _path_leaf("windowspath", "pathlib:PureWindowsPath"),
-    "uuid:UUID": Leaf("uuid", str, _make("uuid:UUID"), _from_text),
-    "re:Pattern": Leaf(
+    "uuid:UUID": ScalarType("uuid", str, _make("uuid:UUID"), _from_text),
+    "re:Pattern": ScalarType(
         "regex",
         _pattern_payload,
         _make_of("re:compile"),
@@ -684,14 +699,14 @@ _STANDARD: dict[str, Leaf] = {
     ),
     "collections:OrderedDict": _wrapped("ordereddict", "collections:OrderedDict"),
     "types:MappingProxyType": _wrapped("mappingproxy", "types:MappingProxyType"),
-    "functools:partial": Leaf(
+    "functools:partial": ScalarType(
         "partial", _partial_payload, _rebuild_partial, _partial_source, _partial_payload, True
     ),
     "types:FunctionType": _FUNCTION_LEAF,
     "types:BuiltinFunctionType": _FUNCTION_LEAF,
     "functools:_lru_cache_wrapper": _FUNCTION_LEAF,
     "types:GenericAlias": _ALIAS_LEAF,
-    "types:UnionType": Leaf("alias", _union_payload, _rebuild_any_alias, _alias_source),
+    "types:UnionType": ScalarType("alias", _union_payload, _rebuild_any_alias, _alias_source),
 }
 _TYPING_ALIASES = frozenset(
     {"_GenericAlias", "_UnionGenericAlias", "_LiteralGenericAlias", "_CallableGenericAlias"}
@@ -702,20 +717,22 @@ _TYPING_ALIASES = frozenset(
 _NUMPY_FUNCTIONS = frozenset({"ufunc", "_ArrayFunctionDispatcher"})
 
 
-def _standard_leaf(cls: type) -> Leaf | None:
+def _standard_leaf(cls: type) -> ScalarType | None:
     if issubclass(cls, type):
         return _TYPE_LEAF
     if cls.__module__ == "typing" and cls.__name__ in _TYPING_ALIASES:
         return _ALIAS_LEAF
     if cls.__module__ == "typing" and cls.__name__.endswith("Form"):
-        return Leaf("type", _special_name, _find_type, lambda v, render: render(v), _special_name)
+        return ScalarType(
+            "type", _special_name, _find_type, lambda v, render: render(v), _special_name
+        )
     if cls.__module__ == "collections.abc" and cls.__name__ == "_CallableGenericAlias":
         return _ALIAS_LEAF
     if cls.__module__.partition(".")[0] == "numpy" and cls.__name__ in _NUMPY_FUNCTIONS:
         return _FUNCTION_LEAF
     try:
         return _STANDARD.get(import_name(cls))
-    except Refused:
+    except UnhashableValue:
         return None
 
 
@@ -726,16 +743,18 @@ _NUMPY_TIMES = "mM"
 _TIME_CODES = ("<m", "<M")
 
 
-def _numpy_leaf(cls: type) -> Leaf | None:
+def _numpy_leaf(cls: type) -> ScalarType | None:
     numpy = sys.modules.get("numpy")
     if numpy is None:
         return None
     if issubclass(cls, numpy.generic):
-        return Leaf("numpy", _scalar_payload, _rebuild_scalar, _scalar_source, _plain_scalar)
+        return ScalarType("numpy", _scalar_payload, _rebuild_scalar, _scalar_source, _plain_scalar)
     if issubclass(cls, numpy.dtype):
-        return Leaf("dtype", _dtype_payload, _rebuild_dtype, _dtype_source)
+        return ScalarType("dtype", _dtype_payload, _rebuild_dtype, _dtype_source)
     if cls is numpy.ndarray:
-        return Leaf("ndarray", _array_payload, _rebuild_array, _array_source, lambda v: v.tolist())
+        return ScalarType(
+            "ndarray", _array_payload, _rebuild_array, _array_source, lambda v: v.tolist()
+        )
     return None
 
 
@@ -745,7 +764,9 @@ def _scalar_payload(value: Any) -> list[Any]:
         return [_dtype_text(value.dtype), int(value.astype("int64"))]
     if kind in _NUMPY_PLAIN and type(item) in {bool, int, float, complex, str, bytes}:
         return [value.dtype.name if kind not in "US" else kind, item]
-    raise Refused(f"a numpy scalar of {value.dtype} has no portable form: give a Python number")
+    raise UnhashableValue(
+        f"a numpy scalar of {value.dtype} has no portable form: give a Python number"
+    )
 
 
 def _plain_scalar(value: Any) -> Any:
@@ -772,7 +793,9 @@ def _dtype_text(dtype: Any) -> str:
 
 def _dtype_payload(dtype: Any) -> str:
     if dtype.kind not in _NUMPY_PLAIN + _NUMPY_TIMES + "O" or dtype.char in "gG":
-        raise Refused(f"the numpy dtype {dtype} has no portable form: give its name as a text")
+        raise UnhashableValue(
+            f"the numpy dtype {dtype} has no portable form: give its name as a text"
+        )
     return str(dtype.str)
 
 
@@ -787,7 +810,7 @@ def _dtype_source(dtype: Any, render: Render) -> str:
 def _array_payload(value: Any) -> list[Any]:
     dtype = value.dtype
     if dtype.kind not in _NUMPY_PLAIN + _NUMPY_TIMES or dtype.char in "gG":
-        raise Refused(f"a numpy array of {dtype} has no portable form: give a list")
+        raise UnhashableValue(f"a numpy array of {dtype} has no portable form: give a list")
     data = value.astype(dtype.newbyteorder("<"), order="C").tobytes()
     return [_dtype_text(dtype), list(value.shape), _base64(data)]
 
@@ -808,11 +831,11 @@ def _array_source(value: Any, render: Render) -> str:
 # --- pydantic's own values -----------------------------------------------------------------
 
 
-def _pydantic_leaf(cls: type) -> Leaf | None:
+def _pydantic_leaf(cls: type) -> ScalarType | None:
     if cls.__module__.partition(".")[0] not in ("pydantic", "pydantic_core"):
         return None
     if cls.__name__.startswith("Secret"):
-        raise Refused(
+        raise UnhashableValue(
             f"a {cls.__name__} would stand in the store for all to read: leave it out of the"
             " config, and read it from the environment in _create"
         )
@@ -827,11 +850,11 @@ def _rebuild_url(payload: list[Any]) -> Any:
     name, text = payload
     cls = find(name)
     if not isinstance(cls, type) or _pydantic_leaf(cls) is not _URL_LEAF:
-        raise NotFound(f"{name} is not one of pydantic's URLs")
+        raise ImportPathError(f"{name} is not one of pydantic's URLs")
     return cls(text)
 
 
-_URL_LEAF = Leaf("url", _url_payload, _rebuild_url, _from_text)
+_URL_LEAF = ScalarType("url", _url_payload, _rebuild_url, _from_text)
 
 
 # --- reading back --------------------------------------------------------------------------
@@ -848,8 +871,8 @@ _BY_TAG: dict[str, Callable[[Any], Any]] = {
 
 
 def rebuild_leaf(tag: str, payload: Any) -> Any:
-    """Make the value that was written with `tag`; raises `NotFound` for what is not known."""
+    """Make the value that was written with `tag`; raise `ImportPathError` for an unknown tag."""
     rebuild = _BY_TAG.get(tag)
     if rebuild is None:
-        raise NotFound(f"the form ${tag} is not known to this version of huldra")
+        raise ImportPathError(f"the form ${tag} is not known to this version of huldra")
     return rebuild(payload)

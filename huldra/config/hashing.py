@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from huldra.config import forms
 from huldra.config.coercion import NUMBERS, Normalise
-from huldra.config.import_paths import MAIN_MODULES, Refused, lead_back, public_module
+from huldra.config.import_paths import MAIN_MODULES, UnhashableValue, lead_back, public_module
 from huldra.errors import HuldraClassError, HuldraCycleError, HuldraIdentityError
 
 RULES_VERSION: Final = 1
@@ -26,7 +26,7 @@ _TOO_DEEP: Final = "its values are nested too deep for what is left of the stack
 _MAX_DIRECT: Final = 12  # nested configs that are hashed by recursion before the stack takes over
 _CACHE: Final = "_huldra_identity"
 
-_Encode = Callable[[Any, "_Walk"], bytes]
+_Encode = Callable[[Any, "_HashContext"], bytes]
 
 
 class _Cached:
@@ -43,15 +43,15 @@ class _Cached:
         return _Cached, (0, "", b"")
 
 
-class _Plan:
+class _ClassEncoder:
     """How objects of one class are hashed; compiled once per class."""
 
     __slots__ = ("fields", "namespace", "prefix", "reference")
 
-    def __init__(self, cls: type, record: forms.Record) -> None:
+    def __init__(self, cls: type, record: forms.RecordType) -> None:
         self.namespace = namespace_of(cls)
         version = getattr(cls, "__huldra_cache_version__", None)
-        walk = _Walk()
+        walk = _HashContext()
         self.prefix = b"huldra%d;" % RULES_VERSION + b"".join(
             _encode(part, walk) for part in (self.namespace, version)
         )
@@ -59,7 +59,7 @@ class _Plan:
         self.fields = _encoded_fields(record)
 
 
-class _Walk:
+class _HashContext:
     """The state of one question for a digest."""
 
     __slots__ = ("active", "depth", "level", "pending", "waiting")
@@ -125,15 +125,15 @@ def _is_folder_name(name: str) -> bool:
 # --- the bytes of a value ------------------------------------------------------------------
 
 
-def _encode_none(_value: None, _walk: _Walk) -> bytes:
+def _encode_none(_value: None, _walk: _HashContext) -> bytes:
     return b"N"
 
 
-def _encode_bool(value: bool, _walk: _Walk) -> bytes:
+def _encode_bool(value: bool, _walk: _HashContext) -> bytes:
     return b"T" if value else b"F"
 
 
-def _encode_int(value: int, _walk: _Walk) -> bytes:
+def _encode_int(value: int, _walk: _HashContext) -> bytes:
     return b"i%x;" % value  # hexadecimal has no limit on digits
 
 
@@ -141,11 +141,11 @@ _pack_float = struct.Struct(">d").pack
 _NAN: Final = b"f" + struct.pack(">d", float("nan"))
 
 
-def _encode_float(value: float, _walk: _Walk) -> bytes:
+def _encode_float(value: float, _walk: _HashContext) -> bytes:
     return b"f" + _pack_float(value) if value == value else _NAN  # noqa: PLR0124  # NaN has many bits
 
 
-def _encode_str(value: str, _walk: _Walk) -> bytes:
+def _encode_str(value: str, _walk: _HashContext) -> bytes:
     try:
         data = value.encode()
     except UnicodeEncodeError:
@@ -153,61 +153,61 @@ def _encode_str(value: str, _walk: _Walk) -> bytes:
     return b"s%d:%b" % (len(data), data)
 
 
-def _encode_bytes(value: bytes, _walk: _Walk) -> bytes:
+def _encode_bytes(value: bytes, _walk: _HashContext) -> bytes:
     return b"b%d:%b" % (len(value), value)
 
 
-def _deeper(walk: _Walk) -> None:
+def _deeper(walk: _HashContext) -> None:
     walk.depth += 1
     if walk.depth > MAX_DEPTH:
-        raise Refused(_NESTED)
+        raise UnhashableValue(_NESTED)
 
 
-def _encode_list(value: list[Any], walk: _Walk) -> bytes:
+def _encode_list(value: list[Any], walk: _HashContext) -> bytes:
     return b"[" + _encode_items(value, walk)
 
 
-def _encode_tuple(value: tuple[Any, ...], walk: _Walk) -> bytes:
+def _encode_tuple(value: tuple[Any, ...], walk: _HashContext) -> bytes:
     return b"(" + _encode_items(value, walk)
 
 
-def _encode_items(value: Any, walk: _Walk) -> bytes:
+def _encode_items(value: Any, walk: _HashContext) -> bytes:
     _deeper(walk)
     items = [_ENCODERS.get(type(item), _encode_other)(item, walk) for item in value]
     walk.depth -= 1
     return b"%d:%b" % (len(items), b"".join(items))
 
 
-def _encode_set(value: set[Any], walk: _Walk) -> bytes:
+def _encode_set(value: set[Any], walk: _HashContext) -> bytes:
     return b"{" + _encode_unordered(value, walk)
 
 
-def _encode_frozenset(value: frozenset[Any], walk: _Walk) -> bytes:
+def _encode_frozenset(value: frozenset[Any], walk: _HashContext) -> bytes:
     return b"<" + _encode_unordered(value, walk)
 
 
-def _encode_unordered(value: Any, walk: _Walk) -> bytes:
+def _encode_unordered(value: Any, walk: _HashContext) -> bytes:
     _deeper(walk)
     items = sorted(_encode(item, walk) for item in value)
     walk.depth -= 1
     return b"%d:%b" % (len(items), b"".join(items))
 
 
-def _encode_dict(value: dict[Any, Any], walk: _Walk) -> bytes:
+def _encode_dict(value: dict[Any, Any], walk: _HashContext) -> bytes:
     _deeper(walk)
     items = sorted(_encode(key, walk) + _encode(item, walk) for key, item in value.items())
     walk.depth -= 1
     return b"D%d:%b" % (len(items), b"".join(items))
 
 
-def _encode(value: Any, walk: _Walk) -> bytes:
+def _encode(value: Any, walk: _HashContext) -> bytes:
     return _ENCODERS.get(type(value), _encode_other)(value, walk)
 
 
-def _encode_other(value: Any, walk: _Walk) -> bytes:
+def _encode_other(value: Any, walk: _HashContext) -> bytes:
     """Anything that is not basic; remembers how, for the next value of that class."""
     kind = forms.kind_of(value)
-    if isinstance(kind, forms.Leaf):
+    if isinstance(kind, forms.ScalarType):
         encode = _leaf_encoder(kind)
     elif kind.tag == "huldra":
         encode = _encode_huldra
@@ -217,10 +217,10 @@ def _encode_other(value: Any, walk: _Walk) -> bytes:
     return encode(value, walk)
 
 
-def _leaf_encoder(leaf: forms.Leaf) -> _Encode:
-    prefix = b"x" + _encode_str(leaf.tag, _Walk())
+def _leaf_encoder(leaf: forms.ScalarType) -> _Encode:
+    prefix = b"x" + _encode_str(leaf.tag, _HashContext())
 
-    def encode(value: Any, walk: _Walk) -> bytes:
+    def encode(value: Any, walk: _HashContext) -> bytes:
         _deeper(walk)
         data = prefix + _encode(leaf.reduce(value), walk)
         walk.depth -= 1
@@ -229,11 +229,13 @@ def _leaf_encoder(leaf: forms.Leaf) -> _Encode:
     return encode
 
 
-def _record_encoder(record: forms.Record) -> _Encode:
-    prefix = b"R" + _encode_str(record.tag, _Walk()) + _encode_str(record.name, _Walk())
+def _record_encoder(record: forms.RecordType) -> _Encode:
+    prefix = (
+        b"R" + _encode_str(record.tag, _HashContext()) + _encode_str(record.name, _HashContext())
+    )
     planned: list[tuple[_Field, ...]] = []
 
-    def encode(value: Any, walk: _Walk) -> bytes:
+    def encode(value: Any, walk: _HashContext) -> bytes:
         if not planned:  # not before the first value: a default may be of this very class
             planned.append(_encoded_fields(record))
         _deeper(walk)
@@ -258,24 +260,26 @@ class _Field(NamedTuple):
 _NEVER_CHANGED: Final = frozenset({type(None), bool, str, bytes})
 
 
-def _encoded_fields(record: forms.Record) -> tuple[_Field, ...]:
+def _encoded_fields(record: forms.RecordType) -> tuple[_Field, ...]:
     hashed = sorted((f for f in record.fields if f.is_hashed), key=lambda plan: plan.name)
     return tuple(_encoded_field(plan) for plan in hashed)
 
 
-def _encoded_field(plan: forms.FieldPlan) -> _Field:
+def _encoded_field(plan: forms.FieldSpec) -> _Field:
     own = frozenset(number for number, change in NUMBERS.items() if change is plan.normalise)
-    prefix = b"." + _encode_str(plan.name, _Walk())
+    prefix = b"." + _encode_str(plan.name, _HashContext())
     absent = None
     if plan.absent:
-        walk = _Walk()
+        walk = _HashContext()
         walk.level = -1_000_000  # a default is no chain of thousands: recursion is fine
         value = plan.absent[0]
         absent = _encode(value if plan.normalise is None else plan.normalise(value), walk)
     return _Field(plan.key, prefix, plan.normalise, _NEVER_CHANGED | own, absent)
 
 
-def _encode_fields(values: Mapping[str, Any], planned: tuple[_Field, ...], walk: _Walk) -> bytes:
+def _encode_fields(
+    values: Mapping[str, Any], planned: tuple[_Field, ...], walk: _HashContext
+) -> bytes:
     parts = []
     for key, prefix, normalise, as_it_is, absent in planned:
         value = values[key]
@@ -289,7 +293,7 @@ def _encode_fields(values: Mapping[str, Any], planned: tuple[_Field, ...], walk:
     return b"".join(parts)
 
 
-def _encode_huldra(value: Any, walk: _Walk) -> bytes:
+def _encode_huldra(value: Any, walk: _HashContext) -> bytes:
     cached: _Cached | None = value.__dict__.get(_CACHE)
     if cached is not None and cached.owner == id(value):
         return cached.reference
@@ -322,10 +326,10 @@ _ENCODERS: dict[type, _Encode] = {
 
 # --- digests -------------------------------------------------------------------------------
 
-_plans: dict[type, _Plan] = {}
+_plans: dict[type, _ClassEncoder] = {}
 
 
-def _plan_of(cls: type) -> _Plan:
+def _plan_of(cls: type) -> _ClassEncoder:
     plan = _plans.get(cls)
     if plan is None:
         if not forms.is_huldra(cls):
@@ -335,11 +339,11 @@ def _plan_of(cls: type) -> _Plan:
                 field_path="",
             )
         record = forms.record_of(cls, "huldra")
-        plan = _plans[cls] = _Plan(cls, record)
+        plan = _plans[cls] = _ClassEncoder(cls, record)
     return plan
 
 
-def _hash(obj: Any, walk: _Walk) -> _Cached | None:
+def _hash(obj: Any, walk: _HashContext) -> _Cached | None:
     """Hash `obj` and remember it; None when configs in it, now pending, must come first."""
     if id(obj) in walk.active:
         raise HuldraCycleError("cycle")  # told in full by the caller, who knows the root
@@ -368,10 +372,10 @@ def _cached(obj: Any) -> _Cached:
         raise
     if cached is not None and cached.owner == id(obj):
         return cached
-    walk = _Walk()
+    walk = _HashContext()
     try:
         return _hash(obj, walk) or _hash_all(obj, walk)
-    except Refused as refused:
+    except UnhashableValue as refused:
         raise _explain(obj, refused.reason) from None
     except HuldraCycleError:
         raise _explain_cycle(obj) from None
@@ -379,7 +383,7 @@ def _cached(obj: Any) -> _Cached:
         raise _explain(obj, _TOO_DEEP) from None
 
 
-def _hash_all(obj: Any, walk: _Walk) -> _Cached:
+def _hash_all(obj: Any, walk: _HashContext) -> _Cached:
     """Hash `obj` after the configs in it that are pending, without deep recursion."""
     stack, opened = [obj, *walk.pending], {id(obj)}
     walk.pending.clear()
@@ -424,7 +428,7 @@ def key_of(obj: Any) -> str:
 
 def encoding_of(value: Any) -> bytes:
     """The bytes that stand for `value` in the hash; equal for equal values and for no others."""
-    walk = _Walk()
+    walk = _HashContext()
     while True:
         data = _encode(value, walk)
         if not walk.pending:
@@ -472,7 +476,7 @@ def parts_of(value: Any) -> Iterator[tuple[str, Any]]:
         yield from ((f"{{{index}}}", item) for index, item in enumerate(_in_order(value)))
     elif cls not in forms.BASIC:
         kind = forms.kind_of(value)
-        if isinstance(kind, forms.Record):
+        if isinstance(kind, forms.RecordType):
             yield from ((f".{plan.name}", plan.read(value)) for plan in kind.fields)
         elif kind.is_nested:
             yield from parts_of(kind.reduce(value))
@@ -485,7 +489,7 @@ def _key_text(key: Any) -> str:
 def _in_order(value: Any) -> list[Any]:
     try:
         return sorted(value, key=encoding_of)
-    except Refused:
+    except UnhashableValue:
         return list(value)
 
 
@@ -526,7 +530,7 @@ def _collect(path: str, value: Any, found: list[tuple[str, Any]], depth: int) ->
         for step, part in parts_of(value):
             if type(part) not in forms.SCALARS:
                 _collect(path + step, part, found, depth + 1)
-    except Refused:
+    except UnhashableValue:
         return  # has no identity, so holds no config that could be named
 
 
@@ -584,7 +588,7 @@ def _first_refused(value: Any) -> tuple[str, Any, str] | None:
             reason = _refusal(part)
             if reason is not None:
                 return step, part, reason
-    except Refused:
+    except UnhashableValue:
         pass  # `value` itself is what has no identity
     return None
 
@@ -610,11 +614,11 @@ def _find_loop(value: Any) -> str | None:
 
 def _refusal(value: Any) -> str | None:
     """Why `value` is refused, looking at nested configs as if they were fine."""
-    walk = _Walk()
+    walk = _HashContext()
     walk.level = _MAX_DIRECT
     try:
         _encode(value, walk)
-    except Refused as refused:
+    except UnhashableValue as refused:
         return refused.reason
     except RecursionError:
         return _TOO_DEEP

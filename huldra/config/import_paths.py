@@ -10,7 +10,7 @@ from typing import Any
 MAIN_MODULES = frozenset({"__main__", "__mp_main__"})
 
 
-class Refused(Exception):
+class UnhashableValue(Exception):
     """A value that has no stable identity; `reason` says why and what to do instead."""
 
     def __init__(self, reason: str) -> None:
@@ -18,7 +18,7 @@ class Refused(Exception):
         self.reason = reason
 
 
-class NotFound(Exception):
+class ImportPathError(Exception):
     """A name that leads nowhere any more."""
 
 
@@ -50,16 +50,20 @@ def loaded(module: str) -> Any:
 def import_name(thing: Any) -> str:
     """Name a class or a function as `module:qualname`.
 
-    Raises `Refused` for what another process could not import by that name: of a script, of a
-    function's body, a lambda, or hidden behind something else of the same name.
+    Raises `UnhashableValue` for what another process could not import by that name: of a script, of
+    a function's body, a lambda, or hidden behind something else of the same name.
     """
     module, qualname = _written_name(thing)
     if public_module(module) in MAIN_MODULES:
-        raise Refused(f"{qualname} is defined in __main__: move it into a module of its own")
+        raise UnhashableValue(
+            f"{qualname} is defined in __main__: move it into a module of its own"
+        )
     if "<lambda>" in qualname:
-        raise Refused("a lambda has no name to import it by: use a function of a module")
+        raise UnhashableValue("a lambda has no name to import it by: use a function of a module")
     if "<locals>" in qualname:
-        raise Refused(f"{qualname} is defined in a function: move it to the top of its module")
+        raise UnhashableValue(
+            f"{qualname} is defined in a function: move it to the top of its module"
+        )
     for candidate in _public_modules(module):
         if _resolve_loaded(candidate, qualname) is thing:
             return f"{candidate}:{qualname}"
@@ -69,13 +73,15 @@ def import_name(thing: Any) -> str:
     if found is thing or (found is None and _is_initialising(module)):
         return f"{public_module(module)}:{qualname}"
     if module in MAIN_MODULES:
-        raise Refused(f"{qualname} is defined in __main__: move it into a module of its own")
+        raise UnhashableValue(
+            f"{qualname} is defined in __main__: move it into a module of its own"
+        )
     if module not in sys.modules:
-        raise Refused(
+        raise UnhashableValue(
             f"{qualname} says that it is of the module {module!r}, which is not loaded: "
             "put it into a module that can be imported"
         )
-    raise Refused(
+    raise UnhashableValue(
         f"{module}.{qualname} names {'nothing' if found is None else 'something else'} there: "
         "it must be importable by its own name"
     )
@@ -103,7 +109,9 @@ def lead_back(cls: type) -> str | None:
 def _written_name(thing: Any) -> tuple[str, str]:
     module, qualname = getattr(thing, "__module__", None), getattr(thing, "__qualname__", None)
     if not isinstance(module, str) or not isinstance(qualname, str):
-        raise Refused(f"{type(thing).__name__} object without a module and a name to import it by")
+        raise UnhashableValue(
+            f"{type(thing).__name__} object without a module and a name to import it by"
+        )
     return module, qualname
 
 
@@ -126,7 +134,7 @@ def _hidden_builtin(thing: Any, qualname: str) -> str:
     for name, value in sorted(vars(types).items()):
         if value is thing:
             return f"types:{name}"
-    raise Refused(f"builtins.{qualname} has no name to import it by")
+    raise UnhashableValue(f"builtins.{qualname} has no name to import it by")
 
 
 def _resolve_loaded(module: str, qualname: str) -> Any:
@@ -148,17 +156,17 @@ def _is_initialising(module: str) -> bool:
 
 
 def find(name: str) -> Any:
-    """Import what `import_name` named `module:qualname`; raise `NotFound` with what is gone."""
+    """Import `module:qualname`, as `import_name` wrote it; raise `ImportPathError` if gone."""
     given: object = name  # documents may hold anything there
     module, _, qualname = given.partition(":") if isinstance(given, str) else ("", "", "")
     if not all(module.split(".")) or not all(qualname.split(".")):
-        raise NotFound(f"{name!r} is not of the form module:qualname")
+        raise ImportPathError(f"{name!r} is not of the form module:qualname")
     found: Any = _import(module)
     for part in qualname.split("."):
         try:
             found = getattr(found, part)
         except (Exception, SystemExit) as error:  # a module's __getattr__ may raise anything
-            raise NotFound(
+            raise ImportPathError(
                 f"module {module!r} has no {qualname!r} any more: was it moved or renamed?"
             ) from error
     return found
@@ -173,7 +181,7 @@ def _import(module: str) -> Any:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a module may do anything, and exit, while it is imported
-        raise NotFound(
+        raise ImportPathError(
             f"module {module!r} cannot be imported ({type(error).__name__}: {error}):"
             " was it moved or renamed?"
         ) from error

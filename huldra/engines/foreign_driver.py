@@ -40,7 +40,7 @@ def status_of_driver(driver: object) -> JobStatus:
     return JobStatus.QUEUED if alive else JobStatus.LOST
 
 
-class DriverView:
+class ForeignDriverExecutor:
     """Stands for an engine in another process: its jobs wait, or are lost, and it takes none."""
 
     capabilities: Capabilities = Capabilities()

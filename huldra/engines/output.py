@@ -20,12 +20,12 @@ def print_file(folder: str, engine: str, pid: int | None = None) -> str:
     return f"{folder}/{engine}-{socket.gethostname()}-{pid or os.getpid()}.log"
 
 
-def start_file(folder: str, engine: str) -> str:
+def startup_log_path(folder: str, engine: str) -> str:
     """The file for what the workers of this host print before they have a node."""
     return f"{folder}/{engine}-{socket.gethostname()}.log"
 
 
-def print_files(folder: str, engine: str) -> list[str]:
+def output_files(folder: str, engine: str) -> list[str]:
     """The files of all processes of `engine` that printed anything for the run of `folder`."""
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
@@ -34,10 +34,10 @@ def print_files(folder: str, engine: str) -> list[str]:
     return [entry.path for entry in entries if _has_prints(entry, engine)]
 
 
-def print_files_of(refs: Collection[JobRef], engine: str) -> dict[JobRef, list[str]]:
+def output_files_of(refs: Collection[JobRef], engine: str) -> dict[JobRef, list[str]]:
     """The same of each job, whose ref says in `logs` which run it belongs to."""
     folder_of = {ref: str(ref.meta.get("logs", "")) for ref in refs}
-    found = {folder: print_files(folder, engine) for folder in set(folder_of.values())}
+    found = {folder: output_files(folder, engine) for folder in set(folder_of.values())}
     return {ref: found[folder] for ref, folder in folder_of.items()}
 
 
@@ -50,7 +50,7 @@ def _has_prints(entry: os.DirEntry[str], engine: str) -> bool:
         return False
 
 
-def print_to(path: str) -> None:
+def redirect_output(path: str) -> None:
     """Let what this process prints go to the end of the file `path` from now on."""
     try:
         log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
@@ -66,7 +66,7 @@ def printing_to(path: str) -> Iterator[None]:
     """Let what this process prints go to `path`, and afterwards where it went before."""
     flush()
     before = os.dup(1), os.dup(2)
-    print_to(path)
+    redirect_output(path)
     try:
         yield
     finally:

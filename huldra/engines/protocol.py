@@ -144,7 +144,7 @@ class Task:
     resources: Resources = Resources()
 
 
-class SentNode(NamedTuple):
+class SubmittedNode(NamedTuple):
     """A node as the executor that it was sent to remembers it: its store, its key and its run."""
 
     root: str
@@ -176,9 +176,9 @@ class TaskGraph:
         """The job of each task, where `named` is what all of their refs have in common."""
         return {key: named.named(task.task_name) for key, task in self.tasks.items()}
 
-    def sent(self, key: str) -> SentNode:
+    def sent(self, key: str) -> SubmittedNode:
         """What to remember of a task of this graph once it was sent."""
-        return SentNode(self.root, key, self.run_path)
+        return SubmittedNode(self.root, key, self.run_path)
 
     def in_flight(self, open_jobs: Mapping[tuple[str, str], str]) -> dict[str, list[str]]:
         """What each task needs of an executor's open jobs, which are given by root and key.
@@ -313,7 +313,7 @@ class NodeExecutor:
     """Base for engines that take a graph task by task and know dependencies natively.
 
     A subclass writes `submit_one(task, after)`, where `after` holds what `submit_one` returned
-    for the tasks before it; `ref_of(handle)` turns such a handle into a `JobRef`.
+    for the tasks before it; `ref_of(handle)` attempts such a handle into a `JobRef`.
     """
 
     def submit(self, graph: TaskGraph, on_submitted: OnSubmitted) -> None:

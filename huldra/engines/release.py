@@ -1,9 +1,10 @@
-"""Ending queued turns: of jobs that are withdrawn, or over although no worker ever took them.
+"""Ending queued attempts: of jobs that are withdrawn, or over although no worker ever took them.
 
-Where an engine ends with its driver, others judge a queued turn by that: while it lives, the node
-is on its way. So when a job ends without `run_node` (its worker never came up, the engine was
-closed, it was cancelled as a submission failed), or `run_node` broke before it took the turn, the
-turn has to be ended by the executor, or everybody would wait for it as long as the driver lives.
+Where an engine ends with its driver, others judge a queued attempt by that: while it lives, the
+node is on its way. So when a job ends without `run_node` (its worker never came up, the engine was
+closed, it was cancelled as a submission failed), or `run_node` broke before it took the attempt,
+the attempt has to be ended by the executor, or everybody would wait for it as long as the driver
+lives.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from huldra.engines.protocol import JobStatus, SentNode
+from huldra.engines.protocol import JobStatus, SubmittedNode
 from huldra.errors import HuldraStoreError
 from huldra.store import artifact, claim, files
 from huldra.store.layout import ArtifactPaths
 from huldra.store.process import new_owner
-from huldra.store.records import AttemptStatus, ErrorRecord, Turn
+from huldra.store.records import Attempt, AttemptStatus, ErrorRecord
 
 logger = logging.getLogger("huldra")
 
@@ -32,16 +33,16 @@ _RECORDED_AS = {
 }
 
 
-def free_turns(
-    ends: Iterable[tuple[SentNode | None, JobStatus]], *, others_are_told: bool = False
+def release_queued(
+    ends: Iterable[tuple[SubmittedNode | None, JobStatus]], *, others_are_told: bool = False
 ) -> None:
-    """End the turns that the jobs of these nodes left queued, the jobs having ended like this.
+    """End the attempts that the jobs of these nodes left queued, the jobs having ended like this.
 
     To be called before the ends are told, so that who asks again at once does not find the node
     queued. None stands for a node that its executor does not remember. `others_are_told`: the
     engine outlives this process and tells everybody of ends, but for those of jobs that were lost.
-    A turn that a worker took, or somebody ended, stays as it is. A disk that says no is logged: the
-    turn is then free once this process ends.
+    An attempt that a worker took, or somebody ended, stays as it is. A disk that says no is logged:
+    the attempt is then free once this process ends.
     """
     for node, status in ends:
         if node is None or status not in _RECORDED_AS:
@@ -54,7 +55,7 @@ def free_turns(
             logger.warning("%s stays queued until this process ends: %s", node.key, error)
 
 
-def _free(node: SentNode, status: AttemptStatus) -> None:
+def _free(node: SubmittedNode, status: AttemptStatus) -> None:
     record = _records(node.run_path).get(node.key)
     if record is not None:
         end_queued_node(record, status)
@@ -63,20 +64,20 @@ def _free(node: SentNode, status: AttemptStatus) -> None:
 def end_queued_node(
     record: Mapping[str, Any], status: AttemptStatus, error: ErrorRecord | None = None
 ) -> None:
-    """End the turn that a node of a run, by its record there, was queued in, if it still is."""
+    """End the attempt that a node of a run, by its record there, was queued in, if it still is."""
     paths = ArtifactPaths(record["directory"])
-    turn = claim.read_turn(paths, record["claim"])
-    if turn.is_queued and turn.claim.owner.token == record["token"]:
-        end_queued(paths, turn, status, error)
+    attempt = claim.read_attempt(paths, record["claim"])
+    if attempt.is_queued and attempt.claim.owner.token == record["token"]:
+        end_queued(paths, attempt, status, error)
 
 
 def end_queued(
-    paths: ArtifactPaths, turn: Turn, status: AttemptStatus, error: ErrorRecord | None = None
+    paths: ArtifactPaths, attempt: Attempt, status: AttemptStatus, error: ErrorRecord | None = None
 ) -> None:
-    """End a queued turn and say so in the state; nothing where somebody was faster."""
-    end = claim.end_turn(paths, turn.number, status, new_owner(), error)
+    """End a queued attempt and say so in the state; nothing where somebody was faster."""
+    end = claim.end_attempt(paths, attempt.number, status, new_owner(), error)
     if end is not None:
-        artifact.write_state(paths, Turn(turn.claim, end, turn.job))
+        artifact.write_state(paths, Attempt(attempt.claim, end, attempt.job))
 
 
 @lru_cache(maxsize=2)

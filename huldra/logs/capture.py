@@ -417,7 +417,7 @@ def _restore(logger: logging.Logger) -> bool:
 
 
 def _forget_known_levels() -> None:
-    """Let every logger look at the levels anew: each remembers what is enabled for it."""
+    """Let every logger look at the levels again: each remembers what is enabled for it."""
     logging.root.setLevel(logging.root.level)  # what sets a level anywhere clears all of them
 
 

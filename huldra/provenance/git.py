@@ -67,7 +67,7 @@ class _Repository:
 
 
 @dataclass(frozen=True)
-class _Answer:
+class _GitAnswer:
     """A state with what tells whether it still holds."""
 
     state: GitState
@@ -76,7 +76,7 @@ class _Answer:
 
 
 @dataclass(frozen=True)
-class _Look:
+class _Inspection:
     """What was found for a working directory, and when."""
 
     state: GitState
@@ -87,8 +87,8 @@ class _Memory:
     """What this process knows: a state for each repository, and each directory's last look."""
 
     def __init__(self) -> None:
-        self.answers: dict[tuple[_Repository, bool], _Answer] = {}
-        self.looks: dict[tuple[str, bool], _Look] = {}
+        self.answers: dict[tuple[_Repository, bool], _GitAnswer] = {}
+        self.looks: dict[tuple[str, bool], _Inspection] = {}
         self.lock = threading.Lock()
 
     def renew_lock(self) -> None:
@@ -111,34 +111,34 @@ def git_state(cwd: str, with_patch: bool = True) -> GitState:
 
 
 def forget() -> None:
-    """Ask git anew at the next call."""
+    """Ask git again at the next call."""
     with _memory.lock:
         _memory.answers.clear()
         _memory.looks.clear()
 
 
-def _look(key: tuple[str, bool], now: float) -> _Look:
+def _look(key: tuple[str, bool], now: float) -> _Inspection:
     """Look whether the known state still holds, and ask git if not."""
     look = _memory.looks.get(key)
     if look is None or now - look.at_s > _LOOK_AGAIN_S:  # no other thread has just looked
         cwd, with_patch = key
         repository = _find_repository(cwd)
         state = _state_of(repository, with_patch, now) if repository is not None else GitState()
-        look = _memory.looks[key] = _Look(state, time.monotonic())
+        look = _memory.looks[key] = _Inspection(state, time.monotonic())
     return look
 
 
 def _state_of(repository: _Repository, with_patch: bool, now: float) -> GitState:
-    """The known state of a repository, asked anew if it does not hold any more."""
+    """The known state of a repository, asked again if it does not hold any more."""
     signature = _signature(repository)
     answer = _memory.answers.get((repository, with_patch))
     if answer is None or answer.signature != signature or _is_due(answer, now):
-        answer = _Answer(_ask(repository, with_patch), signature, now)
+        answer = _GitAnswer(_ask(repository, with_patch), signature, now)
         _memory.answers[repository, with_patch] = answer
     return answer.state
 
 
-def _is_due(answer: _Answer, now: float) -> bool:
+def _is_due(answer: _GitAnswer, now: float) -> bool:
     """Whether what failed is worth another try."""
     return answer.state.error is not None and now - answer.asked_at_s > _ERROR_RETRY_S
 

@@ -25,8 +25,8 @@ from huldra.errors import HuldraClassError, HuldraRefused, HuldraSubmitError
 from huldra.provenance.metadata import command_line
 from huldra.scheduling import in_process
 from huldra.scheduling.job import Job
-from huldra.scheduling.planning import Plan, PlannedNode, Standing, make_plan
-from huldra.scheduling.queueing import Queue
+from huldra.scheduling.planning import NodeStatus, Plan, PlannedNode, make_plan
+from huldra.scheduling.queueing import RunEnqueuer
 from huldra.scheduling.sending import one_at_a_time
 from huldra.settings import HULDRA_CONFIG
 from huldra.store import artifact, claim, files
@@ -34,7 +34,7 @@ from huldra.store.job_ref import JobRef, task_name
 from huldra.store.layout import ArtifactPaths, StorePaths
 from huldra.store.location import paths_of, prepare_artifact, prepare_root
 from huldra.store.process import Owner, new_owner
-from huldra.store.records import AttemptStatus, Claim, Turn
+from huldra.store.records import Attempt, AttemptStatus, Claim
 
 
 @dataclass(slots=True)
@@ -51,7 +51,7 @@ class _Dispatch:
     named_job: JobRef | None = None
     binds_jobs: bool = False
     queued: dict[str, Claim] = field(default_factory=dict)
-    elsewhere: dict[str, Turn | None] = field(default_factory=dict)
+    elsewhere: dict[str, Attempt | None] = field(default_factory=dict)
     sent: dict[str, JobRef] = field(default_factory=dict)
 
 
@@ -88,7 +88,7 @@ def _send(work: _Dispatch) -> None:
     resources = {node.key: resources_of(node.node.obj) for node in work.plan.to_run}
     draft = _task_graph(work, work.plan.to_run, resources)
     _refuse(work.executor, draft)
-    claim.hold(work.owner)
+    claim.register(work.owner)
     try:
         _queue_all(work, draft)
         if work.queued:
@@ -174,16 +174,16 @@ def _task(
 
 
 def _next_number(node: PlannedNode) -> int:
-    return node.turn.number + 1 if node.turn else 1
+    return node.attempt.number + 1 if node.attempt else 1
 
 
 def _jobs_in_flight(work: _Dispatch, node: PlannedNode) -> list[JobRef]:
-    turns = [
-        work.elsewhere.get(key) or work.plan.nodes[key].turn
+    attempts = [
+        work.elsewhere.get(key) or work.plan.nodes[key].attempt
         for key in node.node.needs
-        if key in work.elsewhere or work.plan.nodes[key].standing is Standing.IN_FLIGHT
+        if key in work.elsewhere or work.plan.nodes[key].status is NodeStatus.IN_FLIGHT
     ]
-    return [turn.ref for turn in turns if turn is not None and turn.ref is not None]
+    return [attempt.ref for attempt in attempts if attempt is not None and attempt.ref is not None]
 
 
 def _queue_all(work: _Dispatch, draft: TaskGraph) -> None:
@@ -198,10 +198,10 @@ def _queue_all(work: _Dispatch, draft: TaskGraph) -> None:
         if mine is not None:
             work.queued[node.key] = mine
         else:
-            work.elsewhere[node.key] = claim.last_turn(node.paths)
+            work.elsewhere[node.key] = claim.last_attempt(node.paths)
 
 
-def _open_queue(work: _Dispatch, draft: TaskGraph) -> Queue:
+def _open_queue(work: _Dispatch, draft: TaskGraph) -> RunEnqueuer:
     """Take up what all nodes share; jobs that others can ask about are findable from now on."""
     named_jobs = getattr(work.executor, "named_jobs", None)
     work.named_job = named_jobs(draft) if named_jobs is not None else None
@@ -211,14 +211,16 @@ def _open_queue(work: _Dispatch, draft: TaskGraph) -> Queue:
     work.binds_jobs = can_find and work.named_job is None
     folder = StorePaths(HULDRA_CONFIG.root).run_directory(work.run_id)
     findable = work.named_job if can_find else None
-    return Queue(folder, work.run_id, work.owner, findable, work.binds_jobs)
+    return RunEnqueuer(folder, work.run_id, work.owner, findable, work.binds_jobs)
 
 
-def _queue(queue: Queue, node: PlannedNode, hint: Mapping[str, Any] | None) -> Claim | None:
-    if node.turn is not None and node.turn.end is None:  # planned to run because its owner is dead
-        claim.end_turn(node.paths, node.turn.number, AttemptStatus.CRASHED, new_owner())
-    if node.turn is not None and in_process.is_there(node.node.obj, node.key):
-        return None  # made since the plan looked: another turn would void what is good
+def _queue(queue: RunEnqueuer, node: PlannedNode, hint: Mapping[str, Any] | None) -> Claim | None:
+    if (
+        node.attempt is not None and node.attempt.end is None
+    ):  # planned to run because its owner is dead
+        claim.end_attempt(node.paths, node.attempt.number, AttemptStatus.CRASHED, new_owner())
+    if node.attempt is not None and in_process.is_valid_artifact(node.node.obj, node.key):
+        return None  # made since the plan looked: another attempt would void what is good
     return queue.add(node.paths, _next_number(node), hint)
 
 
@@ -268,24 +270,28 @@ def _submit(work: _Dispatch, graph: TaskGraph) -> None:
         mine = work.queued[key]
         claim.bind_job(paths, mine.number, ref)
         if not claim.has_ended(paths, mine.number):
-            artifact.write_state(paths, Turn(mine, None, ref))
+            artifact.write_state(paths, Attempt(mine, None, ref))
 
     work.executor.submit(graph, on_submitted)
 
 
 def _free_unsent(work: _Dispatch, error: BaseException) -> None:
-    """End the queued turns of what was not sent, so that the next call may send it."""
+    """End the queued attempts of what was not sent, so that the next call may send it."""
     # All that was to be queued is looked at, and not what we remember: Ctrl-C may have come between
-    # a claim and our note of it, and a turn of ours looks alive as long as this process lives.
+    # a claim and our note of it, and an attempt of ours looks alive as long as this process lives.
     for node in work.plan.to_run:
         if node.key in work.sent and not isinstance(error, HuldraSubmitError):
             continue
-        turn = claim.last_turn(node.paths)
-        if turn is None or not turn.is_queued or turn.claim.owner.token != work.owner.token:
+        attempt = claim.last_attempt(node.paths)
+        if (
+            attempt is None
+            or not attempt.is_queued
+            or attempt.claim.owner.token != work.owner.token
+        ):
             continue
-        end = claim.end_turn(node.paths, turn.number, AttemptStatus.CANCELLED, new_owner())
+        end = claim.end_attempt(node.paths, attempt.number, AttemptStatus.CANCELLED, new_owner())
         if end is not None:
-            artifact.write_state(node.paths, Turn(turn.claim, end))
+            artifact.write_state(node.paths, Attempt(attempt.claim, end))
 
 
 def _job_of(work: _Dispatch, obj: Any) -> Job[Any]:
@@ -293,10 +299,10 @@ def _job_of(work: _Dispatch, obj: Any) -> Job[Any]:
     if key in work.sent:
         return Job(obj, work.executor, work.sent[key])
     node = work.plan.nodes[key]
-    turn = work.elsewhere.get(key) or node.turn
-    if turn is not None and turn.ref is None:  # found by its hint while we planned, perhaps
-        turn = claim.read_turn(node.paths, turn.number)
-    if node.standing is Standing.CACHED or turn is None or turn.ref is None:
+    attempt = work.elsewhere.get(key) or node.attempt
+    if attempt is not None and attempt.ref is None:  # found by its hint while we planned, perhaps
+        attempt = claim.read_attempt(node.paths, attempt.number)
+    if node.status is NodeStatus.CACHED or attempt is None or attempt.ref is None:
         return Job(obj, None, None)
-    same = turn.ref.engine == work.executor.name and work.executor.capabilities.finds_by_id
-    return Job(obj, work.executor if same else None, turn.ref)
+    same = attempt.ref.engine == work.executor.name and work.executor.capabilities.finds_by_id
+    return Job(obj, work.executor if same else None, attempt.ref)

@@ -16,7 +16,7 @@ from huldra.logs.console import for_terminal
 from huldra.store import artifact, claim, files
 from huldra.store.layout import ArtifactPaths
 from huldra.store.location import paths_of
-from huldra.store.records import AttemptStatus, Turn
+from huldra.store.records import Attempt, AttemptStatus
 
 _CANDIDATES_MAX = 2000
 _ABSENT = "<no such field>"
@@ -54,25 +54,25 @@ class Explanation:
 def explain(obj: Any) -> Explanation:
     """Look at the artifact of `obj` and, when it is not there, at those of its class that are."""
     key, paths = key_of(obj), paths_of(obj)
-    if artifact.is_made(paths):
+    if artifact.is_complete(paths):
         if is_valid(obj, key, paths):
             return Explanation(key, True, "made, and _validate accepts it", paths.directory)
         return Explanation(key, False, "made, but _validate is false", paths.directory)
-    turn = claim.last_turn(paths)
-    if turn is not None:
-        return Explanation(key, False, _reason(paths, turn), paths.directory)
+    attempt = claim.last_attempt(paths)
+    if attempt is not None:
+        return Explanation(key, False, _reason(paths, attempt), paths.directory)
     nearest, differences = _nearest(paths, _flat_document(documents.to_document(obj)))
     reason = f"nothing was ever made in {paths.directory}"
     return Explanation(key, False, reason, paths.directory, nearest, differences)
 
 
-def _reason(paths: ArtifactPaths, turn: Turn) -> str:
-    if turn.end is None:
-        return describe(paths, turn)
-    if turn.status is AttemptStatus.FAILED and turn.end.error is not None:
-        error = turn.end.error
+def _reason(paths: ArtifactPaths, attempt: Attempt) -> str:
+    if attempt.end is None:
+        return describe(paths, attempt)
+    if attempt.status is AttemptStatus.FAILED and attempt.end.error is not None:
+        error = attempt.end.error
         return f"the last attempt failed: {error.type}: {error.message}; log: {paths.log}"
-    return f"the last attempt ended as {turn.status.value}; log: {paths.log}"
+    return f"the last attempt ended as {attempt.status.value}; log: {paths.log}"
 
 
 def _nearest(
@@ -82,7 +82,7 @@ def _nearest(
     best: tuple[str | None, tuple[tuple[str, Any, Any], ...]] = (None, ())
     for other in _siblings(paths):
         record = files.read_object(other.metadata)
-        if record is None or not artifact.is_made(other):
+        if record is None or not artifact.is_complete(other):
             continue
         differences = tuple(_differences(_flat_document(record.get("huldra_obj")), config))
         if best[0] is None or len(differences) < len(best[1]):

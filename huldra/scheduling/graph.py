@@ -29,7 +29,7 @@ class Node:
 
     key: str
     obj: Any
-    is_made: bool
+    is_complete: bool
     needs: tuple[str, ...] = ()
 
 
@@ -47,7 +47,7 @@ class Graph:
 
     def missing(self) -> list[Node]:
         """The nodes that are not made, in the order in which they can be."""
-        return [node for node in self.nodes.values() if not node.is_made]
+        return [node for node in self.nodes.values() if not node.is_complete]
 
 
 @dataclass(slots=True)
@@ -60,8 +60,8 @@ class _Open:
     rest: Iterator[Any]
 
 
-def compile_graph(roots: Iterable[Any], is_made: Callable[[Any, str], bool]) -> Graph:
-    """Walk from `roots` through dependencies, down to what `is_made(obj, key)` says is there.
+def compile_graph(roots: Iterable[Any], is_complete: Callable[[Any, str], bool]) -> Graph:
+    """Walk from `roots` through dependencies, down to what `is_complete(obj, key)` says is there.
 
     Raises `HuldraCycleError` with the path of a cycle. Does not recurse: a chain may be as long as
     memory allows.
@@ -69,12 +69,12 @@ def compile_graph(roots: Iterable[Any], is_made: Callable[[Any, str], bool]) -> 
     nodes: dict[str, Node] = {}
     path: dict[str, _Open] = {}  # from the root to where we are, in order
     for root in roots:
-        _enter(root, nodes, path, is_made)
+        _enter(root, nodes, path, is_complete)
         while path:
             here = next(reversed(path.values()))
             child = next(here.rest, None)
             if child is not None:
-                here.needs.append(_enter(child, nodes, path, is_made))
+                here.needs.append(_enter(child, nodes, path, is_complete))
             else:
                 path.popitem()
                 nodes[here.key] = Node(here.key, here.obj, False, tuple(dict.fromkeys(here.needs)))
@@ -82,7 +82,10 @@ def compile_graph(roots: Iterable[Any], is_made: Callable[[Any, str], bool]) -> 
 
 
 def _enter(
-    obj: Any, nodes: dict[str, Node], path: dict[str, _Open], is_made: Callable[[Any, str], bool]
+    obj: Any,
+    nodes: dict[str, Node],
+    path: dict[str, _Open],
+    is_complete: Callable[[Any, str], bool],
 ) -> str:
     key = key_of(obj)
     if key in nodes:
@@ -95,7 +98,7 @@ def _enter(
             "an artifact needs itself: " + " → ".join(cycle) + "; look at _dependencies()",
             path=cycle,
         )
-    if is_made(obj, key):
+    if is_complete(obj, key):
         nodes[key] = Node(key, obj, True)
     else:
         path[key] = _Open(key, obj, [], iter(dependencies_of(obj)))

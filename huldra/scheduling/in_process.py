@@ -45,18 +45,18 @@ def request_for(
     )
 
 
-def is_there(obj: Any, key: str) -> bool:
+def is_valid_artifact(obj: Any, key: str) -> bool:
     """Whether the artifact of `obj` is made and its `_validate` accepts it. Writes nothing.
 
     What `_validate` raises reaches the caller.
     """
     paths = paths_of(obj)
-    return artifact.is_made(paths) and is_valid(obj, key, paths)
+    return artifact.is_complete(paths) and is_valid(obj, key, paths)
 
 
 def graph_of(roots: list[Any]) -> Graph:
     """Compile the graph of what is missing for `roots`."""
-    return compile_graph(roots, is_there)
+    return compile_graph(roots, is_valid_artifact)
 
 
 def make(obj: Any) -> Made | None:
@@ -66,7 +66,9 @@ def make(obj: Any) -> Made | None:
     """
     root_key = key_of(obj)
     made: Made | None = None
-    graph = compile_graph([obj], lambda found, key: key != root_key and is_there(found, key))
+    graph = compile_graph(
+        [obj], lambda found, key: key != root_key and is_valid_artifact(found, key)
+    )
     for node in graph.missing():
         result = make_node(node.obj, node.key)
         if node.key == root_key:

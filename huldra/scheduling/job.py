@@ -28,11 +28,11 @@ from huldra.store.job_ref import JobRef
 from huldra.store.location import paths_of
 from huldra.store.process import new_owner
 from huldra.store.records import AttemptStatus, upstream_error
-from huldra.store.snapshot import Life
+from huldra.store.snapshot import Liveness
 
 T = TypeVar("T")
 
-_WORD = {
+_STATUS_OF = {
     JobStatus.QUEUED: AttemptStatus.QUEUED,
     JobStatus.RUNNING: AttemptStatus.RUNNING,
     JobStatus.CANCELLED: AttemptStatus.CANCELLED,
@@ -112,7 +112,7 @@ class Job(Generic[T]):
             HuldraComputeError: `_create` failed; `original_error` is a `RemoteError`.
             HuldraDependencyError: A dependency failed; it names which.
             HuldraCancelled: The job was cancelled.
-            HuldraJobLost: The engine lost the job; asking for the artifact again sends it anew.
+            HuldraJobLost: The engine lost the job; asking for the artifact again sends it again.
             HuldraWaitTimeout: It took longer than `timeout` seconds. The job goes on.
         """
         error = self.exception(timeout)
@@ -141,15 +141,15 @@ class Job(Generic[T]):
         """
         return bool(cancel_all([self]))
 
-    def _withdraw(self) -> bool:
-        """Ask for the end on disk: a queued turn ends at once. False when the job was done."""
-        turn = claim.last_turn(self._paths)
-        if self.done() or turn is None:
+    def _request_cancel(self) -> bool:
+        """Ask for the end on disk: a queued attempt ends at once. False when the job was done."""
+        attempt = claim.last_attempt(self._paths)
+        if self.done() or attempt is None:
             return False
-        if turn.end is None:
-            claim.request_cancel(self._paths, turn.number, new_owner())
-        if turn.is_queued:
-            end_queued(self._paths, turn, AttemptStatus.CANCELLED)
+        if attempt.end is None:
+            claim.request_cancel(self._paths, attempt.number, new_owner())
+        if attempt.is_queued:
+            end_queued(self._paths, attempt, AttemptStatus.CANCELLED)
         return True
 
     def logs(self) -> dict[str, str]:
@@ -172,29 +172,29 @@ class Job(Generic[T]):
 
     def _look(self) -> tuple[AttemptStatus, bool]:
         """The status, and whether it is the last one."""
-        if self._is_made or artifact.is_made(self._paths):
+        if self._is_made or artifact.is_complete(self._paths):
             self._is_made = True
             return AttemptStatus.SUCCESS, True
-        turn = claim.last_turn(self._paths)
-        if turn is None:
-            return self._engine_word(AttemptStatus.QUEUED)
-        status = turn.status
+        attempt = claim.last_attempt(self._paths)
+        if attempt is None:
+            return self._engine_status(AttemptStatus.QUEUED)
+        status = attempt.status
         if status in (AttemptStatus.FAILED, AttemptStatus.CANCELLED):
             return status, True
         if status is AttemptStatus.SUCCESS:
             # `SUCCESS.json` follows in a moment, or its writer died just before: so it is written
             # here, too. Waiting for it could be for ever.
-            artifact.publish(self._paths, turn.number)
+            artifact.publish(self._paths, attempt.number)
             self._is_made = True
             return status, True
         if status.is_infrastructure:
-            return self._engine_word(status)
-        is_dead = liveness.of_turn(self._paths, turn, self._watch) is Life.DEAD
-        if is_dead or turn.is_queued:
-            return self._engine_word(AttemptStatus.CRASHED if is_dead else status)
+            return self._engine_status(status)
+        is_dead = liveness.claim_liveness(self._paths, attempt, self._watch) is Liveness.DEAD
+        if is_dead or attempt.is_queued:
+            return self._engine_status(AttemptStatus.CRASHED if is_dead else status)
         return status, False
 
-    def _engine_word(self, otherwise: AttemptStatus) -> tuple[AttemptStatus, bool]:
+    def _engine_status(self, otherwise: AttemptStatus) -> tuple[AttemptStatus, bool]:
         """What the engine makes of a job whose artifact does not tell.
 
         `otherwise` stands where the engine cannot say: it ends the job only if it is over itself.
@@ -202,14 +202,17 @@ class Job(Generic[T]):
         word = self._ask()
         if word is JobStatus.UNKNOWN:
             return otherwise, otherwise.is_over
-        if word.is_over and artifact.is_made(self._paths):
+        if word.is_over and artifact.is_complete(self._paths):
             return AttemptStatus.SUCCESS, True
-        turn = claim.last_turn(self._paths) if word.is_over else None
-        if turn is not None and turn.status in (AttemptStatus.FAILED, AttemptStatus.CANCELLED):
-            return turn.status, True  # it came to its end while the engine was being asked
+        attempt = claim.last_attempt(self._paths) if word.is_over else None
+        if attempt is not None and attempt.status in (
+            AttemptStatus.FAILED,
+            AttemptStatus.CANCELLED,
+        ):
+            return attempt.status, True  # it came to its end while the engine was being asked
         if word is JobStatus.SUCCEEDED:
             return AttemptStatus.CRASHED, True
-        return _WORD.get(word, AttemptStatus.CRASHED), word.is_over
+        return _STATUS_OF.get(word, AttemptStatus.CRASHED), word.is_over
 
     def _ask(self) -> JobStatus:
         if self._ref is None:
@@ -219,26 +222,30 @@ class Job(Generic[T]):
         except (HuldraExecutorError, ImportError):
             return JobStatus.UNKNOWN
         if word.is_over:  # who asks for the artifact now must not find the job on its way
-            liveness.note_word(self._ref, word)
+            liveness.cache_status(self._ref, word)
         return word
 
     def _error(self) -> Exception | None:
         status = self.status()
         if status is AttemptStatus.SUCCESS:
             return None
-        turn = claim.last_turn(self._paths)
+        attempt = claim.last_attempt(self._paths)
         where = self._paths.directory
         if status is AttemptStatus.CANCELLED:
             return HuldraCancelled(f"{self._key} was cancelled; {where}")
-        if turn is not None and turn.status is AttemptStatus.FAILED and turn.end is not None:
-            return error_of(self._key, self._paths, turn.end.error)
+        if (
+            attempt is not None
+            and attempt.status is AttemptStatus.FAILED
+            and attempt.end is not None
+        ):
+            return error_of(self._key, self._paths, attempt.end.error)
         word = self._ask()
         if (failed := self._failed_dependency(word)) is not None:
             return failed
         return HuldraJobLost(
             f"{self._key}: job {self.job_id} is over ({word.value}{self._why()}) and the artifact"
             f" is not made (last attempt: {status.value}); log: {self._paths.log}. Ask for it again"
-            " to send it anew"
+            " to send it again"
         )
 
     def _why(self) -> str:
@@ -255,18 +262,18 @@ class Job(Generic[T]):
         """
         for child in dependencies_of(self._obj):
             paths = paths_of(child)
-            turn = None if artifact.is_made(paths) else claim.last_turn(paths)
-            if turn is None or turn.end is None:
+            attempt = None if artifact.is_complete(paths) else claim.last_attempt(paths)
+            if attempt is None or attempt.end is None:
                 continue
-            if not (word is JobStatus.LOST and turn.status.is_infrastructure):
-                record = upstream_error(key_of(child), paths.log, turn)
+            if not (word is JobStatus.LOST and attempt.status.is_infrastructure):
+                record = upstream_error(key_of(child), paths.log, attempt)
                 return error_of(self._key, self._paths, record)
         return None
 
 
 def cancel_all(jobs: Iterable[Job[Any]]) -> int:
     """Ask for the end of each job that is not done; how many. One call an engine."""
-    asked = [job for job in jobs if job._withdraw()]  # noqa: SLF001  same module
+    asked = [job for job in jobs if job._request_cancel()]  # noqa: SLF001  same module
     by_engine: dict[int, tuple[Executor, list[JobRef]]] = {}
     for job in asked:
         if job.ref is not None:

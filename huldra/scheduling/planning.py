@@ -14,28 +14,28 @@ from huldra.logs.console import for_terminal
 from huldra.scheduling.graph import Graph, Node
 from huldra.store import claim
 from huldra.store.layout import ArtifactPaths
-from huldra.store.records import AttemptStatus, Turn
-from huldra.store.snapshot import Life
+from huldra.store.records import Attempt, AttemptStatus
+from huldra.store.snapshot import Liveness
 
 
-class Standing(enum.StrEnum):
+class NodeStatus(enum.StrEnum):
     """Where a node stands before anything is sent."""
 
     CACHED = "cached"
-    IN_FLIGHT = "in flight"  # queued or being made by somebody else
+    IN_FLIGHT = "in flight"  # queued or being made by another process
     TO_RUN = "will run"
     BLOCKED = "blocked"  # will run once what is in flight elsewhere has ended
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedNode:
-    """One node: its files, its standing, the reason in words, the turn of whoever holds it."""
+    """One node: its files, its status, the reason in words, the attempt of whoever holds it."""
 
     node: Node
     paths: ArtifactPaths
-    standing: Standing
+    status: NodeStatus
     reason: str
-    turn: Turn | None = None
+    attempt: Attempt | None = None
 
     @property
     def key(self) -> str:
@@ -52,22 +52,24 @@ class Plan:
     def __len__(self) -> int:
         return len(self.nodes)
 
-    def with_standing(self, standing: Standing) -> list[PlannedNode]:
+    def with_status(self, status: NodeStatus) -> list[PlannedNode]:
         """The nodes that stand so."""
-        return [node for node in self.nodes.values() if node.standing is standing]
+        return [node for node in self.nodes.values() if node.status is status]
 
     @property
     def to_run(self) -> list[PlannedNode]:
         """The nodes that this plan would run, in order: those that wait for others too."""
-        return [n for n in self.nodes.values() if n.standing in (Standing.TO_RUN, Standing.BLOCKED)]
+        return [
+            n for n in self.nodes.values() if n.status in (NodeStatus.TO_RUN, NodeStatus.BLOCKED)
+        ]
 
     def __str__(self) -> str:
         counts = ", ".join(
-            f"{len(self.with_standing(standing))} {standing.value}"
-            for standing in Standing
-            if self.with_standing(standing)
+            f"{len(self.with_status(status))} {status.value}"
+            for status in NodeStatus
+            if self.with_status(status)
         )
-        rows = [(n.standing.value, _short(n.key), n.reason) for n in self.nodes.values()]
+        rows = [(n.status.value, _short(n.key), n.reason) for n in self.nodes.values()]
         return f"{text_table(('', 'artifact', 'why'), rows)}\n{counts or 'nothing to do'}"
 
     __repr__ = __str__
@@ -91,50 +93,54 @@ def text_table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
 def make_plan(graph: Graph, paths_of: Callable[[Node], ArtifactPaths]) -> Plan:
     """Ask the store about each node of the graph; nothing is written or sent."""
     paths = {node.key: paths_of(node) for node in graph.nodes.values()}
-    turns = {node.key: claim.last_turn(paths[node.key]) for node in graph.missing()}
+    attempts = {node.key: claim.last_attempt(paths[node.key]) for node in graph.missing()}
     seen = uptime_s()
-    open_turns = [turn for turn in turns.values() if turn is not None and turn.end is None]
+    open_attempts = [
+        attempt for attempt in attempts.values() if attempt is not None and attempt.end is None
+    ]
     # Asked for together, so that the engine is asked once however many nodes it holds.
-    liveness.of_jobs({turn.ref for turn in open_turns if turn.ref is not None})
+    liveness.job_statuses({attempt.ref for attempt in open_attempts if attempt.ref is not None})
     planned: dict[str, PlannedNode] = {}
     for key, node in graph.nodes.items():
-        if node.is_made:
-            planned[key] = PlannedNode(node, paths[key], Standing.CACHED, "made")
+        if node.is_complete:
+            planned[key] = PlannedNode(node, paths[key], NodeStatus.CACHED, "made")
         else:
-            turn = turns[key]
-            watch = Watch(number=turn.number if turn else 0, since=seen)
-            planned[key] = _plan_missing(node, paths[key], turn, planned, watch)
+            attempt = attempts[key]
+            watch = Watch(number=attempt.number if attempt else 0, since=seen)
+            planned[key] = _plan_missing(node, paths[key], attempt, planned, watch)
     return Plan(planned)
 
 
 def _plan_missing(
     node: Node,
     paths: ArtifactPaths,
-    turn: Turn | None,
+    attempt: Attempt | None,
     planned: Mapping[str, PlannedNode],
     watch: Watch,
 ) -> PlannedNode:
-    if turn is not None and turn.end is None:
-        if liveness.of_turn(paths, turn, watch) is not Life.DEAD:
-            return PlannedNode(node, paths, Standing.IN_FLIGHT, describe(paths, turn), turn)
-        reason = f"its owner is dead ({turn.claim.owner.describe()})"
+    if attempt is not None and attempt.end is None:
+        if liveness.claim_liveness(paths, attempt, watch) is not Liveness.DEAD:
+            return PlannedNode(node, paths, NodeStatus.IN_FLIGHT, describe(paths, attempt), attempt)
+        reason = f"its owner is dead ({attempt.claim.owner.describe()})"
     else:
-        reason = _why(turn)
+        reason = _why(attempt)
     blocked_by = [
-        key for key in node.needs if planned[key].standing in (Standing.IN_FLIGHT, Standing.BLOCKED)
+        key
+        for key in node.needs
+        if planned[key].status in (NodeStatus.IN_FLIGHT, NodeStatus.BLOCKED)
     ]
     if blocked_by:
         waits = f"waits for {_short(blocked_by[0])}"
         more = f" and {len(blocked_by) - 1} more" if len(blocked_by) > 1 else ""
-        return PlannedNode(node, paths, Standing.BLOCKED, f"{reason}; {waits}{more}", turn)
-    return PlannedNode(node, paths, Standing.TO_RUN, reason, turn)
+        return PlannedNode(node, paths, NodeStatus.BLOCKED, f"{reason}; {waits}{more}", attempt)
+    return PlannedNode(node, paths, NodeStatus.TO_RUN, reason, attempt)
 
 
-def _why(turn: Turn | None) -> str:
-    if turn is None:
+def _why(attempt: Attempt | None) -> str:
+    if attempt is None:
         return "never made"
-    if turn.status is AttemptStatus.FAILED and turn.end and turn.end.error:
-        return f"failed before: {turn.end.error.type}: {turn.end.error.message}"[:160]
-    if turn.status is AttemptStatus.SUCCESS:
+    if attempt.status is AttemptStatus.FAILED and attempt.end and attempt.end.error:
+        return f"failed before: {attempt.end.error.type}: {attempt.end.error.message}"[:160]
+    if attempt.status is AttemptStatus.SUCCESS:
         return "made before, but _validate is false or SUCCESS.json is gone"
-    return f"{turn.status.value} before"
+    return f"{attempt.status.value} before"

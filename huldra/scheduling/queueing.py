@@ -14,15 +14,15 @@ from huldra.store.files import SharedFile
 from huldra.store.job_ref import JobRef
 from huldra.store.layout import ArtifactPaths
 from huldra.store.process import Owner
-from huldra.store.records import QUEUED, Claim, Turn, now_text
+from huldra.store.records import QUEUED, Attempt, Claim, now_text
 from huldra.store.snapshot import derive
 
 
-class Queue:
-    """The queued turns of one run.
+class RunEnqueuer:
+    """The queued attempts of one run.
 
-    `named_job` is the job of each turn, where the engine takes names of ours: see
-    `Claim.named_job`. With `binds_jobs` each turn will be bound to a job whose id is not known
+    `named_job` is the job of each attempt, where the engine takes names of ours: see
+    `Claim.named_job`. With `binds_jobs` each attempt will be bound to a job whose id is not known
     yet, and its state is written then.
     """
 
@@ -40,7 +40,7 @@ class Queue:
     def add(
         self, paths: ArtifactPaths, number: int, hint: Mapping[str, Any] | None
     ) -> Claim | None:
-        """Try for turn `number` of an artifact; None when somebody else was first."""
+        """Try for attempt `number` of an artifact; None when somebody else was first."""
         if hint is not None:
             return claim.claim_next(
                 paths, number, self._owner, kind=QUEUED, run_id=self._run_id, job_hint=hint
@@ -50,7 +50,7 @@ class Queue:
             return None
         # A state that is there is an earlier attempt's, or of somebody who was faster than us.
         if not self._binds_jobs and not states.link(paths.state):
-            artifact.write_state(paths, Turn(mine))
+            artifact.write_state(paths, Attempt(mine))
         return mine
 
     def _share(self, number: int) -> tuple[Claim, SharedFile, SharedFile]:
@@ -62,7 +62,7 @@ class Queue:
             self._run_id,
             named_job=self._named_job,
         )
-        state = derive(Turn(mine)).to_json()
+        state = derive(Attempt(mine)).to_json()
         shared = self._shared[number] = (
             mine,
             SharedFile(f"{self._folder}/claim-{number}", files.object_bytes(mine.to_json())),

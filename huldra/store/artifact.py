@@ -8,18 +8,18 @@ from typing import Any
 
 from huldra.errors import HuldraArtifactMissing
 from huldra.store import claim, files
-from huldra.store.claim import last_turn, read_turn
+from huldra.store.claim import last_attempt, read_attempt
 from huldra.store.layout import ArtifactPaths
-from huldra.store.records import FORMAT, AttemptStatus, State, Turn, now_text
+from huldra.store.records import FORMAT, Attempt, AttemptStatus, State, now_text
 from huldra.store.snapshot import derive, outcome_before
 
 
 def read_success(paths: ArtifactPaths) -> dict[str, Any] | None:
     """The record that the artifact is made, or None. Reads only; one open and one stat on a hit.
 
-    A record counts as long as the turn after the one it names was not opened: a later turn voids
-    it by its mere existence, so a late writer cannot bring a discarded result back. A record that
-    is empty, truncated or another's does not count.
+    A record counts as long as the attempt after the one it names was not opened: a later attempt
+    voids it by its mere existence, so a late writer cannot bring a discarded result back. A record
+    that is empty, truncated or another's does not count.
     """
     data = files.read_bytes(paths.success)
     if data is None:
@@ -30,10 +30,10 @@ def read_success(paths: ArtifactPaths) -> dict[str, Any] | None:
         return None
     if record.get("hash") != paths.directory.rpartition("/")[2]:
         return None
-    return None if files.is_there(paths.claim(number + 1)) else record
+    return None if files.path_exists(paths.claim(number + 1)) else record
 
 
-def is_made(paths: ArtifactPaths) -> bool:
+def is_complete(paths: ArtifactPaths) -> bool:
     """Whether the artifact is made, whatever its class's `_validate` says."""
     return read_success(paths) is not None
 
@@ -48,7 +48,7 @@ def unreadable(paths: ArtifactPaths, class_name: str) -> str:
 
 
 def success_record(paths: ArtifactPaths, number: int, made_at: str) -> dict[str, Any]:
-    """What `SUCCESS.json` holds: turn `number` made the artifact."""
+    """What `SUCCESS.json` holds: attempt `number` made the artifact."""
     digest = paths.directory.rpartition("/")[2]
     return {"huldra": FORMAT, "claim": number, "hash": digest, "made_at": made_at}
 
@@ -63,58 +63,58 @@ def publish(paths: ArtifactPaths, number: int) -> None:
         record = success_record(paths, number, now_text())
         files.write_atomic(paths.success, files.object_bytes(record), sync=True)
         # We may have been asleep since `N.end`, and our record may just have replaced a newer
-        # turn's. So whoever writes looks again, until what stands is the last turn's.
-        newer = claim.last_turn(paths) if os.path.exists(paths.claim(number + 1)) else None
+        # attempt's. So whoever writes looks again, until what stands is the last attempt's.
+        newer = claim.last_attempt(paths) if os.path.exists(paths.claim(number + 1)) else None
         if newer is None or newer.number <= number or newer.status is not AttemptStatus.SUCCESS:
             return
         number = newer.number
 
 
-def withdraw(paths: ArtifactPaths, number: int) -> None:
-    """Take away a record that turn `number`, which the caller holds, has voided already."""
+def retract_success(paths: ArtifactPaths, number: int) -> None:
+    """Take away a record that attempt `number`, which the caller holds, has voided already."""
     files.remove(paths.success)
     if claim.has_ended(paths, number):
         # We were asleep, and what we removed may have been our successor's.
-        turn = last_turn(paths)
-        if turn is not None and turn.status is AttemptStatus.SUCCESS:
-            publish(paths, turn.number)
+        attempt = last_attempt(paths)
+        if attempt is not None and attempt.status is AttemptStatus.SUCCESS:
+            publish(paths, attempt.number)
 
 
 def read_state(paths: ArtifactPaths) -> State:
     """What is known of the artifact, from `SUCCESS.json` and the claims: never out of date."""
-    turn = last_turn(paths)
-    queued, before = _queued_before(paths, turn), outcome_before(paths, turn)
-    return derive(turn, queued, made=is_made(paths), before=before)
+    attempt = last_attempt(paths)
+    queued, before = _queued_before(paths, attempt), outcome_before(paths, attempt)
+    return derive(attempt, queued, made=is_complete(paths), before=before)
 
 
-def _queued_before(paths: ArtifactPaths, turn: Turn | None) -> Turn | None:
-    if turn is None or turn.claim.from_queued is None:
+def _queued_before(paths: ArtifactPaths, attempt: Attempt | None) -> Attempt | None:
+    if attempt is None or attempt.claim.from_queued is None:
         return None
-    return read_turn(paths, turn.claim.from_queued)
+    return read_attempt(paths, attempt.claim.from_queued)
 
 
-def write_state(paths: ArtifactPaths, turn: Turn, queued: Turn | None = None) -> None:
-    """Write the summary of `turn`, and make sure that it does not hide a newer turn's."""
-    _write_summary(paths, turn, queued)
+def write_state(paths: ArtifactPaths, attempt: Attempt, queued: Attempt | None = None) -> None:
+    """Write the summary of `attempt`, and make sure that it does not hide a newer attempt's."""
+    _write_summary(paths, attempt, queued)
     # We may have been asleep between our claim and this write, and somebody else may have gone on.
     # Whoever writes last therefore looks again, until what stands is the summary of what is.
-    while _is_outdated(paths, turn):
-        newer = last_turn(paths)
+    while _is_outdated(paths, attempt):
+        newer = last_attempt(paths)
         if newer is None:
             return
-        turn, queued = newer, _queued_before(paths, newer)
-        _write_summary(paths, turn, queued)
+        attempt, queued = newer, _queued_before(paths, newer)
+        _write_summary(paths, attempt, queued)
 
 
-def _write_summary(paths: ArtifactPaths, turn: Turn, queued: Turn | None) -> None:
-    state = derive(turn, queued, before=outcome_before(paths, turn))
+def _write_summary(paths: ArtifactPaths, attempt: Attempt, queued: Attempt | None) -> None:
+    state = derive(attempt, queued, before=outcome_before(paths, attempt))
     files.write_atomic(paths.state, files.object_bytes(state.to_json()))
 
 
-def _is_outdated(paths: ArtifactPaths, turn: Turn) -> bool:
-    if turn.end is None and claim.has_ended(paths, turn.number):
+def _is_outdated(paths: ArtifactPaths, attempt: Attempt) -> bool:
+    if attempt.end is None and claim.has_ended(paths, attempt.number):
         return True
-    return files.is_there(paths.claim(turn.number + 1))
+    return files.path_exists(paths.claim(attempt.number + 1))
 
 
 def write_metadata(paths: ArtifactPaths, record: Mapping[str, Any], patch: bytes | None) -> None:
@@ -138,18 +138,18 @@ class StateManager:
     @staticmethod
     def is_success(directory: str | os.PathLike[str]) -> bool:
         """Whether the artifact in `directory` is made."""
-        return is_made(ArtifactPaths(os.path.abspath(os.fspath(directory))))
+        return is_complete(ArtifactPaths(os.path.abspath(os.fspath(directory))))
 
     @staticmethod
-    def history(directory: str | os.PathLike[str]) -> list[Turn]:
-        """Every turn at the artifact in `directory`, the oldest first.
+    def history(directory: str | os.PathLike[str]) -> list[Attempt]:
+        """Every attempt at the artifact in `directory`, the oldest first.
 
         Raises `HuldraArtifactMissing` when nobody ever tried.
         """
         paths = ArtifactPaths(os.path.abspath(os.fspath(directory)))
-        turns = claim.read_history(paths)
-        if not turns and not is_made(paths):
+        attempts = claim.read_history(paths)
+        if not attempts and not is_complete(paths):
             raise HuldraArtifactMissing(
                 f"no attempt was ever made in {paths.directory}", directory=paths.directory
             )
-        return turns
+        return attempts

@@ -232,7 +232,7 @@ def remove_tree(path: str) -> None:
         raise store_error(error, "remove", aside) from error
 
 
-def is_there(path: str) -> bool:
+def path_exists(path: str) -> bool:
     """Whether a file has this name; False also where that cannot be found out.
 
     A third of the price of `os.path.exists`, which raises and catches an error for each file that

@@ -42,6 +42,6 @@ class JobRef:
 
 
 def task_name(key: str, number: int) -> str:
-    """What turn `number` of the artifact `key` is called on every engine."""
+    """What attempt `number` of the artifact `key` is called on every engine."""
     namespace, _, digest = key.rpartition("/")
     return f"{namespace}-{digest}-{number}"

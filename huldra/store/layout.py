@@ -54,23 +54,23 @@ class ArtifactPaths:
 
     @property
     def claims(self) -> str:
-        """The ledger of claims: who may write, and how each turn ended."""
+        """The ledger of claims: who may write, and how each attempt ended."""
         return f"{self.directory}/{PRIVATE}/claims"
 
     def claim(self, number: int) -> str:
-        """Turn `number`: its owner."""
+        """Attempt `number`: its owner."""
         return f"{self.directory}/{PRIVATE}/claims/{number}"
 
     def claim_end(self, number: int) -> str:
-        """How turn `number` ended, and the single name that owner and successor compete for."""
+        """How attempt `number` ended, and the single name that owner and successor compete for."""
         return f"{self.directory}/{PRIVATE}/claims/{number}.end"
 
     def claim_job(self, number: int) -> str:
-        """The engine's job that a queued turn is bound to."""
+        """The engine's job that a queued attempt is bound to."""
         return f"{self.directory}/{PRIVATE}/claims/{number}.job"
 
     def claim_cancel(self, number: int) -> str:
-        """Somebody asked for turn `number` to be cancelled."""
+        """Somebody asked for attempt `number` to be cancelled."""
         return f"{self.directory}/{PRIVATE}/claims/{number}.cancel"
 
 

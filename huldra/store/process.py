@@ -183,7 +183,7 @@ def _is_hidden(pid: int) -> bool:
 
 
 def _own_start_time(pid: int) -> str:
-    # In a new pid namespace under the old one's `/proc`, our pid there is somebody else's.
+    # In a new pid namespace under the old one's `/proc`, our pid there is another process's.
     try:
         is_ours = os.readlink("/proc/self") == str(pid)
     except OSError:

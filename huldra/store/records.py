@@ -47,7 +47,7 @@ class AttemptStatus(enum.StrEnum):
         return self in (AttemptStatus.PREEMPTED, AttemptStatus.CRASHED)
 
 
-STARTED = "started"  # the one end that is no attempt's: a queued turn whose job began
+STARTED = "started"  # the one end that is no attempt's: a queued attempt whose job began
 
 
 def _text_or_none(value: object) -> str | None:
@@ -127,10 +127,11 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Turn `number`: `kind` is `queued` or `running`.
+    """Attempt `number`: `kind` is `queued` or `running`.
 
-    `named_job` is the job of a queued turn whose engine takes names of ours: its `job_id` is what
-    follows the task's name (`<namespace>-<hash>-<number>`), so that one record serves a whole run.
+    `named_job` is the job of a queued attempt whose engine takes names of ours: its `job_id` is
+    what follows the task's name (`<namespace>-<hash>-<number>`), so that one record serves a whole
+    run.
     """
 
     number: int
@@ -177,7 +178,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How turn `number` ended; `status` is an `AttemptStatus` value or `started`."""
+    """How attempt `number` ended; `status` is an `AttemptStatus` value or `started`."""
 
     number: int
     status: str
@@ -200,8 +201,8 @@ class End:
     def from_json(number: int, data: Mapping[str, Any]) -> End:
         """Read `claims/N.end`.
 
-        The claim of turn N+1 there means that the job of a queued turn started; the claim of turn
-        N itself, that its owner had to leave when the disk was too full for another word.
+        The claim of attempt N+1 there means that the job of a queued attempt started; the claim of
+        attempt N itself, that its owner had to leave when the disk was too full for another word.
         """
         if "kind" in data:
             claim = Claim.from_json(number + 1, data)
@@ -218,7 +219,7 @@ class End:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class Attempt:
     """A claim, how it ended, and the job that it is bound to."""
 
     claim: Claim
@@ -227,7 +228,7 @@ class Turn:
 
     @property
     def number(self) -> int:
-        """The turn's number, which is its fencing number."""
+        """The attempt's number, which is its fencing number."""
         return self.claim.number
 
     @property
@@ -258,16 +259,16 @@ class Turn:
         return self.job or self.claim.owner.job
 
 
-def turn_of(
+def attempt_of(
     key: str, number: int, claim: Mapping[str, Any], end: Mapping[str, Any] | None, job: object
-) -> Turn:
-    """Turn `number` of the artifact `key`, from what its files hold: `N`, `N.end` and `N.job`.
+) -> Attempt:
+    """Attempt `number` of the artifact `key`, from what its files hold: `N`, `N.end` and `N.job`.
 
     `end` is None where there is no such file; one that cannot be read is empty, and is an end.
     """
     held = Claim.from_json(number, claim)
     ended = None if end is None else End.from_json(number, end)
-    return Turn(held, ended, _job_of(key, held, job) if held.kind == QUEUED else None)
+    return Attempt(held, ended, _job_of(key, held, job) if held.kind == QUEUED else None)
 
 
 def _job_of(key: str, queued: Claim, job: object) -> JobRef | None:
@@ -276,27 +277,27 @@ def _job_of(key: str, queued: Claim, job: object) -> JobRef | None:
     return JobRef.read(job)
 
 
-def begun_after(turn: Turn) -> Turn:
-    """The turn that counts after `turn`, the last one of which a claim was seen.
+def begun_after(attempt: Attempt) -> Attempt:
+    """The attempt that counts after `attempt`, the last one of which a claim was seen.
 
     That is another one where a job began between the two links of its start.
     """
-    end = turn.end
+    end = attempt.end
     if end is None or end.status != STARTED:
-        return turn
-    number = turn.number
-    return Turn(
-        Claim(number + 1, RUNNING, end.by, end.ended_at, turn.claim.run_id, from_queued=number)
+        return attempt
+    number = attempt.number
+    return Attempt(
+        Claim(number + 1, RUNNING, end.by, end.ended_at, attempt.claim.run_id, from_queued=number)
     )
 
 
-def upstream_error(need: str, log_path: str, turn: Turn | None = None) -> ErrorRecord:
+def upstream_error(need: str, log_path: str, attempt: Attempt | None = None) -> ErrorRecord:
     """What a node is told whose dependency `need` was not made.
 
-    Where the last `turn` of that was felled by a dependency in turn, it is what felled it: that
+    Where the last `attempt` of that was felled by a dependency in turn, it is what felled it: that
     failed, and `need` was never tried.
     """
-    error = turn.end.error if turn is not None and turn.end is not None else None
+    error = attempt.end.error if attempt is not None and attempt.end is not None else None
     if error is not None and error.failed_key:
         return error
     return ErrorRecord(
@@ -308,7 +309,7 @@ def upstream_error(need: str, log_path: str, turn: Turn | None = None) -> ErrorR
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class AttemptSummary:
     """The last attempt at an artifact, for people and tools."""
 
     number: int
@@ -351,8 +352,8 @@ class State:
     """
 
     result: Result
-    attempt: Attempt | None = None
-    previous: Attempt | None = None
+    attempt: AttemptSummary | None = None
+    previous: AttemptSummary | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Render as `state.json`."""

@@ -1,7 +1,7 @@
 """What an artifact's records amount to: the one derivation of its state, for core and catalog.
 
 Who reads the files is another matter: the core reads what it wrote, the catalog whatever stands
-there. Both get a `Turn`, and here is what follows from it, and who is alive.
+there. Both get an `Attempt`, and here is what follows from it, and who is alive.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from huldra.store.records import (
     QUEUED,
     Attempt,
     AttemptStatus,
+    AttemptSummary,
     Lease,
     Result,
     State,
-    Turn,
 )
 
 _RESULTS = {AttemptStatus.SUCCESS: Result.SUCCESS, AttemptStatus.FAILED: Result.FAILED}
@@ -35,54 +35,55 @@ _CLOCK_DOUBT_S = 86_400.0  # by how much a viewer's clock may be wrong, and the 
 
 
 def derive(
-    turn: Turn | None,
-    queued: Turn | None = None,
+    attempt: Attempt | None,
+    queued: Attempt | None = None,
     *,
     made: bool | None = None,
-    before: Turn | None = None,
+    before: Attempt | None = None,
 ) -> State:
-    """The state that the last turn, and the queued turn that it began from, amount to.
+    """The state that the last attempt, and the queued attempt that it began from, amount to.
 
     `made` is the word of `SUCCESS.json`, where it was read. `before` is the last attempt with an
-    outcome where `turn` has none (`has_outcome`): what that one said stands until a retry begins.
+    outcome where `attempt` has none (`has_outcome`): what that one said stands until a retry
+    begins.
     """
-    if turn is None:
+    if attempt is None:
         return State(Result.SUCCESS if made else Result.ABSENT)
-    previous = None if before is None or has_outcome(turn) else before
-    result = _RESULTS.get((previous or turn).status, Result.INCOMPLETE)
+    previous = None if before is None or has_outcome(attempt) else before
+    result = _RESULTS.get((previous or attempt).status, Result.INCOMPLETE)
     if made is not None and (made or result is Result.SUCCESS):
         result = Result.SUCCESS if made else Result.INCOMPLETE
     return State(
         result,
-        _attempt(turn, queued),
-        _attempt(previous, None) if previous is not None else None,
+        _summary(attempt, queued),
+        _summary(previous, None) if previous is not None else None,
     )
 
 
-def has_outcome(turn: Turn) -> bool:
-    """Whether the turn says anything of the artifact: it began, or was refused with an error."""
-    return turn.claim.kind != QUEUED or turn.status is AttemptStatus.FAILED
+def has_outcome(attempt: Attempt) -> bool:
+    """Whether the attempt says anything of the artifact: it began, or was refused with an error."""
+    return attempt.claim.kind != QUEUED or attempt.status is AttemptStatus.FAILED
 
 
-def outcome_before(paths: ArtifactPaths, turn: Turn | None) -> Turn | None:
-    """The last turn before this one that has an outcome, where this one has none."""
-    if turn is None or has_outcome(turn):
+def outcome_before(paths: ArtifactPaths, attempt: Attempt | None) -> Attempt | None:
+    """The last attempt before this one that has an outcome, where this one has none."""
+    if attempt is None or has_outcome(attempt):
         return None
-    for number in range(turn.number - 1, max(0, turn.number - _MAX_LOOKED_BACK), -1):
-        earlier = claim.read_turn(paths, number)
+    for number in range(attempt.number - 1, max(0, attempt.number - _MAX_LOOKED_BACK), -1):
+        earlier = claim.read_attempt(paths, number)
         if has_outcome(earlier):
             return earlier
     return None
 
 
-def _attempt(turn: Turn, queued: Turn | None) -> Attempt:
-    owned, end, ref = turn.claim, turn.end, turn.ref
+def _summary(attempt: Attempt, queued: Attempt | None) -> AttemptSummary:
+    owned, end, ref = attempt.claim, attempt.end, attempt.ref
     is_queued = owned.kind == QUEUED
     queued_at = owned.claimed_at if is_queued else queued.claim.claimed_at if queued else None
     started_at = None if is_queued else owned.claimed_at
-    return Attempt(
+    return AttemptSummary(
         number=owned.number,
-        status=turn.status,
+        status=attempt.status,
         backend=ref.engine if ref else owned.owner.backend,
         job_id=ref.job_id if ref else None,
         run_id=owned.run_id,
@@ -106,7 +107,7 @@ def _seconds_between(start: str, end: str) -> float | None:
 # ---------------------------------------------------------------- who is alive
 
 
-class Life(enum.Enum):
+class Liveness(enum.Enum):
     """Whether an owner lives."""
 
     ALIVE = "alive"
@@ -114,17 +115,17 @@ class Life(enum.Enum):
     UNKNOWN = "unknown"
 
 
-_LIVES = {True: Life.ALIVE, False: Life.DEAD, None: Life.UNKNOWN}
+_LIVENESS = {True: Liveness.ALIVE, False: Liveness.DEAD, None: Liveness.UNKNOWN}
 
 
-def of_process(owner: Owner) -> Life:
+def process_liveness(owner: Owner) -> Liveness:
     """Whether the owner's process lives: known only on its own boot, in its own pid namespace."""
     me = this_process()
     if not owner.started or not shares_pids(owner, me):
-        return Life.UNKNOWN
+        return Liveness.UNKNOWN
     if is_same_process(owner, me):
-        return Life.ALIVE if claim.is_held(owner) else Life.DEAD
-    return _LIVES[is_living(owner)]
+        return Liveness.ALIVE if claim.is_registered(owner) else Liveness.DEAD
+    return _LIVENESS[is_living(owner)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,47 +145,49 @@ class Look:
 class Verdict:
     """What an onlooker finds, and why: `reason` is "" where nothing has to be said."""
 
-    life: Life
+    liveness: Liveness
     reason: str = ""
 
 
-_ALIVE = Verdict(Life.ALIVE)
+_ALIVE = Verdict(Liveness.ALIVE)
 
 
-def judge(turn: Turn, beat: float | None, look: Look) -> Verdict:
-    """Whether whoever holds this open turn is alive, as far as a look from outside can tell.
+def judge(attempt: Attempt, renewed_at: float | None, look: Look) -> Verdict:
+    """Whether whoever holds this open attempt is alive, as far as a look from outside can tell.
 
-    `beat` is when the claim was last renewed, by the file server. What only an engine could say is
-    unknown, and so is a silence that may be due to the onlooker's clock.
+    `renewed_at` is when the claim was last renewed, by the file server. What only an engine could
+    say is unknown, and so is a silence that may be due to the onlooker's clock.
     """
-    if turn.is_queued:
-        return _of_queued(turn, beat, look)
-    owner = turn.claim.owner
-    life = of_process(owner)
-    if life is Life.ALIVE:
+    if attempt.is_queued:
+        return _of_queued(attempt, renewed_at, look)
+    owner = attempt.claim.owner
+    liveness = process_liveness(owner)
+    if liveness is Liveness.ALIVE:
         return _ALIVE
-    if life is Life.DEAD:
-        return Verdict(life, "its process on this host is gone")
-    return _of_silence(turn, beat, look, turn.claim.lease or look.lease, owner.job)
+    if liveness is Liveness.DEAD:
+        return Verdict(liveness, "its process on this host is gone")
+    return _of_silence(attempt, renewed_at, look, attempt.claim.lease or look.lease, owner.job)
 
 
-def _of_queued(turn: Turn, beat: float | None, look: Look) -> Verdict:
-    ref, lease = turn.job, turn.claim.lease
-    owner = _engine_process(ref) if ref is not None else turn.claim.owner
-    life = of_process(owner) if owner is not None else Life.UNKNOWN
-    if life is Life.ALIVE:
+def _of_queued(attempt: Attempt, renewed_at: float | None, look: Look) -> Verdict:
+    ref, lease = attempt.job, attempt.claim.lease
+    owner = _engine_process(ref) if ref is not None else attempt.claim.owner
+    liveness = process_liveness(owner) if owner is not None else Liveness.UNKNOWN
+    if liveness is Liveness.ALIVE:
         return _ALIVE
     if ref is not None and owner is None:
-        is_left = of_process(turn.claim.owner) is not Life.ALIVE
-        return Verdict(Life.UNKNOWN, _not_asked(ref)) if is_left else _ALIVE
-    if life is Life.DEAD:
+        is_left = process_liveness(attempt.claim.owner) is not Liveness.ALIVE
+        return Verdict(Liveness.UNKNOWN, _not_asked(ref)) if is_left else _ALIVE
+    if liveness is Liveness.DEAD:
         if ref is not None:
-            return Verdict(life, "its driver is gone, and its engine with it")
-        if turn.claim.job_hint:
-            return Verdict(Life.UNKNOWN, "its driver is gone; its engine may know the job by name")
-        return Verdict(life, "its driver is gone, and no job was bound to it")
+            return Verdict(liveness, "its driver is gone, and its engine with it")
+        if attempt.claim.job_hint:
+            return Verdict(
+                Liveness.UNKNOWN, "its driver is gone; its engine may know the job by name"
+            )
+        return Verdict(liveness, "its driver is gone, and no job was bound to it")
     patience = lease or Lease(HULDRA_CONFIG.stale_after, 0.0)
-    return _of_silence(turn, beat, look, patience, None)
+    return _of_silence(attempt, renewed_at, look, patience, None)
 
 
 def _engine_process(ref: JobRef) -> Owner | None:
@@ -194,19 +197,22 @@ def _engine_process(ref: JobRef) -> Owner | None:
 
 
 def _of_silence(
-    turn: Turn, beat: float | None, look: Look, lease: Lease, job: JobRef | None
+    attempt: Attempt, renewed_at: float | None, look: Look, lease: Lease, job: JobRef | None
 ) -> Verdict:
     # The margin is the core's: an owner stops before its lease ends, a successor begins after it.
     limit_s = lease.lease_s + lease.heartbeat_s
-    if beat is None or look.clock_s - beat < limit_s:
+    if renewed_at is None or look.clock_s - renewed_at < limit_s:
         return _ALIVE
-    what = "no heartbeat" if turn.is_running else "no sign of its driver"
+    what = "no heartbeat" if attempt.is_running else "no sign of its driver"
     silent = f"{what} for longer than the lease of {lease.lease_s:g} s"
     if job is not None and _engine_process(job) is None:
-        return Verdict(Life.UNKNOWN, f"{silent}; {_not_asked(job)}")
-    if look.server_s - beat >= limit_s or look.clock_s - beat >= limit_s + _CLOCK_DOUBT_S:
-        return Verdict(Life.DEAD, silent)
-    return Verdict(Life.UNKNOWN, f"{silent}, by this machine's clock")
+        return Verdict(Liveness.UNKNOWN, f"{silent}; {_not_asked(job)}")
+    if (
+        look.server_s - renewed_at >= limit_s
+        or look.clock_s - renewed_at >= limit_s + _CLOCK_DOUBT_S
+    ):
+        return Verdict(Liveness.DEAD, silent)
+    return Verdict(Liveness.UNKNOWN, f"{silent}, by this machine's clock")
 
 
 def _not_asked(ref: JobRef) -> str:

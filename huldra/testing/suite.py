@@ -588,7 +588,7 @@ class ExecutorSuite:
         assert scene.count("child") == 0
         if not seam.capabilities.finds_by_id:  # others cannot ask: the store has to say it
             last = [huldra.StateManager.history(step.huldra_dir)[-1] for step in (poison, child)]
-            assert not any(turn.is_queued for turn in last)
+            assert not any(attempt.is_queued for attempt in last)
 
     # Cancelling
 
@@ -737,7 +737,7 @@ class ExecutorSuite:
         report = scene.outcome(job)["report"]
         assert report == {"stale_after": 4321.0, "root": str(scene.root)}
 
-    def test_two_roots_in_turn(self, executor: object, scene: Scene) -> None:
+    def test_two_roots_in_attempt(self, executor: object, scene: Scene) -> None:
         """A worker that has worked for one root works for another."""
         step = scene.step("rooted", "tell settings")
         assert scene.outcome(step.load_or_create(executor=executor))["report"]["root"] == str(

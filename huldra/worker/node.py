@@ -37,10 +37,10 @@ from huldra.store.process import LOCAL, Owner, is_same_process, this_process
 from huldra.store.records import (
     QUEUED,
     STARTED,
+    Attempt,
     AttemptStatus,
     Claim,
     ErrorRecord,
-    Turn,
     upstream_error,
 )
 from huldra.worker import process_state
@@ -181,9 +181,9 @@ def _entered(
     key = words["key"]
     record = run.node(key)
     paths = ArtifactPaths(record["directory"])
-    worker = context.Worker(
+    worker = context.WorkerContext(
         words.get("engine", LOCAL),
-        job or run.job_of(key) or claim.read_turn(paths, record["claim"]).job,
+        job or run.job_of(key) or claim.read_attempt(paths, record["claim"]).job,
         frozenset(record["needs"]),
         owns_process,
         preempt_signals,
@@ -227,7 +227,7 @@ class _Node:
             self._mark(self.run.dependents(self.key), self._upstream(self.key))
             return f"{self.key} could not be built on this worker: {error}"
         if failed := self._failed_need():
-            why = self._upstream(failed, claim.last_turn(self.run.paths(failed)))
+            why = self._upstream(failed, claim.last_attempt(self.run.paths(failed)))
             self._mark([self.key, *self.run.dependents(self.key)], why)
             return (
                 f"{self.key} was not tried: its dependency {why.failed_key} is not made;"
@@ -259,7 +259,7 @@ class _Node:
     def _my_claim(self) -> Claim | None:
         number = self.record["claim"]
         if not claim.is_claimed_by(self.paths, number, self.run.driver):
-            return None  # the artifact was removed meanwhile, and is somebody else's now
+            return None  # the artifact was removed meanwhile, and is another process's now
         mine = self.run.claims.get(number)
         if mine is None:
             mine = self.run.claims[number] = claim.read_claim(self.paths, number)
@@ -268,17 +268,23 @@ class _Node:
     def _refusal(self) -> str | None:
         """Why this payload must not be run (again)."""
         first = self.record["claim"]
-        if not claim.has_ended(self.paths, first) or artifact.is_made(self.paths):
+        if not claim.has_ended(self.paths, first) or artifact.is_complete(self.paths):
             return None
         since = [number for number in claim.numbers(self.paths) if number >= first]
-        turns = [claim.read_turn(self.paths, number) for number in since]
-        ends = [turn for turn in turns if turn.end is not None and turn.end.status != STARTED]
-        for turn in ends:
-            if turn.status in (AttemptStatus.FAILED, AttemptStatus.CANCELLED):
-                error = turn.end.error if turn.end else None
+        attempts = [claim.read_attempt(self.paths, number) for number in since]
+        ends = [
+            attempt
+            for attempt in attempts
+            if attempt.end is not None and attempt.end.status != STARTED
+        ]
+        for attempt in ends:
+            if attempt.status in (AttemptStatus.FAILED, AttemptStatus.CANCELLED):
+                error = attempt.end.error if attempt.end else None
                 reason = f": {error.type}: {error.message}" if error else ""
-                return f"{self.key} {turn.status.value}{reason}; log: {self.paths.log}"
-        retries = sum(turn.claim.kind != QUEUED for turn in ends if turn.status.is_infrastructure)
+                return f"{self.key} {attempt.status.value}{reason}; log: {self.paths.log}"
+        retries = sum(
+            attempt.claim.kind != QUEUED for attempt in ends if attempt.status.is_infrastructure
+        )
         if retries > HULDRA_CONFIG.preempt_max:
             return (
                 f"{self.key} died or was preempted {retries} times, HULDRA_PREEMPT_MAX is"
@@ -287,8 +293,8 @@ class _Node:
         return None
 
     def _may_be_retried(self) -> bool:
-        turn = claim.last_turn(self.paths)
-        return turn is None or turn.end is None or turn.status.is_infrastructure
+        attempt = claim.last_attempt(self.paths)
+        return attempt is None or attempt.end is None or attempt.status.is_infrastructure
 
     def _build(self) -> Any:
         obj = documents.build(self.record["config"], self.run.record["objects"], self.run.built)
@@ -310,11 +316,11 @@ class _Node:
     def _log(self, key: str) -> str:
         return self.run.paths(key).log
 
-    def _upstream(self, need: str, turn: Turn | None = None) -> ErrorRecord:
-        return upstream_error(need, self._log(need), turn)
+    def _upstream(self, need: str, attempt: Attempt | None = None) -> ErrorRecord:
+        return upstream_error(need, self._log(need), attempt)
 
     def _mark(self, keys: list[str], error: ErrorRecord) -> None:
-        """End the queued turns of what cannot be made now, saying why."""
+        """End the queued attempts of what cannot be made now, saying why."""
         for key in keys:
             end_queued_node(self.run.node(key), AttemptStatus.FAILED, error)
 
@@ -323,30 +329,30 @@ def _await_made(key: str, paths: ArtifactPaths, is_ours: bool) -> bool:
     """Whether a dependency, of this run where `is_ours`, is made, once nobody is to make it."""
     waiting = Waiting(key, paths, None)
     ended = Watch()
-    while not artifact.is_made(paths):
-        turn = claim.last_turn(paths)
-        if turn is not None and turn.end is None:
-            waiting.step(turn)
-        elif turn is not None and turn.status is AttemptStatus.SUCCESS:
-            artifact.publish(paths, turn.number)  # its owner is about to say so, or died before
-        elif turn is not None and _comes_again(turn, ended, is_ours):
-            waiting.nap(turn)
+    while not artifact.is_complete(paths):
+        attempt = claim.last_attempt(paths)
+        if attempt is not None and attempt.end is None:
+            waiting.step(attempt)
+        elif attempt is not None and attempt.status is AttemptStatus.SUCCESS:
+            artifact.publish(paths, attempt.number)  # its owner is about to say so, or died before
+        elif attempt is not None and _comes_again(attempt, ended, is_ours):
+            waiting.nap(attempt)
         else:
             return False
     return True
 
 
-def _comes_again(turn: Turn, ended: Watch, is_ours: bool) -> bool:
-    """Whether the engine of a turn that was preempted, or whose worker died, runs its job again."""
-    if turn.ref is None or not turn.status.is_infrastructure:
+def _comes_again(attempt: Attempt, ended: Watch, is_ours: bool) -> bool:
+    """Return True if the engine runs the job of a preempted or crashed attempt again."""
+    if attempt.ref is None or not attempt.status.is_infrastructure:
         return False
-    if liveness.of_job(turn.ref) not in (JobStatus.QUEUED, JobStatus.RUNNING):
+    if liveness.job_status(attempt.ref) not in (JobStatus.QUEUED, JobStatus.RUNNING):
         return False
-    if liveness.is_told_of(turn.ref):
+    if liveness.is_told_of(attempt.ref):
         return True
     # All that is known is that the job's driver lives. A driver of ours has seen to retries before
     # it let us start; another one is given a moment, and may have given the job up.
-    return not is_ours and uptime_s() - ended.first_seen(turn.number) < _RETRY_PATIENCE_S
+    return not is_ours and uptime_s() - ended.first_seen(attempt.number) < _RETRY_PATIENCE_S
 
 
 def main(argv: list[str] | None = None) -> int:

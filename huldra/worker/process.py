@@ -1,4 +1,4 @@
-"""The parent's side of a warm worker process: start, send, receive, signal, bury.
+"""The parent's side of a warm worker process: start, send, receive, signal, reap.
 
 The parent is the driver, or a worker of an engine that gives its nodes no process of their own. The
 program on the other side is `serving`.
@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from huldra.engines import descendants
-from huldra.engines.output import print_file, start_file
+from huldra.engines.output import print_file, startup_log_path
 from huldra.errors import HuldraExecutorError
 from huldra.store.job_ref import JobRef
 
@@ -125,7 +125,7 @@ class WorkerProcess:
         poll.register(self.answers, 0)  # no event asked for: only the hang-up is reported
         poll.poll()
 
-    def bury(self) -> int:
+    def reap(self) -> int:
         """Take leave of a worker that has died; returns its exit code, negative for a signal."""
         # What its task started (data loaders, for example) would hold memory and GPUs for ever.
         # The group's number is ours only until the worker is waited for.
@@ -137,7 +137,7 @@ class WorkerProcess:
         self._close_descriptors()
         return code
 
-    def abandon(self) -> None:
+    def detach_after_fork(self) -> None:
         """Drop it in a forked child: it is the parent's, who sees to its end."""
         self._process.returncode = 0  # so that nobody here waits for it or warns of it
         self._close_descriptors()
@@ -168,7 +168,7 @@ def _start(
     environ.pop("HULDRA_MAKING", None)
     if gpus:
         environ["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
-    with open(start_file(log_directory, engine), "ab") as log:
+    with open(startup_log_path(log_directory, engine), "ab") as log:
         return subprocess.Popen(
             [sys.executable, "-c", _BOOT],
             stdin=subprocess.PIPE,

@@ -57,7 +57,7 @@ def spend(why: str) -> None:
 def put_back(run: str = "") -> Iterator[None]:
     """Put back what changes inside; what cannot be leaves the process spent.
 
-    Between two nodes of one `run` only an import changes anything, so the state is read anew only
+    Between two nodes of one `run` only an import changes anything, so the state is read again only
     when there was one.
     """
     global _kept  # noqa: PLW0603  once a process

@@ -58,7 +58,7 @@ class Server:
         for line in self._lines():
             message = json.loads(line)
             if log_path := message.get("log"):
-                output.print_to(log_path)
+                output.redirect_output(log_path)
             self._busy = True
             answer = _outcome(run, message, self._job(message))
             # What the code of other nodes has kept of processes that are gone would fail there.
@@ -121,7 +121,7 @@ def _outcome(run: Runner, message: dict[str, Any], job: JobRef | None) -> dict[s
     """Run one payload; whatever it raises is an answer, so that the worker goes on.
 
     Not so a SIGINT, which the worker dies of: it may have come before the node's attempt began, and
-    would else be taken for a failure of its code. A node that was interrupted in its attempt is
+    would else be taken for a failure of its code. A node that was interrupted in its turn is
     recorded as cancelled, and stays so when the engine runs it again.
     """
     try:

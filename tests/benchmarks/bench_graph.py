@@ -35,8 +35,8 @@ def layers(seed: int) -> list[Step]:
 def rows() -> Iterator[Row]:
     """Plans of what is missing, and hits of what is made."""
     planned = {
-        "layers": lambda turn: _plan(layers(turn)),
-        "flat": lambda turn: _plan([Item(number=turn * _NODES + i) for i in range(_NODES)]),
+        "layers": lambda attempt: _plan(layers(attempt)),
+        "flat": lambda attempt: _plan([Item(number=attempt * _NODES + i) for i in range(_NODES)]),
     }
     timings = interleave(planned, rounds=_ROUNDS)
     for name, what in (

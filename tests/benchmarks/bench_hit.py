@@ -29,7 +29,7 @@ def rows() -> Iterator[Row]:
     yield _flatness()
     with console():
         subjects: dict[str, Subject] = {
-            "floor": _in_turn(_told_hit, _directories(10)),
+            "floor": _in_attempt(_told_hit, _directories(10)),
             "huldra": lambda _: lambda: _ask(10),
         }
         yield _row(
@@ -65,7 +65,7 @@ def _flatness() -> Row:
 
 def _subjects(count: int) -> dict[str, Subject]:
     return {
-        "floor": _in_turn(floor.hit, _directories(count)),
+        "floor": _in_attempt(floor.hit, _directories(count)),
         "huldra": lambda _: lambda: _ask(count),
     }
 
@@ -85,7 +85,7 @@ def _directories(count: int) -> list[str]:
     return [str(Item(number=number).huldra_dir) for number in _numbers(count)]
 
 
-def _in_turn(work: Callable[[str], object], directories: list[str]) -> Subject:
+def _in_attempt(work: Callable[[str], object], directories: list[str]) -> Subject:
     def run() -> None:
         for directory in directories:
             work(directory)

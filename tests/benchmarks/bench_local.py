@@ -87,18 +87,18 @@ def _subjects(executor: LocalExecutor, pool: ProcessPoolExecutor) -> dict[str, S
     joblib = joblib_sweeps.Sweeps(f"{os.environ['HULDRA_PATH']}-joblib", _WORKERS)
     list(pool.map(abs, range(_NODES)))
     return {
-        "misses": lambda turn: lambda: _make_here(_items(turn, 1)),
-        "sweep": lambda turn: _run(_items(turn, 2), executor),
-        "chain": lambda turn: _run([_chain(turn, 0)], executor),
-        "chain here": lambda turn: _chain(turn, 1).load_or_create,
-        "fan": lambda turn: _run([_fan(turn)], executor),
-        "send": lambda turn: _send_only(_items(turn, 3)),
+        "misses": lambda attempt: lambda: _make_here(_items(attempt, 1)),
+        "sweep": lambda attempt: _run(_items(attempt, 2), executor),
+        "chain": lambda attempt: _run([_chain(attempt, 0)], executor),
+        "chain here": lambda attempt: _chain(attempt, 1).load_or_create,
+        "fan": lambda attempt: _run([_fan(attempt)], executor),
+        "send": lambda attempt: _send_only(_items(attempt, 3)),
         "pool": lambda _: (
             lambda: [f.result() for f in [pool.submit(abs, i) for i in range(_NODES)]]
         ),
-        "joblib sweep": lambda turn: lambda: joblib.sweep(turn, _NODES),
-        "joblib chain": lambda turn: lambda: joblib.chain(turn, _NODES),
-        "joblib fan": lambda turn: lambda: joblib.fan(turn, _FAN),
+        "joblib sweep": lambda attempt: lambda: joblib.sweep(attempt, _NODES),
+        "joblib chain": lambda attempt: lambda: joblib.chain(attempt, _NODES),
+        "joblib fan": lambda attempt: lambda: joblib.fan(attempt, _FAN),
     }
 
 
@@ -111,27 +111,27 @@ def _make_here(objects: list[Item]) -> None:
         obj.load_or_create()
 
 
-def _items(turn: int, kind: int) -> list[Item]:
-    return [Item(number=(turn * 10 + kind) * _NODES + i) for i in range(_NODES)]
+def _items(attempt: int, kind: int) -> list[Item]:
+    return [Item(number=(attempt * 10 + kind) * _NODES + i) for i in range(_NODES)]
 
 
-def _chain(turn: int, kind: int) -> Step:
-    first = turn * 1_000_000 + kind * 100_000
+def _chain(attempt: int, kind: int) -> Step:
+    first = attempt * 1_000_000 + kind * 100_000
     top = Step(number=first)
     for number in range(1, _NODES):
         top = Step(number=first + number, parents=[top])
     return top
 
 
-def _fan(turn: int) -> Step:
-    source = Step(number=turn * 1_000_000 + 500_000)
+def _fan(attempt: int) -> Step:
+    source = Step(number=attempt * 1_000_000 + 500_000)
     middle = [Step(number=source.number + 1 + i, parents=[source]) for i in range(_FAN)]
     return Step(number=source.number + 1 + _FAN, parents=list(middle))
 
 
 def _warm(executor: LocalExecutor) -> None:
-    for turn in (-2, -1):
-        _run(_items(turn, 0), executor)()
+    for attempt in (-2, -1):
+        _run(_items(attempt, 0), executor)()
 
 
 # ---- what the driver does ------------------------------------------------------------------------
@@ -168,9 +168,9 @@ Sweeps(os.environ["HULDRA_PATH"] + "-joblib", 2).sweep(10**6 + int(sys.argv[1]),
 
 def _cold() -> Iterator[Row]:
     subjects: dict[str, Subject] = {
-        name: lambda turn, program=program: (
+        name: lambda attempt, program=program: (
             lambda: subprocess.run(  # type: ignore[misc]  # the default binds the loop's variable
-                [sys.executable, "-c", program, str(turn)], check=True, timeout=120
+                [sys.executable, "-c", program, str(attempt)], check=True, timeout=120
             )
         )
         for name, program in _COLD.items()

@@ -50,12 +50,12 @@ def _subjects(tells: bool = False) -> dict[str, Subject]:
     store = os.path.dirname(example.huldra_dir)
     miss = floor.Miss.of(str(example.huldra_dir))
 
-    def plain(turn: int) -> Callable[[], None]:
-        directories = [f"{store}/floor-{tells}-{turn}-{i}" for i in range(_MADE)]
+    def plain(attempt: int) -> Callable[[], None]:
+        directories = [f"{store}/floor-{tells}-{attempt}-{i}" for i in range(_MADE)]
         return lambda: _make_plainly(miss, directories, tells)
 
-    def ours(turn: int) -> Callable[[], None]:
-        first = (2 * turn + tells) * _MADE
+    def ours(attempt: int) -> Callable[[], None]:
+        first = (2 * attempt + tells) * _MADE
         return lambda: _make(first)
 
     return {"floor": plain, "huldra": ours}
@@ -86,8 +86,8 @@ def _store_on_disk() -> Iterator[None]:
 def _beside() -> Iterator[Row]:
     """What other caches take for the same, where they are installed."""
 
-    def ours(turn: int) -> Callable[[], None]:
-        return lambda: _make(10_000_000 + turn * _MADE)
+    def ours(attempt: int) -> Callable[[], None]:
+        return lambda: _make(10_000_000 + attempt * _MADE)
 
     subjects: dict[str, Subject] = {"huldra": ours, **others.misses(_MADE)}
     timings = _measure(subjects, 151)

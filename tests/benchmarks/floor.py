@@ -13,7 +13,7 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 def hit(directory: str) -> bool:
-    """Read the record that an artifact is made, and look that no later turn voids it."""
+    """Read the record that an artifact is made, and look that no later attempt voids it."""
     handle = os.open(f"{directory}/.huldra/SUCCESS.json", os.O_RDONLY | os.O_CLOEXEC)
     try:
         data = os.read(handle, 65536)

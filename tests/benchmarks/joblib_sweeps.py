@@ -30,21 +30,21 @@ class Sweeps:
         self._nothing, self._step, self._join = map(memory.cache, (nothing, step, join))
         self._parallel = Parallel(n_jobs=workers)
 
-    def sweep(self, turn: int, count: int) -> Any:
+    def sweep(self, attempt: int, count: int) -> Any:
         """`count` computations that do not need each other."""
-        first = turn * 10_000
+        first = attempt * 10_000
         return self._parallel(delayed(self._nothing)(first + i) for i in range(count))
 
-    def chain(self, turn: int, count: int) -> Any:
+    def chain(self, attempt: int, count: int) -> Any:
         """`count` computations, each of which needs the one before."""
         result = 0
         for number in range(count):
-            (result,) = self._parallel([delayed(self._step)(turn * 10_000 + number, result)])
+            (result,) = self._parallel([delayed(self._step)(attempt * 10_000 + number, result)])
         return result
 
-    def fan(self, turn: int, width: int) -> Any:
+    def fan(self, attempt: int, width: int) -> Any:
         """One, then `width` that need it, then one that needs them."""
-        first = turn * 10_000 + 5_000
+        first = attempt * 10_000 + 5_000
         source = self._step(first, 0)
         middle = self._parallel(delayed(self._step)(first + 1 + i, source) for i in range(width))
         return self._join(first + width + 1, middle)

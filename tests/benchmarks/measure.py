@@ -52,7 +52,7 @@ def interleave(
     warm_up: int = 1,
     collect_every: int = 1,
 ) -> dict[str, Timing]:
-    """Time each subject once a round, in an order that turns; medians for one operation.
+    """Time each subject once a round, in an order that attempts; medians for one operation.
 
     A round of a subject does `operations` operations. The first `warm_up` rounds do not count. What
     the others left behind is collected before each, or less often where rounds are so short that
@@ -61,8 +61,8 @@ def interleave(
     names = list(subjects)
     seen: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
     for number in range(warm_up + rounds):
-        turn = number % len(names)
-        for name in names[turn:] + names[:turn]:
+        attempt = number % len(names)
+        for name in names[attempt:] + names[:attempt]:
             work = subjects[name](number)
             if number % collect_every == 0:
                 gc.collect()

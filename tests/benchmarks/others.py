@@ -37,10 +37,10 @@ def misses(count: int) -> dict[str, Subject]:
 
 
 def _misses(call: Callable[[int], Any], count: int) -> Subject:
-    def prepare(turn: int) -> Callable[[], None]:
+    def prepare(attempt: int) -> Callable[[], None]:
         def run() -> None:
             for number in range(count):
-                call(1_000_000 + turn * count + number)
+                call(1_000_000 + attempt * count + number)
 
         return run
 

@@ -20,7 +20,7 @@ MODEL = "proj.models/Train"
 
 
 def rewrite(writer: StoreWriter, key: str, number: int = 1, **changes: object) -> None:
-    """Change turn `number`, and leave the time of its last heartbeat as it is."""
+    """Change attempt `number`, and leave the time of its last heartbeat as it is."""
     path = writer.directory(key) / ".huldra" / "claims" / str(number)
     before = path.stat()
     held = dataclasses.replace(StateManager.history(writer.directory(key))[-1].claim, **changes)  # type: ignore[arg-type]  # the caller names fields of a Claim
@@ -28,8 +28,8 @@ def rewrite(writer: StoreWriter, key: str, number: int = 1, **changes: object) -
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
-def add_turn(writer: StoreWriter, key: str, held: Claim) -> None:
-    """Write one more turn."""
+def add_attempt(writer: StoreWriter, key: str, held: Claim) -> None:
+    """Write one more attempt."""
     path = writer.directory(key) / ".huldra" / "claims" / str(held.number)
     writer.dump(path, held.to_json())
 

@@ -25,7 +25,7 @@ def private(writer: StoreWriter, key: str) -> Path:
 
 
 def own(writer: StoreWriter, key: str, change: dict[str, object], number: int = 1) -> None:
-    """Change who owns a turn, and leave the time of its last heartbeat as it is."""
+    """Change who owns an attempt, and leave the time of its last heartbeat as it is."""
     path = private(writer, key) / "claims" / str(number)
     record, before = json.loads(path.read_text()), path.stat()
     record["owner"] |= change
@@ -113,7 +113,7 @@ def test_a_dead_owner_here_is_stale_at_once(writer: StoreWriter, look: Look) -> 
     assert "gone" in row.stale_reason
 
 
-def test_a_queued_turn_of_a_dead_driver_is_stale_unless_a_job_is_bound(
+def test_a_queued_attempt_of_a_dead_driver_is_stale_unless_a_job_is_bound(
     writer: StoreWriter, look: Look
 ) -> None:
     """The engine speaks for a bound job, unless it lived in the driver; nobody for another."""
@@ -142,7 +142,7 @@ def test_an_end_that_state_does_not_know_is_seen(writer: StoreWriter, look: Look
     assert (row.error_type, row.error_message) == ("ValueError", "no")
 
 
-def test_a_turn_that_state_does_not_know_is_seen(writer: StoreWriter, look: Look) -> None:
+def test_a_attempt_that_state_does_not_know_is_seen(writer: StoreWriter, look: Look) -> None:
     """The claims are newer than the summary: a retry that was just queued is queued."""
     key = writer.add(MODEL, {}, status="failed")
     assert look()[key].attempt_status == "failed"
@@ -156,8 +156,8 @@ def test_a_turn_that_state_does_not_know_is_seen(writer: StoreWriter, look: Look
     assert (row.backend, row.job_id, row.hostname) == ("slurm", "9", "login1")
 
 
-def test_success_that_a_later_turn_voids_does_not_count(writer: StoreWriter, look: Look) -> None:
-    """SUCCESS.json of turn 1 counts for nothing once turn 2 was opened."""
+def test_success_that_a_later_attempt_voids_does_not_count(writer: StoreWriter, look: Look) -> None:
+    """SUCCESS.json of attempt 1 counts for nothing once attempt 2 was opened."""
     key = writer.add(MODEL, {}, status="failed", attempts=("success",))
     success = private(writer, key) / "SUCCESS.json"
     success.write_text('{"huldra": 1, "claim": 1}')
@@ -429,7 +429,7 @@ def test_progress_is_told(writer: StoreWriter, catalog: Catalog) -> None:
 
 
 def test_detail_has_every_attempt(writer: StoreWriter, catalog: Catalog) -> None:
-    """The detail lists all turns with their ends, and the files as they were read."""
+    """The detail lists all attempts with their ends, and the files as they were read."""
     key = writer.add(
         MODEL, {"lr": 1}, status="failed", attempts=("preempted", "crashed"), git_patch="diff\n"
     )
@@ -451,7 +451,7 @@ def test_detail_has_every_attempt(writer: StoreWriter, catalog: Catalog) -> None
 
 
 def test_detail_tells_a_cancel_and_a_start(writer: StoreWriter, catalog: Catalog) -> None:
-    """A queued turn whose job began is `started`; an asked-for cancel shows."""
+    """A queued attempt whose job began is `started`; an asked-for cancel shows."""
     key = writer.add(MODEL, {}, status="running", attempts=("preempted",))
     claims = private(writer, key) / "claims"
     claim = json.loads((claims / "1").read_text()) | {"kind": "queued"}
@@ -487,8 +487,8 @@ def test_the_log_is_read_from_its_end(writer: StoreWriter, catalog: Catalog) -> 
         file.write("ü".encode()[1:] + b"!\n")
     text, after = catalog.log_from(row, after)
     assert text == "ü!\n"
-    path.write_text("anew\n")
-    assert catalog.log_from(row, after) == ("anew\n", 5)
+    path.write_text("again\n")
+    assert catalog.log_from(row, after) == ("again\n", 6)
 
 
 def test_a_missing_log_is_empty(writer: StoreWriter, catalog: Catalog) -> None:

@@ -27,7 +27,7 @@ from huldra.store.artifact import success_record
 from huldra.store.job_ref import JobRef
 from huldra.store.layout import ArtifactPaths
 from huldra.store.process import Owner, new_owner
-from huldra.store.records import QUEUED, RUNNING, Claim, End, ErrorRecord, Turn
+from huldra.store.records import QUEUED, RUNNING, Attempt, Claim, End, ErrorRecord
 from huldra.store.snapshot import derive, outcome_before
 
 UTC = dt.UTC
@@ -88,7 +88,7 @@ class StoreWriter:
             return replace(owner, host=host, boot_id=f"boot of {host}", pid=1000 + self.count)
         if dead:
             return replace(owner, pid=4194305, started="1")
-        claim.hold(owner)  # else its own process takes it for lost
+        claim.register(owner)  # else its own process takes it for lost
         return owner
 
     def add(
@@ -132,16 +132,18 @@ class StoreWriter:
         number = len(attempts) + 1
         for index, past in enumerate(attempts, 1):
             begun = started - dt.timedelta(seconds=(number - index) * 2 * duration_s)
-            self._turn(paths, index, past, begun, duration_s, owner, run_id, None)
+            self._attempt(paths, index, past, begun, duration_s, owner, run_id, None)
         record = self._error(namespace, user, error, failed_key) if status == "failed" else None
         if status != "absent":
-            turn = self._turn(paths, number, status, started, duration_s, owner, run_id, record)
+            attempt = self._attempt(
+                paths, number, status, started, duration_s, owner, run_id, record
+            )
             if status in OPEN:
                 beat = self.now.timestamp() - heartbeat_ago_s
                 os.utime(paths.claim(number), (beat, beat))
-            updated = turn.end.ended_at if turn.end else turn.claim.claimed_at
-            before = outcome_before(paths, turn)
-            state = derive(turn, before=before).to_json() | {"updated_at": updated}
+            updated = attempt.end.ended_at if attempt.end else attempt.claim.claimed_at
+            before = outcome_before(paths, attempt)
+            state = derive(attempt, before=before).to_json() | {"updated_at": updated}
             _dump(Path(paths.state), state)
             if status == "success":
                 _dump(Path(paths.success), success_record(paths, number, updated))
@@ -223,7 +225,7 @@ class StoreWriter:
         )
         return run_id
 
-    def _turn(
+    def _attempt(
         self,
         paths: ArtifactPaths,
         number: int,
@@ -233,9 +235,9 @@ class StoreWriter:
         owner: Owner,
         run_id: str | None,
         error: ErrorRecord | None,
-    ) -> Turn:
+    ) -> Attempt:
         kind = QUEUED if status == QUEUED else RUNNING
-        # A queued turn's owner is the driver; its job is a record of its own.
+        # A queued attempt's owner is the driver; its job is a record of its own.
         holder = replace(owner, job=None) if kind == QUEUED else owner
         held = Claim(number, kind, holder, started.isoformat(), run_id)
         _dump(Path(paths.claim(number)), held.to_json())
@@ -243,11 +245,11 @@ class StoreWriter:
         if job is not None:
             _dump(Path(paths.claim_job(number)), job.to_json())
         if status in OPEN:
-            return Turn(held, None, job)
+            return Attempt(held, None, job)
         ended = started + dt.timedelta(seconds=duration_s)
         end = End(number, status, ended.isoformat(), holder, error)
         _dump(Path(paths.claim_end(number)), end.to_json())
-        return Turn(held, end, job)
+        return Attempt(held, end, job)
 
     def _error(
         self, namespace: str, user: str, error: tuple[str, str], failed_key: str | None

@@ -26,7 +26,7 @@ from huldra.store import artifact, claim
 from huldra.store.job_ref import JobRef
 from huldra.store.layout import ArtifactPaths
 from huldra.store.process import new_owner, this_process
-from huldra.store.records import RUNNING, AttemptStatus, Turn
+from huldra.store.records import RUNNING, Attempt, AttemptStatus
 from tests.faults.samples import HeldEngine
 from tests.support import children
 from tests.support.odd import lines
@@ -111,11 +111,11 @@ def try_to_make(obj: huldra.Huldra[Any]) -> None:
 
 
 def end(name: str, status: AttemptStatus) -> None:
-    """End the last turn of a sample, as one does who finds its owner dead."""
-    turn = claim.last_turn(paths_of(name))
-    assert turn is not None
-    ended = claim.end_turn(paths_of(name), turn.number, status, new_owner())
-    artifact.write_state(paths_of(name), Turn(turn.claim, ended))
+    """End the last attempt of a sample, as one does who finds its owner dead."""
+    attempt = claim.last_attempt(paths_of(name))
+    assert attempt is not None
+    ended = claim.end_attempt(paths_of(name), attempt.number, status, new_owner())
+    artifact.write_state(paths_of(name), Attempt(attempt.claim, ended))
 
 
 def fill(root: Path) -> None:
@@ -130,7 +130,7 @@ def fill(root: Path) -> None:
     for name in ("running", "crashed", "abandoned"):
         _ended_by(root, name, signal.SIGKILL)
     _in_child(root, "end('crashed', AttemptStatus.CRASHED)")
-    _in_child(root, "claim.abandon(paths_of('abandoned'), 1)")
+    _in_child(root, "claim.end_without_record(paths_of('abandoned'), 1)")
     _in_child(root, "SAMPLES['discarded'].load_or_create()")
     _in_child(root, "claim.claim_next(paths_of('discarded'), 2, new_owner())")
     _in_child(root, "SAMPLES['unsaid'].load_or_create(); os.unlink(paths_of('unsaid').success)")
@@ -153,7 +153,7 @@ def _fill_with_engines(root: Path) -> None:
     _in_child(
         root,
         "SAMPLES['started'].load_or_create(executor=Engine('slurm'))\n"
-        "queued = claim.last_turn(paths_of('started'))\n"
+        "queued = claim.last_attempt(paths_of('started'))\n"
         "claim.start_queued(paths_of('started'), queued.claim, new_owner())\n"
         "os.unlink(paths_of('started').claim(2))",
     )
@@ -167,9 +167,9 @@ def _fill_with_engines(root: Path) -> None:
 
 
 def ends_of(paths: ArtifactPaths) -> list[str]:
-    """How the turns ended in which `_create` was to run; `running` is the end of an open one."""
-    turns = claim.read_history(paths)
-    return [turn.status.value for turn in turns if turn.claim.kind == RUNNING]
+    """How the attempts ended in which `_create` was to run; `running` is the end of an open one."""
+    attempts = claim.read_history(paths)
+    return [attempt.status.value for attempt in attempts if attempt.claim.kind == RUNNING]
 
 
 def manifest(root: Path) -> dict[str, Any]:

@@ -22,7 +22,7 @@ TELLING = {
     "nesting": r"toy: 9 words\nlarge: 3000 words\nthe large dataset exists: True",
     "experiments": r"5 experiments, first: TrainModel\(lr=0\.001, steps=1000\)\n"
     r"baseline exists: True",
-    "validation": r"still good: False\n(.*\n)*made anew: b'weights'",
+    "validation": r"still good: False\n(.*\n)*made again: b'weights'",
     "raw_files": r"1 MiB in \.\.\./raw/[0-9a-f]{32}/large\.bin",
     "versioned": r"\{'hello': 0, 'world': 1\}\n(.*\n)*git\n",
     "logs": r"starting first\n(.*\n)*.*this one too",

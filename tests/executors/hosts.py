@@ -23,7 +23,7 @@ import huldra
 from huldra.engines.protocol import Executor, JobStatus
 from huldra.store.process import Owner, start_time
 from huldra.store.records import RUNNING, AttemptStatus
-from huldra.store.snapshot import Life, of_process
+from huldra.store.snapshot import Liveness, process_liveness
 from huldra.testing.pipelines import Step
 from huldra.testing.suite import Scene
 from tests.support import children, parts
@@ -170,7 +170,7 @@ class HostsSuite:
         assert {_host_of(left), _host_of(right)} == set(NAMES)
         for step in (left, right, last):
             assert step.get_metadata().hostname == _host_of(step)
-            assert of_process(_owner_of(step)) is Life.UNKNOWN
+            assert process_liveness(_owner_of(step)) is Liveness.UNKNOWN
             assert scene.count(step.name) == 1
         scene.until(lambda: _word(executor, job) is JobStatus.SUCCEEDED, "the engine says so")
 
@@ -315,6 +315,6 @@ def _ended_by(step: Step) -> Owner:
 
 
 def _attempts_at(step: Step) -> list[AttemptStatus]:
-    """How each attempt ended, or that it runs; without the turns in which it was queued."""
-    turns = huldra.StateManager.history(step.huldra_dir)
-    return [turn.status for turn in turns if turn.claim.kind == RUNNING]
+    """How each attempt ended, or that it runs; without the attempts in which it was queued."""
+    attempts = huldra.StateManager.history(step.huldra_dir)
+    return [attempt.status for attempt in attempts if attempt.claim.kind == RUNNING]

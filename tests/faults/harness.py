@@ -5,9 +5,10 @@ the local executor) and a random schedule of signals to drivers and to pool work
 ended a survivor asks for everything, and the books are checked:
 
 * every artifact is made and holds what it should;
-* `_create` began at most once a turn, never after a turn that ended with success, and never while
-  another `_create` of the same artifact was alive (a lock that the kernel drops with its process);
-* every turn has ended, the last one with success, and `SUCCESS.json` and `state.json` say so;
+* `_create` began at most once an attempt, never after an attempt that ended with success, and never
+  while another `_create` of the same artifact was alive (a lock that the kernel drops with its
+  process);
+* every attempt has ended, the last one with success, and `SUCCESS.json` and `state.json` say so;
 * nobody is left waiting, and no process is left over.
 
 The random delays are the fault injection; nothing is synchronised by them. A round depends on its
@@ -377,7 +378,9 @@ def _check_books(plan: Round, folder: Path, outcome: Outcome) -> None:
     wrong += [f"two at once: {line}" for line in lines(ledger, "overlap")]
     begun = Counter(tuple(line.split()[1:3]) for line in lines(ledger, "begin"))
     wrong += [
-        f"{name} began {n} times in turn {turn}" for (name, turn), n in begun.items() if n > 1
+        f"{name} began {n} times in attempt {attempt}"
+        for (name, attempt), n in begun.items()
+        if n > 1
     ]
     texts: dict[str, str] = {}
     for piece, (name, needs, _) in zip(plan.pieces(""), plan.shape, strict=True):
@@ -386,33 +389,37 @@ def _check_books(plan: Round, folder: Path, outcome: Outcome) -> None:
             wrong.append(f"{name} is not made")
         elif piece.load_or_create() != texts[name]:
             wrong.append(f"{name} holds {piece.load_or_create()!r}")
-        numbers = [int(turn) for n, turn in begun if n == name]
-        wrong += [f"{name}: {text}" for text in _wrong_turns(piece, numbers, outcome.counts)]
+        numbers = [int(attempt) for n, attempt in begun if n == name]
+        wrong += [f"{name}: {text}" for text in _wrong_attempts(piece, numbers, outcome.counts)]
 
 
-def _wrong_turns(piece: Piece, begun: list[int], counts: Counter[str]) -> Iterator[str]:
+def _wrong_attempts(piece: Piece, begun: list[int], counts: Counter[str]) -> Iterator[str]:
     paths = ArtifactPaths(str(piece.huldra_dir))
-    turns = claim.read_history(paths)
-    counts["turns"] += len(turns)
+    attempts = claim.read_history(paths)
+    counts["attempts"] += len(attempts)
     counts["artifacts"] += 1
     counts["creates"] += len(begun)
     counts["litter"] += sum(name.endswith(".tmp") for name in os.listdir(paths.claims))
-    counts.update(f"turn {turn.status.value}" for turn in turns if turn.claim.kind != QUEUED)
-    yield from (f"turn {turn.number} is open" for turn in turns if turn.end is None)
-    if turns[-1].status is not AttemptStatus.SUCCESS:
-        yield f"the last turn is {turns[-1].status.value}"
-    first_success = min((t.number for t in turns if t.status is AttemptStatus.SUCCESS), default=0)
+    counts.update(
+        f"attempt {attempt.status.value}" for attempt in attempts if attempt.claim.kind != QUEUED
+    )
+    yield from (f"attempt {attempt.number} is open" for attempt in attempts if attempt.end is None)
+    if attempts[-1].status is not AttemptStatus.SUCCESS:
+        yield f"the last attempt is {attempts[-1].status.value}"
+    first_success = min(
+        (t.number for t in attempts if t.status is AttemptStatus.SUCCESS), default=0
+    )
     if late := [number for number in begun if number > first_success]:
-        yield f"turns {late} began after turn {first_success} had made it"
-    known = {turn.number for turn in turns}
+        yield f"attempts {late} began after attempt {first_success} had made it"
+    known = {attempt.number for attempt in attempts}
     if strange := set(begun) - known:
-        yield f"_create ran in turns that do not exist: {strange}"
+        yield f"_create ran in attempts that do not exist: {strange}"
     record = json.loads(Path(paths.success).read_text())
-    if record["claim"] != turns[-1].number:
-        yield f"SUCCESS.json names turn {record['claim']} of {turns[-1].number}"
+    if record["claim"] != attempts[-1].number:
+        yield f"SUCCESS.json names attempt {record['claim']} of {attempts[-1].number}"
     state = json.loads(Path(paths.state).read_text())
     # A process that was killed between the two leaves its state behind, which is a label.
-    is_current = state["attempt"]["number"] == turns[-1].number and state["result"] == "success"
+    is_current = state["attempt"]["number"] == attempts[-1].number and state["result"] == "success"
     counts["state behind"] += not is_current
 
 

@@ -83,7 +83,7 @@ def test_class_with_a_name_that_no_folder_can_have_is_told(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     "text",
     ["\udc80", "a\x00b", "ø/\n", "\u202e", "💥" * 50],
-    ids=["half", "0", "line", "turn", "long"],
+    ids=["half", "0", "line", "attempt", "long"],
 )
 def test_odd_texts_are_values_like_any_other(huldra_root: Path, text: str) -> None:
     """Lone surrogates, zero bytes and line ends in a field are hashed, written and read."""

@@ -69,7 +69,7 @@ class FillsTheDisk(Note):
 
 
 def test_disk_that_fills_up_in_create_leaves_nothing_stuck(small_disk: Path) -> None:
-    """When not even the end of the turn can be written the claim does not outlive the call."""
+    """When not even the end of the attempt can be written the claim does not outlive the call."""
     filler = small_disk / "filler"
     note = FillsTheDisk(name="a", ledger=str(filler))
     with pytest.raises(huldra.HuldraStoreError, match="No space"):

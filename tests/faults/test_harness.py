@@ -16,7 +16,7 @@ from tests.support import children
 @pytest.mark.faults
 @pytest.mark.slow
 def test_random_faults_leave_the_books_in_order(tmp_path: Path) -> None:
-    """After rounds of kills, stops and interrupts all is made, once a turn, and nobody is stuck."""
+    """After rounds of kills, stops and interrupts all is made, once an attempt; nothing hangs."""
     seed = os.environ.get("HULDRA_TEST_SEED")
     done = subprocess.run(
         [

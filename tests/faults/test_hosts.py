@@ -21,7 +21,7 @@ from huldra.store import artifact, claim
 from huldra.store.job_ref import JobRef
 from huldra.store.layout import ArtifactPaths
 from huldra.store.process import new_owner
-from huldra.store.snapshot import Life, of_process
+from huldra.store.snapshot import Liveness, process_liveness
 from tests.faults.samples import HeldEngine, Stepping, payload_of
 from tests.support import children
 from tests.support.odd import Note, lines
@@ -116,8 +116,8 @@ def test_owner_is_held_to_its_own_lease_and_not_to_the_waiters(
 
 
 def _statuses() -> list[str]:
-    turns = huldra.StateManager.history(Stepping(name="a").huldra_dir)
-    return [turn.status.value for turn in turns]
+    attempts = huldra.StateManager.history(Stepping(name="a").huldra_dir)
+    return [attempt.status.value for attempt in attempts]
 
 
 def test_remote_owner_stopped_beyond_its_lease_publishes_nothing(
@@ -201,10 +201,10 @@ def test_owner_on_another_boot_is_known_by_its_lease_alone(
     owner = elsewhere(stepping(gate, ledger), huldra_root, *prefix, **SHORT)
     children.until(lambda: begun_by(ledger) == 1)
     paths = ArtifactPaths(str(Stepping(name="a").huldra_dir))
-    turn = claim.last_turn(paths)
-    assert turn is not None
-    assert turn.claim.owner.boot_id == "another-boot"
-    assert of_process(turn.claim.owner) is Life.UNKNOWN
+    attempt = claim.last_attempt(paths)
+    assert attempt is not None
+    assert attempt.claim.owner.boot_id == "another-boot"
+    assert process_liveness(attempt.claim.owner) is Liveness.UNKNOWN
     owner.send_signal(signal.SIGSTOP)
     successor = children.start(stepping(gate, ledger), huldra_root, **SHORT)
     children.until(lambda: begun_by(ledger) == 2)
@@ -241,7 +241,7 @@ def test_owner_that_proc_hides_is_not_taken_for_dead(huldra_root: Path, hidepid:
         import os
         from dataclasses import replace
         from huldra.store.process import start_time, this_process
-        from huldra.store.snapshot import of_process
+        from huldra.store.snapshot import process_liveness
         me = this_process()
         seen = replace(me, pid={owner.pid}, started=start_time({owner.pid}))
         gone = replace(me, pid={gone.pid}, started="1")
@@ -249,8 +249,8 @@ def test_owner_that_proc_hides_is_not_taken_for_dead(huldra_root: Path, hidepid:
         os.setgid(65534)
         os.setuid(65534)
         me = this_process()
-        print(start_time({owner.pid}), of_process(seen).value)
-        print(of_process(gone).value)
+        print(start_time({owner.pid}), process_liveness(seen).value)
+        print(process_liveness(gone).value)
     """
     prefix = ["unshare", "--mount", "sh", "-c", f'{mount} && exec "$@"', "sh"]
     try:
@@ -262,8 +262,8 @@ def test_owner_that_proc_hides_is_not_taken_for_dead(huldra_root: Path, hidepid:
     assert out == "None unknown\ndead\n", err
 
 
-def _foreign_turn(paths: ArtifactPaths, job: JobRef) -> None:
-    """Turn 1 of a process of `job` that runs on a machine which cannot be looked at."""
+def _foreign_attempt(paths: ArtifactPaths, job: JobRef) -> None:
+    """Attempt 1 of a process of `job` that runs on a machine which cannot be looked at."""
     from dataclasses import replace
 
     owner = replace(new_owner("held", job), boot_id="another", pid=1)
@@ -287,31 +287,31 @@ def test_job_that_its_engine_runs_again_does_not_wait_for_itself(
     job = JobRef("held", "7")
     engine.statuses["7"] = JobStatus.RUNNING
     paths = ArtifactPaths(str(Note(name="a").huldra_dir))
-    _foreign_turn(paths, job)
-    turn = claim.last_turn(paths)
-    assert turn is not None
-    assert liveness.of_turn(paths, turn, Watch()) is Life.ALIVE
+    _foreign_attempt(paths, job)
+    attempt = claim.last_attempt(paths)
+    assert attempt is not None
+    assert liveness.claim_liveness(paths, attempt, Watch()) is Liveness.ALIVE
     os.utime(paths.claim(1), (0, 0))
-    token = context.worker.set(context.Worker("held", job))
+    token = context.worker.set(context.WorkerContext("held", job))
     try:
         assert Note(name="a").load_or_create() == "a"
     finally:
         context.worker.reset(token)
 
 
-def test_what_was_said_of_a_job_before_its_new_turn_does_not_end_that(
+def test_what_was_said_of_a_job_before_its_new_attempt_does_not_end_that(
     huldra_root: Path, engine: HeldEngine
 ) -> None:
     """An engine's "over", a moment old, is of the run before the one that holds the claim now."""
     job = JobRef("held", "8")
     engine.statuses["8"] = JobStatus.PREEMPTED
-    assert liveness.of_job(job) is JobStatus.PREEMPTED
+    assert liveness.job_status(job) is JobStatus.PREEMPTED
     engine.statuses["8"] = JobStatus.RUNNING
     paths = ArtifactPaths(str(Note(name="a").huldra_dir))
-    _foreign_turn(paths, job)
-    turn = claim.last_turn(paths)
-    assert turn is not None
-    assert liveness.of_turn(paths, turn, Watch()) is Life.ALIVE
+    _foreign_attempt(paths, job)
+    attempt = claim.last_attempt(paths)
+    assert attempt is not None
+    assert liveness.claim_liveness(paths, attempt, Watch()) is Liveness.ALIVE
 
 
 def test_plan_asks_an_engine_once_for_all_that_is_over(
@@ -321,7 +321,7 @@ def test_plan_asks_an_engine_once_for_all_that_is_over(
     notes = [Note(name=f"n{i}") for i in range(20)]
     for number, note in enumerate(notes):
         engine.statuses[f"p{number}"] = JobStatus.LOST
-        _foreign_turn(ArtifactPaths(str(note.huldra_dir)), JobRef("held", f"p{number}"))
+        _foreign_attempt(ArtifactPaths(str(note.huldra_dir)), JobRef("held", f"p{number}"))
     asked: list[int] = []
     original = engine.status
 

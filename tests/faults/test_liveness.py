@@ -10,7 +10,7 @@ import pytest
 
 import huldra
 from huldra.attempts import liveness
-from huldra.attempts.liveness import Life, Watch
+from huldra.attempts.liveness import Liveness, Watch
 from huldra.store import claim
 from huldra.store.job_ref import JobRef
 from huldra.store.layout import ArtifactPaths
@@ -38,13 +38,13 @@ def test_owner_in_another_time_namespace_is_unknown() -> None:
     """Start times are shifted there: neither the same process nor a dead one can be told."""
     me = new_owner()
     there = replace(me, started="1", time_namespace="time:[1]")
-    assert liveness.of_process(there) is Life.UNKNOWN
+    assert liveness.process_liveness(there) is Liveness.UNKNOWN
     earlier_version = replace(me, time_namespace="")
-    claim.hold(earlier_version)
+    claim.register(earlier_version)
     try:
-        assert liveness.of_process(earlier_version) is Life.ALIVE
+        assert liveness.process_liveness(earlier_version) is Liveness.ALIVE
     finally:
-        claim.let_go(earlier_version)
+        claim.unregister(earlier_version)
     assert this_process().to_json()["time_namespace"] == this_process().time_namespace
 
 
@@ -79,7 +79,7 @@ def test_a_cancel_that_create_does_not_hear_is_recorded_and_final(
                     pass
         Note._create = deaf
         from huldra.attempts import context
-        context.worker.set(context.Worker(owns_process=True))
+        context.worker.set(context.WorkerContext(owns_process=True))
         Note(name="a").load_or_create()
     """
     child = children.start(code, huldra_root)
@@ -87,5 +87,5 @@ def test_a_cancel_that_create_does_not_hear_is_recorded_and_final(
     paths = ArtifactPaths(os.fspath(Note(name="a").huldra_dir))
     claim.request_cancel(paths, 1, new_owner())
     assert children.finish(child)[0] != 0
-    turns = huldra.StateManager.history(paths.directory)
-    assert [turn.status.value for turn in turns] == ["cancelled"]
+    attempts = huldra.StateManager.history(paths.directory)
+    assert [attempt.status.value for attempt in attempts] == ["cancelled"]

@@ -34,20 +34,20 @@ FOREIGN = ["3.tmp", "abc", "007", "0", "٣", "-1", "1.5", ".end", "x.end", "1.jo
 
 
 @pytest.mark.parametrize("name", FOREIGN)
-def test_foreign_names_among_the_claims_are_no_turns(paths: ArtifactPaths, name: str) -> None:
-    """Only a plain number, or one with `.end`, is a turn."""
+def test_foreign_names_among_the_claims_are_no_attempts(paths: ArtifactPaths, name: str) -> None:
+    """Only a plain number, or one with `.end`, is an attempt."""
     Path(paths.claims, name).touch()
-    assert claim.last_turn(paths) is None
+    assert claim.last_attempt(paths) is None
     assert Note(name="a").load_or_create() == "a"
     assert [t.number for t in huldra.StateManager.history(paths.directory)] == [1]
 
 
-def test_turn_of_a_huge_number_is_a_turn_like_any_other(paths: ArtifactPaths) -> None:
+def test_attempt_of_a_huge_number_is_a_attempt_like_any_other(paths: ArtifactPaths) -> None:
     """A claim far away does not make readers count up to it."""
     number = 10**18
     owner = new_owner()
     assert claim.claim_next(paths, number, owner) is not None
-    assert claim.end_turn(paths, number, AttemptStatus.CRASHED, owner) is not None
+    assert claim.end_attempt(paths, number, AttemptStatus.CRASHED, owner) is not None
     assert Note(name="a").load_or_create() == "a"
     assert [t.number for t in huldra.StateManager.history(paths.directory)] == [number, number + 1]
 
@@ -55,19 +55,19 @@ def test_turn_of_a_huge_number_is_a_turn_like_any_other(paths: ArtifactPaths) ->
 def test_lost_claim_whose_end_is_there_is_not_claimed_again(
     paths: ArtifactPaths, ledger: str
 ) -> None:
-    """With `1.end` and no `1` the turn has been; the next one is made."""
+    """With `1.end` and no `1` the attempt has been; the next one is made."""
     owner = new_owner()
-    assert claim.end_turn(paths, 1, AttemptStatus.CRASHED, owner) is not None
+    assert claim.end_attempt(paths, 1, AttemptStatus.CRASHED, owner) is not None
     assert Note(name="a", ledger=ledger).load_or_create() == "a"
     assert len(lines(ledger, "begin")) == 1
     assert Note(name="a").exists()
 
 
 def test_lost_early_claims_change_nothing(paths: ArtifactPaths, ledger: str) -> None:
-    """With turn 3 alone the next one is turn 4."""
+    """With attempt 3 alone the next one is attempt 4."""
     owner = new_owner()
     assert claim.claim_next(paths, 3, owner) is not None
-    assert claim.end_turn(paths, 3, AttemptStatus.CRASHED, owner) is not None
+    assert claim.end_attempt(paths, 3, AttemptStatus.CRASHED, owner) is not None
     assert Note(name="a", ledger=ledger).load_or_create() == "a"
     assert [t.number for t in huldra.StateManager.history(paths.directory)] == [3, 4]
 
@@ -99,7 +99,7 @@ DAMAGES: dict[str, Callable[[str], object]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_damaged_success_is_written_again_from_the_end_of_its_turn(
+def test_damaged_success_is_written_again_from_the_end_of_its_attempt(
     paths: ArtifactPaths, ledger: str, damage: str
 ) -> None:
     """What the ledger says was made is not made again."""
@@ -114,7 +114,7 @@ def test_damaged_success_is_written_again_from_the_end_of_its_turn(
 @pytest.mark.parametrize("damage", [name for name in DAMAGES if name != "gone"])
 @pytest.mark.parametrize("file", ["state", "metadata", "log"])
 def test_damaged_labels_harm_no_one(huldra_root: Path, ledger: str, damage: str, file: str) -> None:
-    """State, metadata and log are labels: a hit does not look, a miss writes them anew."""
+    """State, metadata and log are labels: a hit does not look, a miss writes them again."""
     loud = ArtifactPaths(str(Loud(name="a").huldra_dir))
     os.makedirs(loud.claims)
     path = getattr(loud, file)
@@ -137,7 +137,7 @@ def test_damaged_labels_harm_no_one(huldra_root: Path, ledger: str, damage: str,
 def test_damaged_end_is_the_end_all_the_same(
     paths: ArtifactPaths, ledger: str, damage: str
 ) -> None:
-    """A turn whose end cannot be read has ended, as a crash."""
+    """An attempt whose end cannot be read has ended, as a crash."""
     owner = new_owner()
     assert claim.claim_next(paths, 1, owner) is not None
     Path(paths.claim_end(1)).touch()
@@ -202,7 +202,7 @@ def test_what_stands_in_the_way_is_an_error_that_names_it(
 
 
 @pytest.mark.parametrize("name", ["4", "4.end"])
-def test_folder_with_a_turns_name_is_named(paths: ArtifactPaths, name: str) -> None:
+def test_folder_with_a_attempts_name_is_named(paths: ArtifactPaths, name: str) -> None:
     """A folder where a claim or an end should be is an error that names it."""
     os.mkdir(f"{paths.claims}/{name}")
     with pytest.raises(huldra.HuldraStoreError, match=f"claims/{name}"):

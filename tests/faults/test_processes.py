@@ -14,7 +14,7 @@ import pytest
 
 import huldra
 from huldra.store.layout import ArtifactPaths
-from huldra.store.records import AttemptStatus, Turn
+from huldra.store.records import Attempt, AttemptStatus
 from tests.support import children
 from tests.support.odd import Failing, Gated, Note, lines
 
@@ -44,13 +44,13 @@ def start_gated(root: Path, gate: Path, ledger: Path, **settings: str) -> subpro
     return child
 
 
-def history(root: Path, obj: huldra.Huldra[str]) -> list[Turn]:
+def history(root: Path, obj: huldra.Huldra[str]) -> list[Attempt]:
     with huldra.huldra_root(root):
         return huldra.StateManager.history(obj.huldra_dir)
 
 
 def statuses(root: Path) -> list[str]:
-    return [turn.status.value for turn in history(root, Gated(name="a"))]
+    return [attempt.status.value for attempt in history(root, Gated(name="a"))]
 
 
 def test_killed_owner_is_replaced_at_once(huldra_root: Path, gate: Path, ledger: Path) -> None:
@@ -80,7 +80,7 @@ def test_waiter_takes_over_from_an_owner_that_is_killed(
 
 
 def test_os_exit_in_create_is_seen_by_the_next_call(huldra_root: Path, tmp_path: Path) -> None:
-    """`os._exit` leaves no word; the next call ends the turn as crashed and tries again."""
+    """`os._exit` leaves no word; the next call ends the attempt as crashed and tries again."""
     code = 'from tests.support.odd import Failing; Failing(name="f", how="leave").load_or_create()'
     for _ in range(2):
         assert children.run(code, huldra_root).returncode == 3
@@ -137,7 +137,7 @@ def _directory(root: Path) -> Path:
 
 
 def _make_foreign(root: Path, beat_age_s: float) -> ArtifactPaths:
-    """Turn 1 of an owner on another host, whose last heartbeat is so old."""
+    """Attempt 1 of an owner on another host, whose last heartbeat is so old."""
     paths = ArtifactPaths(str(_directory(root)))
     os.makedirs(paths.claims)
     owner = {"token": "x", "host": "elsewhere", "user": "u", "pid": 1, "started": "1"}
@@ -329,7 +329,7 @@ def _round_of_kills(root: Path, ledger: Path, tmp_path: Path, dice: random.Rando
 
 
 def _check_books(root: Path, ledger: Path, killed: set[str]) -> None:
-    """Every artifact is made; an owner before the last one of each died; ends are one a turn."""
+    """Every artifact is made; each owner but the last died; each attempt has one end."""
     begun: dict[str, list[str]] = {}
     for line in lines(ledger, "begin"):
         _, name, pid = line.split()
@@ -340,7 +340,7 @@ def _check_books(root: Path, ledger: Path, killed: set[str]) -> None:
         for note in [*shared, *notes]:
             assert note.exists()
             assert set(begun[note.name][:-1]) <= killed, (note.name, begun[note.name])
-            turns = huldra.StateManager.history(note.huldra_dir)
-            assert all(turn.end is not None for turn in turns)
-            assert turns[-1].status is AttemptStatus.SUCCESS
-            assert len(begun[note.name]) <= len(turns)
+            attempts = huldra.StateManager.history(note.huldra_dir)
+            assert all(attempt.end is not None for attempt in attempts)
+            assert attempts[-1].status is AttemptStatus.SUCCESS
+            assert len(begun[note.name]) <= len(attempts)

@@ -48,25 +48,27 @@ def paths_of(name: str = "a") -> ArtifactPaths:
 
 
 def statuses(name: str = "a") -> list[str]:
-    return [turn.status.value for turn in huldra.StateManager.history(Note(name=name).huldra_dir)]
+    return [
+        attempt.status.value for attempt in huldra.StateManager.history(Note(name=name).huldra_dir)
+    ]
 
 
 def test_job_between_the_two_names_of_its_start_is_not_overtaken(
     huldra_root: Path, tmp_path: Path, ledger: str
 ) -> None:
-    """A queued turn's end is its job's start: who sees the first name only does not claim."""
+    """A queued attempt's end is its job's start: who sees the first name only does not claim."""
     job = Stopped(tmp_path / "stop", by_job(ledger), huldra_root, ("before", "os.link", "claims/2"))
     rival = children.start(call(ledger), huldra_root)
-    turn = claim.last_turn(paths_of())
-    assert turn is not None
-    assert (turn.number, turn.status) == (2, AttemptStatus.RUNNING)
+    attempt = claim.last_attempt(paths_of())
+    assert attempt is not None
+    assert (attempt.number, attempt.status) == (2, AttemptStatus.RUNNING)
     with pytest.raises(huldra.HuldraWaitTimeout):
         _impatient().load_or_create()
     assert not lines(ledger)
     assert job.go_on()[1] == "a\n"
     assert children.finish(rival)[1] == "a\n"
     assert len(lines(ledger, "begin")) == 1
-    assert artifact.is_made(paths_of())
+    assert artifact.is_complete(paths_of())
 
 
 def _impatient() -> Note:
@@ -85,8 +87,8 @@ def test_job_killed_between_the_two_names_of_its_start_is_replaced(
     assert statuses() == ["crashed", "crashed", "success"]
 
 
-def test_start_of_a_queued_turn_fails_when_the_next_turn_is_taken(huldra_root: Path) -> None:
-    """Whoever does not get both names has not got the turn."""
+def test_start_of_a_queued_attempt_fails_when_the_next_attempt_is_taken(huldra_root: Path) -> None:
+    """Whoever does not get both names has not got the attempt."""
     paths = paths_of()
     queued = claim.claim_next(paths, 1, new_owner(), kind=QUEUED)
     assert queued is not None
@@ -97,7 +99,7 @@ def test_start_of_a_queued_turn_fails_when_the_next_turn_is_taken(huldra_root: P
 def test_owner_killed_between_its_end_and_success_made_the_artifact(
     huldra_root: Path, tmp_path: Path, ledger: str
 ) -> None:
-    """The end of the turn says success: what is missing is written, and nothing is made again."""
+    """The attempt's end says success: what is missing is written, and nothing runs again."""
     point = ("before", "write_atomic", "SUCCESS.json")
     Stopped(tmp_path / "stop", call(ledger), huldra_root, point).kill()
     assert Note(name="a", ledger=ledger).load_or_create() == "a"
@@ -118,10 +120,10 @@ def test_waiter_does_not_wait_for_an_owner_between_its_end_and_success(
     assert len(lines(ledger, "begin")) == 1
 
 
-def test_late_success_of_an_old_turn_does_not_hide_the_newer_one(
+def test_late_success_of_an_old_attempt_does_not_hide_the_newer_one(
     huldra_root: Path, tmp_path: Path, ledger: str
 ) -> None:
-    """An owner that wakes up after its result was discarded and made anew takes nothing back."""
+    """An owner that wakes up after its result was discarded and made again takes nothing back."""
     point = ("before", "write_atomic", "SUCCESS.json")
     code = call(ledger).replace("Note", "ValidByFile")
     owner = Stopped(tmp_path / "stop", code, huldra_root, point)
@@ -149,13 +151,13 @@ def test_what_was_made_while_a_driver_planned_is_not_made_again(
     """An artifact that appears between a driver's look and its sending is kept."""
     code = (
         "from huldra.store import claim\n"
-        "original = claim.last_turn\n"
+        "original = claim.last_attempt\n"
         "def slow(paths):\n"
         "    from tests.faults.pausing import _stop\n"
-        "    claim.last_turn = original\n"
+        "    claim.last_attempt = original\n"
         f"    _stop({str(tmp_path / 'stop')!r})\n"
         "    return original(paths)\n"
-        "claim.last_turn = slow\n"
+        "claim.last_attempt = slow\n"
     )
     driver = Stopped(tmp_path / "stop", code + by_job(ledger), huldra_root)
     assert Note(name="a", ledger=ledger).load_or_create() == "a"
@@ -163,13 +165,15 @@ def test_what_was_made_while_a_driver_planned_is_not_made_again(
     assert len(lines(ledger, "begin")) == 1
 
 
-def test_queued_turn_that_never_started_discards_no_result(huldra_root: Path, ledger: str) -> None:
-    """A turn that was queued by mistake and cancelled leaves what was made before it."""
+def test_queued_attempt_that_never_started_discards_no_result(
+    huldra_root: Path, ledger: str
+) -> None:
+    """An attempt that was queued by mistake and cancelled leaves what was made before it."""
     note = Note(name="a", ledger=ledger)
     note.load_or_create()
     paths = paths_of()
     assert claim.claim_next(paths, 2, new_owner(), kind=QUEUED) is not None
-    assert claim.end_turn(paths, 2, AttemptStatus.CANCELLED, new_owner()) is not None
+    assert claim.end_attempt(paths, 2, AttemptStatus.CANCELLED, new_owner()) is not None
     assert note.load_or_create() == "a"
     assert len(lines(ledger, "begin")) == 1
 
@@ -177,11 +181,11 @@ def test_queued_turn_that_never_started_discards_no_result(huldra_root: Path, le
 def test_owner_that_was_replaced_publishes_nothing(
     huldra_root: Path, tmp_path: Path, ledger: str
 ) -> None:
-    """Fencing: an owner whose turn was ended while it slept loads what its successor made."""
+    """Fencing: an owner whose attempt was ended while it slept loads what its successor made."""
     point = ("before", "link_new", "1.end")
     owner = Stopped(tmp_path / "stop", call(ledger), huldra_root, point)
     paths = paths_of()
-    assert claim.end_turn(paths, 1, AttemptStatus.CRASHED, new_owner()) is not None
+    assert claim.end_attempt(paths, 1, AttemptStatus.CRASHED, new_owner()) is not None
     assert Note(name="a", ledger=ledger).load_or_create() == "a"
     before = artifact.read_success(paths)
     assert owner.go_on()[1] == "a\n"
@@ -196,10 +200,10 @@ def test_replaced_owner_does_not_withdraw_its_successors_result(
     """An owner that sleeps before it removes a voided record finds a newer one when it wakes."""
     paths = paths_of()
     assert claim.claim_next(paths, 1, new_owner()) is not None
-    assert claim.end_turn(paths, 1, AttemptStatus.CRASHED, new_owner()) is not None
+    assert claim.end_attempt(paths, 1, AttemptStatus.CRASHED, new_owner()) is not None
     point = ("before", "remove", "SUCCESS.json")
     owner = Stopped(tmp_path / "stop", call(ledger), huldra_root, point)
-    assert claim.end_turn(paths, 2, AttemptStatus.CRASHED, new_owner()) is not None
+    assert claim.end_attempt(paths, 2, AttemptStatus.CRASHED, new_owner()) is not None
     assert Note(name="a", ledger=ledger).load_or_create() == "a"
     owner.go_on()
     assert Note(name="a").exists()
@@ -231,12 +235,12 @@ def test_driver_killed_while_it_dispatches_holds_nothing(
 
 
 @pytest.mark.parametrize("point", DISPATCH_POINTS)
-def test_driver_stopped_while_it_dispatches_finds_its_turn_or_anothers(
+def test_driver_stopped_while_it_dispatches_finds_its_attempt_or_anothers(
     huldra_root: Path, tmp_path: Path, ledger: str, point: tuple[str, str, str]
 ) -> None:
-    """A driver whose queued turn was ended while it slept sends, and all are served."""
+    """A driver whose queued attempt was ended while it slept sends, and all are served."""
     driver = Stopped(tmp_path / "stop", by_job(ledger, engine="local:1"), huldra_root, point)
-    claim.end_turn(paths_of(), 1, AttemptStatus.CRASHED, new_owner())
+    claim.end_attempt(paths_of(), 1, AttemptStatus.CRASHED, new_owner())
     assert Note(name="a", ledger=ledger).load_or_create() == "a"
     assert driver.go_on()[1] == "a\n"
     assert len(lines(ledger, "begin")) == 1
@@ -290,7 +294,7 @@ def test_job_that_an_engine_runs_twice_at_once_makes_its_node_once(
     assert len(lines(ledger, "begin")) == 1
 
 
-def test_job_whose_turn_is_cancelled_as_it_starts_does_not_begin(
+def test_job_whose_attempt_is_cancelled_as_it_starts_does_not_begin(
     huldra_root: Path, tmp_path: Path, ledger: str
 ) -> None:
     """Cancel and start compete for one name: here the cancel is first."""
@@ -298,7 +302,7 @@ def test_job_whose_turn_is_cancelled_as_it_starts_does_not_begin(
     file.write_text(payload_of(Note(name="a", ledger=ledger)))
     code = f"import sys; from huldra.worker import main; sys.exit(main([{str(file)!r}]))"
     job = Stopped(tmp_path / "stop", code, huldra_root, ("before", "link_new", "1.end"))
-    assert claim.end_turn(paths_of(), 1, AttemptStatus.CANCELLED, new_owner()) is not None
+    assert claim.end_attempt(paths_of(), 1, AttemptStatus.CANCELLED, new_owner()) is not None
     returned, _, err = job.go_on()
     assert returned == 1, err
     assert not lines(ledger)
@@ -321,7 +325,7 @@ def test_job_cancelled_right_after_it_started_is_cancelled(
 
 
 def statuses_of(obj: huldra.Huldra[str]) -> list[str]:
-    return [turn.status.value for turn in huldra.StateManager.history(obj.huldra_dir)]
+    return [attempt.status.value for attempt in huldra.StateManager.history(obj.huldra_dir)]
 
 
 def test_dependent_waits_for_the_retry_of_what_another_driver_lost(
@@ -347,9 +351,9 @@ def test_dependent_waits_for_the_retry_of_what_another_driver_lost(
         from huldra.attempts.waiting import Waiting
         from huldra.worker import main
         from tests.support.odd import leave
-        def telling(self, turn, nap=Waiting.nap):
+        def telling(self, attempt, nap=Waiting.nap):
             leave({str(tmp_path / "waits")!r}, "waits")
-            nap(self, turn)
+            nap(self, attempt)
         Waiting.nap = telling
         sys.exit(main([{str(file)!r}]))
         """,

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import huldra
-from huldra.store.records import Turn
+from huldra.store.records import Attempt
 from tests.faults.pausing import Stopped
 from tests.faults.samples import Forking, Outer, Swallowing, Tidying
 from tests.support import children
@@ -32,7 +32,7 @@ def gate(tmp_path: Path) -> Path:
 
 
 def statuses(obj: huldra.Huldra[str]) -> list[str]:
-    return [turn.status.value for turn in huldra.StateManager.history(obj.huldra_dir)]
+    return [attempt.status.value for attempt in huldra.StateManager.history(obj.huldra_dir)]
 
 
 def begun(child: subprocess.Popen[str], ledger: str, count: int = 1) -> None:
@@ -280,7 +280,7 @@ def test_handler_that_raises_in_our_bookkeeping_leaves_nothing_open(
 
 @pytest.mark.parametrize("how", ["return", "raise", "exit", "signal"])
 def test_child_forked_in_create_decides_nothing(huldra_root: Path, ledger: str, how: str) -> None:
-    """A forked child that leaves through our frames ends no turn and publishes nothing."""
+    """A forked child that leaves through our frames ends no attempt and publishes nothing."""
     code = f"""
         import os, sys
         from tests.faults.samples import Forking
@@ -297,9 +297,9 @@ def test_child_forked_in_create_decides_nothing(huldra_root: Path, ledger: str, 
     assert done.stdout == "parent\n", done.stderr
     forking = Forking(name="a", how=how)
     assert statuses(forking) == ["success"]
-    turn = huldra.StateManager.history(forking.huldra_dir)[0]
-    assert turn.end is not None
-    assert turn.end.by.pid == int(lines(ledger, "begin")[0].split()[2])
+    attempt = huldra.StateManager.history(forking.huldra_dir)[0]
+    assert attempt.end is not None
+    assert attempt.end.by.pid == int(lines(ledger, "begin")[0].split()[2])
     assert len(lines(ledger, "end")) == 1
 
 
@@ -317,7 +317,7 @@ def test_child_forked_while_threads_are_busy_does_not_hang(huldra_root: Path) ->
         Note(name="a").load_or_create()
         held = threading.Event()
         def hold():
-            with registry._lock, liveness._engine_word.lock, heartbeat._heart.changed:
+            with registry._lock, liveness._engine_status.lock, heartbeat._renewer.changed:
                 with logs._setup.lock:
                     held.set()
                     threading.Event().wait()
@@ -327,7 +327,7 @@ def test_child_forked_while_threads_are_busy_does_not_hang(huldra_root: Path) ->
         if pid == 0:
             assert Note(name="b").load_or_create() == "b"
             assert Note(name="c").load_or_create(executor="inline").result(20) == "c"
-            liveness.of_job(JobRef("local", "none"))
+            liveness.job_status(JobRef("local", "none"))
             os._exit(0)
         print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
         os._exit(0)
@@ -438,7 +438,7 @@ def test_ctrl_c_while_dispatching_frees_what_was_queued(
         (tmp_path / "end").unlink()
 
 
-def _history(note: Note) -> list[Turn]:
+def _history(note: Note) -> list[Attempt]:
     try:
         return huldra.StateManager.history(note.huldra_dir)
     except huldra.HuldraArtifactMissing:

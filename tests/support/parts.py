@@ -3,7 +3,7 @@
 A test marked with the name of a part (`PARTS`) is skipped, with the reason, on a machine
 without that part. Where the environment variable `HULDRA_TEST_REQUIRE` lists the part
 (`HULDRA_TEST_REQUIRE=slurm,chromium`), its absence is a failure instead: continuous
-integration must not turn green by skipping.
+integration must not attempt green by skipping.
 """
 
 from __future__ import annotations

@@ -102,7 +102,7 @@ def one_config() -> None:
 
 
 def a_job() -> None:
-    """An executor turns T into Job[T]."""
+    """An executor attempts T into Job[T]."""
     job = Small().load_or_create(executor="local:2")
     assert_type(job, huldra.Job[Path])
     assert_type(job.result(timeout=5), Path)

@@ -1,11 +1,11 @@
-"""Tab Attempts: each turn of the artifact, who had it and how it ended."""
+"""Tab Attempts: each attempt of the artifact, who had it and how it ended."""
 
 from __future__ import annotations
 
 import pandas as pd
 import streamlit as st
 
-from huldra.catalog import Attempt, Row, Snapshot, presentation
+from huldra.catalog import AttemptRow, Row, Snapshot, presentation
 from huldra_dashboard import badges, navigate, source, tables
 from huldra_dashboard.markup import escape, plain, terminal_text
 
@@ -41,7 +41,7 @@ def _blocker(row: Row, snapshot: Snapshot) -> None:
     )
 
 
-def _table(attempts: tuple[Attempt, ...]) -> None:
+def _table(attempts: tuple[AttemptRow, ...]) -> None:
     """One line for each attempt."""
     st.dataframe(
         pd.DataFrame(
@@ -78,7 +78,7 @@ def _table(attempts: tuple[Attempt, ...]) -> None:
     )
 
 
-def _note(attempt: Attempt) -> str:
+def _note(attempt: AttemptRow) -> str:
     """What is remarkable about an attempt."""
     if attempt.stale_reason:
         return plain(attempt.stale_reason)
@@ -87,7 +87,7 @@ def _note(attempt: Attempt) -> str:
     return ""
 
 
-def _error(attempt: Attempt, *, is_open: bool) -> None:
+def _error(attempt: AttemptRow, *, is_open: bool) -> None:
     """What an attempt raised, with its traceback."""
     error = attempt.error
     if not error:

@@ -22,7 +22,7 @@ def show(row: Row, snapshot: Snapshot) -> None:
     if row.config is None:
         badges.empty(
             "The config is not recorded",
-            "`metadata.json` is missing or cannot be read. The next attempt writes it anew.",
+            "`metadata.json` is missing or cannot be read. The next attempt writes it again.",
         )
         return
     if detail.python_def:

@@ -139,8 +139,8 @@ def test_a_dead_scheduler_ends_every_wait_and_the_next_cluster_goes_on(
     os.killpg(cluster.scheduler.pid, signal.SIGKILL)
     with pytest.raises((HuldraJobLost, HuldraExecutorError)):
         job.result(timeout=PATIENCE_S)
-    turn = huldra.StateManager.history(last.huldra_dir)[-1]
-    assert not turn.is_queued, "others, who cannot ask this scheduler, would wait for it"
+    attempt = huldra.StateManager.history(last.huldra_dir)[-1]
+    assert not attempt.is_queued, "others, who cannot ask this scheduler, would wait for it"
     cluster.close()
     (notes / "held.open").touch()
     other = DaskExecutor(workers=2)

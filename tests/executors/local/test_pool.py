@@ -174,7 +174,7 @@ def test_more_than_the_pool_has_is_refused(make_pool: MakePool, orders: Orders) 
 
 
 def test_what_a_task_prints_goes_to_its_runs_folder(pool: LocalExecutor, orders: Orders) -> None:
-    """The log that is named has what the task and its children printed, for each run anew."""
+    """The log that is named has what the task and its children printed, for each run again."""
     for _ in range(2):
         refs = send(pool, graph := orders.graph(orders.task("loud", "print")))
         assert finish(pool, refs) == {"loud": "succeeded"}

@@ -43,8 +43,8 @@ try:
     told = job.result(timeout=100)["name"]
 except Exception as error:
     told = type(error).__name__
-turn = huldra.StateManager.history(last.huldra_dir)[-1]
-left = {"told": told, "took_s": time.monotonic() - began, "is_queued": turn.is_queued}
+attempt = huldra.StateManager.history(last.huldra_dir)[-1]
+left = {"told": told, "took_s": time.monotonic() - began, "is_queued": attempt.is_queued}
 print(json.dumps(left), flush=True)
 """
 

@@ -66,15 +66,16 @@ class Stage:
         """Wait until `_create` of the node has begun so often."""
         self.until(lambda: self.began(name) >= count, f"run {count} of {name}")
 
-    def turns(self, obj: huldra.Huldra[Any]) -> list[tuple[str, str]]:
-        """Each turn of an artifact: its kind, and how it ended."""
+    def attempts(self, obj: huldra.Huldra[Any]) -> list[tuple[str, str]]:
+        """Each attempt of an artifact: its kind, and how it ended."""
         claims = obj.huldra_dir / ".huldra" / "claims"
         found = []
         for number in sorted(int(path.name) for path in claims.iterdir() if path.name.isdigit()):
             kind = json.loads((claims / str(number)).read_text())["kind"]
             end = claims / f"{number}.end"
             data = json.loads(end.read_text()) if end.exists() else {}
-            # The end of a queued turn that started is the next turn's claim, by a second name.
+            # The end of a queued attempt that started is the next attempt's claim, by a second
+            # name.
             found.append((kind, data.get("status", "started" if data else "open")))
         return found
 

@@ -50,7 +50,7 @@ def test_a_preempted_job_resumes_under_its_id(stage: Stage) -> None:
     stage.open("one")
     assert jobs["one"].result(timeout=PATIENCE_S)["runs"] == 2
     assert jobs["child"].result(timeout=PATIENCE_S)["name"] == "child"
-    assert stage.turns(node) == [
+    assert stage.attempts(node) == [
         ("queued", "started"),
         ("running", "preempted"),
         ("running", "success"),
@@ -84,7 +84,7 @@ def test_the_warning_before_a_time_limit_requeues(stage: Stage) -> None:
     stage.await_run("one", 2)
     stage.open("one")
     assert job.result(timeout=PATIENCE_S)["runs"] == 2
-    assert stage.turns(node)[1:] == [("running", "preempted"), ("running", "success")]
+    assert stage.attempts(node)[1:] == [("running", "preempted"), ("running", "success")]
     assert stage.shown(str(job.job_id))["Restarts"] == "1"
     assert never_twice_at_once(stage, "one")
 
@@ -142,7 +142,7 @@ def test_a_dead_node_and_its_processes(stage: Stage) -> None:
     stage.await_run("one", 2)
     stage.open("one")
     assert job.result(timeout=PATIENCE_S)["runs"] == 2
-    assert ("running", "crashed") in stage.turns(node)
+    assert ("running", "crashed") in stage.attempts(node)
 
 
 def test_scancel_is_a_cancel(stage: Stage) -> None:
@@ -177,7 +177,7 @@ def test_cancel_stands_for_preemption_where_a_site_says_so(stage: Stage) -> None
     stage.await_run("one")
     stage.cluster.ask("scancel", str(job.job_id))
     stage.await_run("one", 2)
-    assert stage.turns(node)[1] == ("running", "preempted")
+    assert stage.attempts(node)[1] == ("running", "preempted")
     stage.open("one")
     assert job.result(timeout=PATIENCE_S)["runs"] == 2
 
@@ -192,7 +192,7 @@ def test_a_driver_killed_right_after_sbatch_leaves_no_orphan(stage: Stage) -> No
     )
     assert driver.wait(timeout=PATIENCE_S) == -signal.SIGKILL
     node = stage.resumable("one")
-    assert stage.turns(node) == [("queued", "open")]
+    assert stage.attempts(node) == [("queued", "open")]
     assert not (node.huldra_dir / ".huldra" / "claims" / "1.job").exists()
     job = node.load_or_create(executor="slurm")
     assert stage.commands("sbatch") == 1
@@ -204,7 +204,7 @@ def test_a_driver_killed_right_after_sbatch_leaves_no_orphan(stage: Stage) -> No
 
 
 def test_an_unrecorded_job_is_not_taken_for_dead_while_it_is_pending(stage: Stage) -> None:
-    """Its turn is kept for it: nobody else may make the artifact."""
+    """Its attempt is kept for it: nobody else may make the artifact."""
     shim = Path(stage.folder, "shims", "sbatch")
     text = shim.read_text().replace("exec ", "")
     shim.write_text(f'{text}[ -n "$KILL_DRIVER" ] && kill -9 $PPID\nexit 0\n')
@@ -236,9 +236,9 @@ def test_a_driver_killed_before_sbatch_frees_what_it_queued(stage: Stage) -> Non
     driver.wait(timeout=PATIENCE_S)
     stage.open("one")
     node = stage.resumable("one")
-    assert stage.turns(node) == [("queued", "open")]
+    assert stage.attempts(node) == [("queued", "open")]
     assert node.load_or_create(executor="slurm").result(timeout=PATIENCE_S)["runs"] == 1
-    assert stage.turns(node)[0] == ("queued", "crashed")
+    assert stage.attempts(node)[0] == ("queued", "crashed")
 
 
 def test_a_controller_that_is_away_kills_no_job(stage: Stage) -> None:

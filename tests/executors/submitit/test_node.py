@@ -1,4 +1,4 @@
-"""Why a job is told to end, as Slurm's record of it shows."""
+"""TerminationCause a job is told to end, as Slurm's record of it shows."""
 
 from __future__ import annotations
 
@@ -9,32 +9,35 @@ import pytest
 from huldra.engines.protocol import JobStatus
 from huldra.store.job_ref import JobRef
 from huldra_submitit.jobs import Jobs, error_text, is_own_predecessor
-from huldra_submitit.node import Why, own_job_id, why_ended
-from huldra_submitit.queue import Queue
+from huldra_submitit.node import TerminationCause, own_job_id, why_ended
+from huldra_submitit.queue import QueueMonitor
 from tests.executors.submitit.fakes import ScriptedSlurm, says
 
 
 @pytest.mark.parametrize(
     ("shown", "why"),
     [
-        ("JobState=COMPLETING Reason=None Restarts=0 PreemptTime=None", Why.CANCELLED),
-        ("JobState=CANCELLED Reason=None Restarts=0", Why.CANCELLED),
-        ("JobState=COMPLETING Reason=None Restarts=1", Why.REQUEUED),
-        ("JobState=PENDING Reason=BeginTime Restarts=1", Why.REQUEUED),
-        ("JobState=RUNNING Reason=None Restarts=0", Why.WARNED),
-        ("JobState=COMPLETING Reason=TimeLimit Restarts=0", Why.OTHER),
-        ("JobState=COMPLETING Restarts=0 PreemptTime=2026-01-31T12:00:00", Why.PREEMPTED),
-        ("", Why.OTHER),
+        ("JobState=COMPLETING Reason=None Restarts=0 PreemptTime=None", TerminationCause.CANCELLED),
+        ("JobState=CANCELLED Reason=None Restarts=0", TerminationCause.CANCELLED),
+        ("JobState=COMPLETING Reason=None Restarts=1", TerminationCause.REQUEUED),
+        ("JobState=PENDING Reason=BeginTime Restarts=1", TerminationCause.REQUEUED),
+        ("JobState=RUNNING Reason=None Restarts=0", TerminationCause.WARNED),
+        ("JobState=COMPLETING Reason=TimeLimit Restarts=0", TerminationCause.OTHER),
+        (
+            "JobState=COMPLETING Restarts=0 PreemptTime=2026-01-31T12:00:00",
+            TerminationCause.PREEMPTED,
+        ),
+        ("", TerminationCause.OTHER),
     ],
 )
-def test_the_record_tells_why(shown: str, why: Why) -> None:
+def test_the_record_tells_why(shown: str, why: TerminationCause) -> None:
     """The state is COMPLETING in nearly all cases; other fields tell them apart."""
     assert why_ended(shown, 0) is why
 
 
 def test_an_earlier_requeue_is_not_this_end() -> None:
     """The count of restarts is compared with that at our own start."""
-    assert why_ended("JobState=COMPLETING Reason=None Restarts=2", 2) is Why.CANCELLED
+    assert why_ended("JobState=COMPLETING Reason=None Restarts=2", 2) is TerminationCause.CANCELLED
 
 
 def test_the_same_job_before_a_requeue_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,7 +59,7 @@ def test_an_earlier_start_is_dead_once_its_script_says_so(
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
     monkeypatch.delenv("SLURM_ARRAY_JOB_ID", raising=False)
     ref = JobRef("slurm", "12", {"restart": 0, "folder": str(tmp_path)})
-    jobs = Jobs(Queue(ScriptedSlurm(answers={"squeue": says("12|RUNNING|None\n")})))
+    jobs = Jobs(QueueMonitor(ScriptedSlurm(answers={"squeue": says("12|RUNNING|None\n")})))
     assert jobs.status([ref]) == {ref: JobStatus.UNKNOWN}
     (tmp_path / "12_0.over").touch()
     assert jobs.status([ref]) == {ref: JobStatus.LOST}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from huldra.engines.protocol import JobStatus
 from huldra_submitit.commands import Answer
-from huldra_submitit.queue import FRESH_S, SETTLE_S, Queue
+from huldra_submitit.queue import FRESH_S, SETTLE_S, QueueMonitor
 from tests.executors.submitit.fakes import ScriptedSlurm, fails, says
 
 OFF = fails("Slurm accounting storage is disabled")
@@ -22,10 +22,10 @@ class Clock:
         return self.now_s
 
 
-def queue_with(**answers: object) -> tuple[Queue, ScriptedSlurm, Clock]:
+def queue_with(**answers: object) -> tuple[QueueMonitor, ScriptedSlurm, Clock]:
     """A view of a scripted Slurm."""
     slurm, clock = ScriptedSlurm(answers=answers), Clock()  # type: ignore[arg-type]  # scripted
-    return Queue(slurm, now=clock), slurm, clock
+    return QueueMonitor(slurm, now=clock), slurm, clock
 
 
 def test_one_query_answers_for_all_jobs() -> None:

@@ -49,7 +49,7 @@ def test_a_dependency_that_can_never_hold_is_an_upstream_failure() -> None:
 
 
 def test_cancelled_may_stand_for_preempted() -> None:
-    """On sites that preempt by cancelling, the setting turns one word into the other."""
+    """On sites that preempt by cancelling, the setting attempts one word into the other."""
     status = status_of("CANCELLED by 0", cancelled_is_preempted=True)
     assert status is JobStatus.PREEMPTED
 
