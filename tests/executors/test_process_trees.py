@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 import huldra
 from huldra.store.process import start_time
 from tests.executors.trees import Changes, Tree
+from tests.support.children import until
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="Linux only")
 
@@ -40,13 +40,6 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Any]:
     executor.close()
 
 
-def until(condition: Callable[[], bool], patience_s: float = 30.0) -> None:
-    deadline = time.monotonic() + patience_s
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def processes(notes: Path) -> list[int]:
     """Those of the trees that still run."""
     return [int(path.stem) for path in notes.glob("*.pid") if start_time(int(path.stem))]
@@ -71,7 +64,7 @@ def test_no_process_outlives_a_node_that_is_ended(
     assert len(processes(notes)) == 4
     end(job, int((notes / "t.worker").read_text()))
     job.wait(30)
-    until(lambda: not processes(notes), 15)
+    until(lambda: not processes(notes), timeout_s=15)
 
 
 def test_no_process_outlives_a_node_that_ends_well(engine: Any, store: Path) -> None:
@@ -79,7 +72,7 @@ def test_no_process_outlives_a_node_that_ends_well(engine: Any, store: Path) -> 
     notes = store / "notes"
     job = Tree(name="t", notes=str(notes)).load_or_create(executor=engine)
     assert job.result(timeout=60) == "x"
-    until(lambda: not processes(notes), 15)
+    until(lambda: not processes(notes), timeout_s=15)
     after = Changes(name="after", code="").load_or_create(executor=engine).result(timeout=60)
     assert after["pid"] != int((notes / "t.worker").read_text())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import socket
@@ -50,9 +51,7 @@ def executor(cluster: clusters.Outside) -> Iterator[DaskExecutor]:
     executor.close()
 
 
-def until(condition: Any, what: str) -> None:
-    """Wait for a condition, or fail."""
-    children.until(condition, what, PATIENCE_S)
+until = functools.partial(children.until, timeout_s=PATIENCE_S)
 
 
 def pids_of(notes: Path, name: str) -> list[int]:

@@ -7,6 +7,7 @@ this machine. There is a Slurm for these tests: without accounting it is up in a
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import importlib.util
 import json
@@ -141,9 +142,7 @@ def shape(folder: Path, *worker_args: str) -> dict[str, Any]:
     }
 
 
-def until(condition: Callable[[], object], what: str) -> None:
-    """Wait for a condition, or fail saying what did not happen."""
-    children.until(condition, what, PATIENCE_S)
+until = functools.partial(children.until, timeout_s=PATIENCE_S)
 
 
 def jobs_of(slurm: slurms.Cluster) -> set[str]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,6 +14,7 @@ from huldra_dask import children
 from huldra_dask import executor as executor_module
 from huldra_dask.executor import DaskExecutor
 from tests.executors.dask import standin
+from tests.support.children import until
 
 pytestmark = pytest.mark.dask
 WAIT_S = 30.0
@@ -48,14 +47,6 @@ def ends(executor: DaskExecutor, refs: dict[str, JobRef]) -> dict[str, JobStatus
     assert not left, f"still open after {WAIT_S} s: {left}"
     told = executor.status(refs.values())
     return {key: told[ref] for key, ref in refs.items()}
-
-
-def until(condition: Any) -> None:
-    """Wait until a condition holds."""
-    deadline = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not come true"
-        threading.Event().wait(0.02)
 
 
 def test_nodes_run_after_what_they_need(executor: DaskExecutor, tmp_path: Path) -> None:

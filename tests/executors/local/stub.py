@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -188,14 +188,6 @@ def finish(
         left -= executor.wait(left, 1.0)
     statuses = executor.status(refs.values())
     return {name: statuses[ref].value for name, ref in refs.items()}
-
-
-def until(condition: Callable[[], bool], patience_s: float = 30) -> None:
-    """Wait for a condition."""
-    deadline = time.monotonic() + patience_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.005)
 
 
 def is_alive(pid: int) -> bool:

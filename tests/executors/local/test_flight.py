@@ -6,7 +6,8 @@ from pathlib import Path
 
 from huldra_local import LocalExecutor, ThreadsExecutor
 from tests.executors.local import stub
-from tests.executors.local.stub import Orders, finish, send, until
+from tests.executors.local.stub import Orders, finish, send
+from tests.support.children import until
 
 
 def test_needs_that_are_open_here_are_found(orders: Orders) -> None:

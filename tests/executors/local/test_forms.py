@@ -25,7 +25,8 @@ from huldra_local import (
     from_object,
 )
 from tests.executors.local import stub
-from tests.executors.local.stub import Orders, finish, send, until
+from tests.executors.local.stub import Orders, finish, send
+from tests.support.children import until
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ from huldra.engines.protocol import JobStatus, Resources
 from huldra.errors import HuldraSubmitError
 from huldra.store.job_ref import JobRef
 from huldra_local import LocalExecutor, connect
-from tests.executors.local.stub import RUNNER, Orders, finish, is_alive, send, until
+from tests.executors.local.stub import RUNNER, Orders, finish, is_alive, send
+from tests.support.children import until
 
 MakePool = Callable[..., LocalExecutor]
 
@@ -304,7 +305,8 @@ DRIVER = f"""
 import sys
 from pathlib import Path
 from huldra_local import LocalExecutor
-from tests.executors.local.stub import Orders, send, until
+from tests.executors.local.stub import Orders, send
+from tests.support.children import until
 folder, manner = Path(sys.argv[1]), sys.argv[2]
 orders = Orders(folder)
 pool = LocalExecutor(1, runner={RUNNER!r})
@@ -312,7 +314,7 @@ refs = send(pool, orders.graph(orders.task("long", "wait", until=str(folder / "n
 until(lambda: orders.count("long", "began") == 1)
 print(list(refs.values())[0].to_json(), flush=True)
 if manner == "stay":
-    until(lambda: False, 60)
+    until(lambda: False, timeout_s=60)
 """
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -65,9 +65,7 @@ def cluster() -> Iterator[clusters.Outside]:
         yield cluster
 
 
-def until(condition: Any, what: str) -> None:
-    """Wait for a condition, or fail."""
-    children.until(condition, what, PATIENCE_S)
+until = functools.partial(children.until, timeout_s=PATIENCE_S)
 
 
 def test_a_dead_head_ends_every_wait_and_the_store_goes_on(

@@ -202,7 +202,7 @@ def test_unknown_keys_and_newer_versions_of_a_document_are_fine() -> None:
 
 def test_the_page_on_identity_names_every_form() -> None:
     """Each `$tag` that can stand in a document is described."""
-    page = (pathlib.Path(__file__).parent.parent / "docs" / "identity.md").read_text("utf-8")
+    page = (pathlib.Path(__file__).parents[2] / "docs" / "identity.md").read_text("utf-8")
     tags = {*documents._JSON_READERS, *forms._BY_TAG, *forms.RECORD_TAGS, "huldra", "lost"}
     assert [tag for tag in sorted(tags) if f"${tag}" not in page] == []
 
