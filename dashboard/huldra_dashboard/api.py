@@ -24,6 +24,7 @@ from starlette.routing import BaseRoute, Route
 from huldra.catalog import Catalog, Query, Relation, Row, Snapshot, presentation
 from huldra.catalog.filters import parse_filter
 from huldra.errors import HuldraError, HuldraQueryError
+from huldra.provenance.command import shown_metadata
 
 MAX_LIMIT = 1000
 MAX_LINES = 10_000
@@ -208,7 +209,7 @@ def _experiment(request: Request, catalog: Catalog) -> Any:
         **experiment(detail.row),
         "config": detail.row.config,
         "python_def": detail.python_def,
-        "metadata": detail.metadata,
+        "metadata": shown_metadata(detail.metadata),
         "state": detail.state,
         "attempts": [
             {**presentation.plain(one), "duration_s": one.duration_s} for one in detail.attempts

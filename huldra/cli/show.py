@@ -13,6 +13,7 @@ from huldra.catalog import AttemptRow, Catalog, Detail, Row, presentation
 from huldra.cli import output
 from huldra.cli.ls import as_json
 from huldra.cli.resolve import the_artifact
+from huldra.provenance.command import recorded_command, shown_metadata
 
 _FOLLOW_EVERY_S = 0.5
 _MIN_TAIL_BYTES = 65536
@@ -49,7 +50,7 @@ def _as_json(detail: Detail) -> dict[str, Any]:
     return {
         **as_json(detail.row),
         "python_def": detail.python_def,
-        "metadata": detail.metadata,
+        "metadata": shown_metadata(detail.metadata),
         "attempts": detail.attempts,
         "log_path": detail.log_path,
         "log_size": detail.log_size,
@@ -74,7 +75,7 @@ def _facts(detail: Detail) -> Iterator[tuple[str, str]]:
         "heartbeat": output.age(row.heartbeat_at),
         "by": _owner(row),
         "git": _git(metadata),
-        "command": str(metadata.get("command") or ""),
+        "command": recorded_command(str(metadata.get("command") or "")),
         "log": f"{detail.log_path} ({presentation.size(detail.log_size)})"
         if detail.log_size
         else "",

@@ -19,6 +19,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from huldra.provenance.command import without_secrets
+
 if TYPE_CHECKING:
     import subprocess
 
@@ -295,7 +297,7 @@ def _remote(repository: _Repository) -> str | None:
         raise
     urls = dict(line.split(" ", 1) for line in _text(output).splitlines() if " " in line)
     url = urls.get("remote.origin.url") or next(iter(urls.values()), None)
-    return None if url is None else without_credentials(url)
+    return None if url is None else without_secrets(url)
 
 
 def _submodules(repository: _Repository) -> dict[str, str]:
@@ -323,11 +325,6 @@ def _text(data: bytes) -> str:
     return data.decode("utf-8", "backslashreplace")
 
 
-def without_credentials(url: str) -> str:
-    """`url` without user and password: `https://me:secret@host/x` is `https://host/x`."""
-    return re.sub(r"(?<=://)[^/@\s]*(?:@[^/@\s]*)*@", "", url)
-
-
 def _git(repository: _Repository, *args: str, limit: int = _MAX_OUTPUT_BYTES) -> tuple[bytes, int]:
     """Run git and return what it printed, `limit` bytes at most, and how much there was."""
     import subprocess  # here: importing huldra should not pay for what a hit never needs
@@ -351,7 +348,7 @@ def _git(repository: _Repository, *args: str, limit: int = _MAX_OUTPUT_BYTES) ->
     finally:
         _end(process)
     if code:
-        why = " ".join(_text(complaint[:500]).split())
+        why = without_secrets(" ".join(_text(complaint[:500]).split()))
         raise _GitError(f"git {args[0]} ended with code {code}: {why}")
     return output, size
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
@@ -172,6 +171,8 @@ def _working_directory() -> str:
 
 @lru_cache(maxsize=1)
 def _own_command() -> str:
+    from huldra.provenance.command import command_line  # as above
+
     return command_line(sys.orig_argv)
 
 
@@ -188,52 +189,6 @@ def _environment() -> dict[str, Any]:
         "hostname": socket.gethostname(),
         "user": user_name(),
     }
-
-
-# ---- the command, without secrets --------------------------------------------------------------
-
-_HIDDEN = "***"
-_SECRET_NAME = (
-    r"(?i)(?:^|[-_.])(?:token|secret|password|passwd|passphrase|pwd|credentials?|auth"
-    r"|(?:api|access|private|secret|account)[-_]?key)$"
-)
-# Tokens that tell by their start what they are: of GitHub, GitLab, Hugging Face, Slack, AWS, "sk-".
-_SECRET_VALUE = r"\b(?:gh[pousr]_|github_pat_|glpat-|hf_|xox[abp]-|AKIA|sk-)[A-Za-z0-9_\-]{12,}"
-
-
-def command_line(arguments: Sequence[str]) -> str:
-    """The command as one would type it, with the values of secrets replaced by `***`.
-
-    Hidden are `--token=x`, `--api-key x`, `model.password=x`, `HF_TOKEN=x` and the like, passwords
-    in URLs, and values that look like the tokens of well-known services. A secret under another
-    name is not known as one.
-    """
-    import shlex
-
-    shown = []
-    hides_next = False
-    for argument in arguments:
-        text = _HIDDEN if hides_next else _without_secret(argument)
-        hides_next = _takes_secret(argument) and not hides_next
-        shown.append(text.encode("utf-8", "backslashreplace").decode())
-    return shlex.join(shown)
-
-
-def _without_secret(argument: str) -> str:
-    """One argument with the secret that it carries itself hidden."""
-    from huldra.provenance.git import without_credentials
-
-    name, equals, _ = argument.partition("=")
-    if equals and re.search(_SECRET_NAME, name):
-        return f"{name}={_HIDDEN}"
-    return re.sub(_SECRET_VALUE, _HIDDEN, without_credentials(argument))
-
-
-def _takes_secret(argument: str) -> bool:
-    """Whether the next argument is the value of this one."""
-    return (
-        argument.startswith("-") and "=" not in argument and bool(re.search(_SECRET_NAME, argument))
-    )
 
 
 # ---- reading -----------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from huldra.config.hashing import key_of
 from huldra.engines import registry
 from huldra.engines.protocol import PAYLOAD_PROTOCOL, Executor, Refusal, Resources, Task, TaskGraph
 from huldra.errors import HuldraClassError, HuldraRefused, HuldraSubmitError
-from huldra.provenance.metadata import command_line
+from huldra.provenance.command import command_line
 from huldra.scheduling import in_process
 from huldra.scheduling.job import Job
 from huldra.scheduling.planning import NodeStatus, Plan, PlannedNode, make_plan

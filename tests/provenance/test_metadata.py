@@ -20,7 +20,7 @@ import pytest
 from huldra.errors import HuldraArtifactMissing
 from huldra.provenance import git
 from huldra.provenance.git import GitState, git_state
-from huldra.provenance.metadata import Metadata, MetadataManager, collect, command_line
+from huldra.provenance.metadata import Metadata, MetadataManager, collect
 from huldra.settings import HULDRA_CONFIG
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
@@ -174,28 +174,6 @@ def test_removed_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.chdir(gone)
     gone.rmdir()
     assert collect_one()[0].cwd == ""
-
-
-# ---- the command -------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("arguments", "shown"),
-    [
-        (["train.py", "--token=abc"], "train.py '--token=***'"),
-        (["train.py", "--api-key", "abc", "x"], "train.py --api-key '***' x"),
-        (["train.py", "model.password=abc"], "train.py 'model.password=***'"),
-        (["env", "HF_TOKEN=abc", "p"], "env 'HF_TOKEN=***' p"),
-        (["p", "https://me:pw@host/x"], "p https://host/x"),
-        (["p", "--url=https://me:pw@host/x"], "p --url=https://host/x"),
-        (["p", "ghp_" + "a" * 36], "p '***'"),
-        (["p", "max_tokens=100", "tokenizer=gpt2"], "p max_tokens=100 tokenizer=gpt2"),
-        (["p", "two words", "odd\udcff"], r"p 'two words' 'odd\udcff'"),
-    ],
-)
-def test_command_without_secrets(arguments: list[str], shown: str) -> None:
-    """The command is shown as typed, with the values of secrets hidden."""
-    assert command_line(arguments) == shown
 
 
 # ---- git ---------------------------------------------------------------------------------------

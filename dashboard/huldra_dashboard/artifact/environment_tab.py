@@ -9,9 +9,9 @@ import pandas as pd
 import streamlit as st
 
 from huldra.catalog import Row, Snapshot, presentation
+from huldra.provenance.command import recorded_command, without_secrets
 from huldra_dashboard import badges, source, tables
 from huldra_dashboard.markup import escape, terminal_text
-from huldra_dashboard.secrets import redacted
 
 _GIT = {
     "git_commit": "commit",
@@ -52,7 +52,7 @@ def show(row: Row, snapshot: Snapshot) -> None:  # noqa: ARG001  all tabs are ca
     command = detail.metadata.get("command")
     if command:
         st.subheader("Command")
-        st.code(redacted(str(command)), language=None, wrap_lines=True)
+        st.code(recorded_command(str(command)), language=None, wrap_lines=True)
     _packages(detail.metadata.get("packages"))
     _patch(row, detail.git_patch_size)
 
@@ -60,7 +60,7 @@ def show(row: Row, snapshot: Snapshot) -> None:  # noqa: ARG001  all tabs are ca
 def _table(names: Mapping[str, str], metadata: Mapping[str, Any]) -> None:
     """The recorded ones of `names`, one a line."""
     known = {
-        label: redacted(tables.cell(metadata[name]))
+        label: without_secrets(tables.cell(metadata[name]))
         for name, label in names.items()
         if metadata.get(name) not in (None, "", [], {})
     }

@@ -9,9 +9,9 @@ from typing import Any
 import streamlit as st
 
 from huldra.catalog import Detail, Row, Snapshot
+from huldra.provenance.command import recorded_command
 from huldra_dashboard import source
 from huldra_dashboard.markup import plain
-from huldra_dashboard.secrets import redacted
 
 _MOST_IMPORTS = 40
 
@@ -26,7 +26,7 @@ def show(row: Row, snapshot: Snapshot) -> None:
     command = str((detail.metadata or {}).get("command") or "")
     if command:
         st.markdown("**The command that made it**")
-        st.code(redacted(command), language="bash", wrap_lines=True)
+        st.code(recorded_command(command), language="bash", wrap_lines=True)
     st.markdown("**In a shell**")
     root = shlex.quote(row.root)
     st.code(
