@@ -24,6 +24,7 @@ from huldra_dask import NAME
 RUNNER = RUN_NODE
 STOP_GRACE_S = 10.0
 _IDLE_S = 60.0
+_MOST_IDLE = 4  # above this, one with other code is taken rather than one more started
 
 
 class ChildDied(Exception):
@@ -37,6 +38,7 @@ class Child:
     log_directory: str
     gpus: tuple[str, ...] = ()
     runner: str = field(default_factory=lambda: RUNNER)
+    code: str = ""
     idle_since: float = 0.0
     stopped_as: str = ""
     _number: int = 0
@@ -132,13 +134,17 @@ class Children:
         self._taken_gpus: set[str] = set()
         self._reaper: threading.Thread | None = None
 
-    async def take(self, name: str, gpus: int, log_directory: str) -> Child:
-        """A child for the node `name`; one that gets GPUs is always new and sees only those."""
-        idle = self._reuse(name, gpus)
+    async def take(self, name: str, gpus: int, log_directory: str, code: str = "") -> Child:
+        """A child for the node `name`; one that gets GPUs is always new and sees only those.
+
+        Of those that wait one is taken that has imported the same `code`: drivers with different
+        code may share this worker for long, and each change costs a start.
+        """
+        idle = self._reuse(name, gpus, code)
         if idle is not None:
             return idle
         # In a thread, since the folder of its log may be slow to answer.
-        start = asyncio.to_thread(self._start, name, gpus, log_directory)
+        start = asyncio.to_thread(self._start, name, gpus, log_directory, code)
         starting = asyncio.ensure_future(start)
         try:
             return await asyncio.shield(starting)
@@ -150,21 +156,24 @@ class Children:
         child.dismiss()
         self.give_back(name, child, alive=False)
 
-    def _reuse(self, name: str, gpus: int) -> Child | None:
+    def _reuse(self, name: str, gpus: int, code: str) -> Child | None:
         with self._lock:
             fitting = [c for c in self._idle if c.runner == RUNNER]
-            if not fitting or self._free_gpus(gpus):
+            same = [c for c in fitting if c.code == code]
+            if (not same and len(fitting) < _MOST_IDLE) or self._free_gpus(gpus):
                 return None
-            child = self._busy[name] = fitting[-1]
+            # One with other code starts again by itself.
+            child = self._busy[name] = same[-1] if same else fitting[0]
+            child.code = code
             self._idle.remove(child)
             return child
 
-    def _start(self, name: str, gpus: int, log_directory: str) -> Child:
+    def _start(self, name: str, gpus: int, log_directory: str, code: str) -> Child:
         with self._lock:
             visible = self._free_gpus(gpus)
             self._taken_gpus.update(visible)
         try:
-            child = Child(log_directory, visible)
+            child = Child(log_directory, visible, code=code)
         except BaseException:
             with self._lock:
                 self._taken_gpus.difference_update(visible)

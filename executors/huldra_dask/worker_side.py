@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from huldra.engines.protocol import run_folder
+from huldra.engines.protocol import code_of, run_folder
 from huldra.errors import NodeFailed
 from huldra_dask import NAME
 from huldra_dask.children import CHILDREN, ChildDied
@@ -33,8 +33,9 @@ async def run_in_child(call: NodeCall, *after: object) -> None:  # noqa: ARG001 
     Raises `NodeEnded` when the artifact was not made.
     """
     log_directory = run_folder(call.payload)
+    code = code_of(call.payload)
     for _ in range(call.retries + 1):
-        child = await CHILDREN.take(call.name, call.gpus, log_directory)
+        child = await CHILDREN.take(call.name, call.gpus, log_directory, code)
         alive = False
         try:
             problem = await child.ask(call.payload, log_directory, call.time_limit_s)

@@ -132,7 +132,7 @@ def collect(
     """
     from huldra.provenance.git import git_state  # on a miss: importing huldra should not pay for it
 
-    cwd = _working_directory()
+    cwd = working_directory()
     git = git_state(cwd, not HULDRA_CONFIG.ignore_git_diff)
     metadata = Metadata(
         namespace=namespace,
@@ -161,7 +161,7 @@ def collect(
     return metadata, git.patch
 
 
-def _working_directory() -> str:
+def working_directory() -> str:
     """The working directory; empty if it was removed."""
     try:
         return os.getcwd()

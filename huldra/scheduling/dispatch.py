@@ -22,7 +22,10 @@ from huldra.config.hashing import key_of
 from huldra.engines import registry
 from huldra.engines.protocol import PAYLOAD_PROTOCOL, Executor, Refusal, Resources, Task, TaskGraph
 from huldra.errors import HuldraClassError, HuldraRefused, HuldraSubmitError
+from huldra.logs.capture import get_logger
 from huldra.provenance.command import command_line
+from huldra.provenance.metadata import working_directory
+from huldra.provenance.sources import Code, this_code
 from huldra.scheduling import in_process
 from huldra.scheduling.job import Job
 from huldra.scheduling.planning import NodeStatus, Plan, PlannedNode, make_plan
@@ -48,6 +51,7 @@ class _Dispatch:
     plan: Plan
     run_id: str
     owner: Owner
+    code: Code
     named_job: JobRef | None = None
     binds_jobs: bool = False
     queued: dict[str, Claim] = field(default_factory=dict)
@@ -73,11 +77,30 @@ def dispatch(
         context.refuse_cycle(key)
     plan = make_plan(graph, lambda node: paths_of(node.obj))
     owner = new_owner(executor.name)
-    work = _Dispatch(executor, members, name, module, plan, _new_run_id(), owner)
+    code = _code_of(plan)
+    work = _Dispatch(executor, members, name, module, plan, _new_run_id(), owner, code)
     if plan.to_run:
         with one_at_a_time(executor):
             _send(work)
     return {name: _job_of(work, obj) for name, obj in members.items()}
+
+
+_warned_of: dict[str, str] = {}
+
+
+def _code_of(plan: Plan) -> Code:
+    """The code that workers are to have; what this process has otherwise in memory is said once."""
+    code = this_code(type(node.node.obj) for node in plan.nodes.values())
+    digests = {source.file: source.digest for source in code.sources.values()}
+    for file in code.edited:
+        if _warned_of.get(file) != digests[file]:
+            _warned_of[file] = digests[file]
+            get_logger().warning(
+                "%s was edited since this process imported it, and workers import it as it is now;"
+                " reload it, or restart, to have the same code in both",
+                file,
+            )
+    return code
 
 
 def _new_run_id() -> str:
@@ -158,6 +181,7 @@ def _task(
         "run": run_path,
         "key": node.key,
         "engine": work.executor.name,
+        "code": work.code.digest,
     }
     return Task(
         key=node.key,
@@ -238,8 +262,8 @@ def _write_run_record(work: _Dispatch) -> None:
         "named_job": work.named_job.to_json() if work.named_job else None,
         "root": HULDRA_CONFIG.root,
         "settings": HULDRA_CONFIG.snapshot(),
-        "sys_path": [os.path.abspath(entry) for entry in sys.path],
-        "cwd": os.getcwd(),
+        **work.code.to_json(),
+        "cwd": working_directory(),
         "command": command_line(sys.orig_argv),
         "driver": work.owner.to_json(),
         "members": {name: key_of(obj) for name, obj in work.members.items()},

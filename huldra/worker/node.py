@@ -26,7 +26,7 @@ from huldra.config.hashing import key_of
 from huldra.engines.protocol import PAYLOAD_PROTOCOL, JobStatus
 from huldra.engines.release import end_queued_node
 from huldra.errors import HuldraCancelled, HuldraError, NodeFailed
-from huldra.logs.capture import get_logger
+from huldra.logs.capture import capture, get_logger
 from huldra.scheduling import in_process
 from huldra.settings import HULDRA_CONFIG
 from huldra.store import artifact, claim, files
@@ -43,7 +43,7 @@ from huldra.store.records import (
     ErrorRecord,
     upstream_error,
 )
-from huldra.worker import process_state
+from huldra.worker import code, process_state
 
 _RETRY_PATIENCE_S = 60.0
 
@@ -118,6 +118,7 @@ def run_node(
     job: JobRef | None = None,
     owns_process: bool = False,
     preempt_signals: tuple[int, ...] = (),
+    can_renew: bool = False,
 ) -> None:
     """Make one node of a run, if nobody has made it yet.
 
@@ -131,11 +132,14 @@ def run_node(
             cancel is looked for, and the process is ended when its lease is lost.
         preempt_signals: Signals beside SIGTERM that mean preemption here. The attempt is recorded,
             the previous handlers come back, and then the signal is raised again.
+        can_renew: The caller runs the payload again in a new process when this one has other code
+            in memory than the node wants. It must not say so for ever: a third time is no use.
 
     Raises:
+        NeedsNewProcess: Only with `can_renew`; the node is as it was.
         NodeFailed: The node is not made; the text says why, and where its log is.
     """
-    failure = _run(payload, job, owns_process, preempt_signals)
+    failure = _run(payload, job, owns_process, preempt_signals, can_renew)
     if failure is not None:
         # Raised outside of any `except`: an engine that pickles errors with their causes would
         # otherwise carry the user's exception, which may not pickle.
@@ -143,13 +147,17 @@ def run_node(
 
 
 def _run(
-    payload: str, job: JobRef | None, owns_process: bool, preempt_signals: tuple[int, ...]
+    payload: str,
+    job: JobRef | None,
+    owns_process: bool,
+    preempt_signals: tuple[int, ...],
+    can_renew: bool,
 ) -> str | None:
     try:
         words = json.loads(payload)
         _refuse_protocol(words)
         run = _load_run(words["run"])
-        with _entered(run, words, job, owns_process, preempt_signals) as node:
+        with _entered(run, words, job, owns_process, preempt_signals, can_renew) as node:
             return node.make()
     except NodeFailed as error:
         return str(error)
@@ -174,9 +182,12 @@ def _entered(
     job: JobRef | None,
     owns_process: bool,
     preempt_signals: tuple[int, ...],
+    can_renew: bool,
 ) -> Iterator[_Node]:
     """Stand where the driver stood: its import path, settings and, in a process of ours, folder."""
-    if not is_same_process(run.driver, this_process()):
+    is_drivers = is_same_process(run.driver, this_process())
+    if not is_drivers:
+        code.enter(run.path, run.record, can_renew=can_renew)
         _adopt(run, owns_process)
     key = words["key"]
     record = run.node(key)
@@ -191,7 +202,7 @@ def _entered(
     )
     token = context.worker.set(worker)
     try:
-        yield _Node(run, key, record, paths)
+        yield _Node(run, key, record, paths, is_drivers, can_renew)
     finally:
         context.worker.reset(token)
 
@@ -200,8 +211,6 @@ def _adopt(run: Run, owns_process: bool) -> None:
     context.forget_inherited()
     if HULDRA_CONFIG.snapshot() != run.record["settings"]:
         HULDRA_CONFIG.apply(run.record["settings"])
-    known = set(sys.path)
-    sys.path.extend(entry for entry in run.record["sys_path"] if entry not in known)
     if owns_process:
         with contextlib.suppress(OSError):  # the driver's folder may not exist on this host
             os.chdir(run.record["cwd"])
@@ -210,11 +219,21 @@ def _adopt(run: Run, owns_process: bool) -> None:
 class _Node:
     """One node of a run, on its worker."""
 
-    def __init__(self, run: Run, key: str, record: Mapping[str, Any], paths: ArtifactPaths) -> None:
+    def __init__(
+        self,
+        run: Run,
+        key: str,
+        record: Mapping[str, Any],
+        paths: ArtifactPaths,
+        is_drivers: bool,
+        can_renew: bool,
+    ) -> None:
         self.run = run
         self.key = key
         self.record = record
         self.paths = paths
+        self._is_drivers = is_drivers
+        self._can_renew = can_renew
 
     def make(self) -> str | None:
         """Make the artifact; the text of the failure if that cannot be."""
@@ -222,6 +241,8 @@ class _Node:
             return refusal
         try:
             obj = self._build()
+        except code.NeedsNewProcess:
+            raise
         except (Exception, SystemExit) as error:  # noqa: BLE001  of the user's module, as it is imported
             self._mark([self.key], error_record(error))
             self._mark(self.run.dependents(self.key), self._upstream(self.key))
@@ -297,7 +318,10 @@ class _Node:
         return attempt is None or attempt.end is None or attempt.status.is_infrastructure
 
     def _build(self) -> Any:
-        obj = documents.build(self.record["config"], self.run.record["objects"], self.run.built)
+        try:
+            obj = documents.build(self.record["config"], self.run.record["objects"], self.run.built)
+        finally:  # other code is also the better reason for what it raises
+            self._compare_code()
         found = (key_of(obj), paths_of(obj).directory)
         if found != (self.key, self.paths.directory):
             raise NodeFailed(
@@ -305,6 +329,18 @@ class _Node:
                 f" {self.paths.directory}: its code or its root is another one; nothing was run"
             )
         return obj
+
+    def _compare_code(self) -> None:
+        if self._is_drivers:
+            return
+        edited = code.compare(self.run.path, self.run.record, can_renew=self._can_renew)
+        if edited:
+            with capture(self.paths.log):
+                get_logger().warning(
+                    "%s: edited after the graph was sent, and made by the code as it is now: %s",
+                    self.key,
+                    ", ".join(edited),
+                )
 
     def _failed_need(self) -> str | None:
         """The first planned dependency that is not made, after waiting for those on their way."""

@@ -19,18 +19,9 @@ from typing import Any
 from huldra.engines import descendants
 from huldra.engines.output import print_file, startup_log_path
 from huldra.errors import HuldraExecutorError
+from huldra.provenance.sources import import_path
 from huldra.store.job_ref import JobRef
-
-_BOOT_VARIABLE = "HULDRA_WORKER_BOOT"
-# The worker gets the parent's sys.path whole; PYTHONPATH would reach the user's own
-# subprocesses, too. `__main__` is not imported, so no script needs a main guard.
-_BOOT = (
-    "import json, os, sys; "
-    f"boot = json.loads(os.environ.pop({_BOOT_VARIABLE!r})); "
-    "sys.path[:] = boot['sys_path']; "
-    "from huldra.worker.server import main; "
-    "main(boot['engine'], boot['runner'])"
-)
+from huldra.worker.boot import Boot
 
 
 class WorkerProcess:
@@ -160,9 +151,8 @@ def _start(
             "wanted to start a worker, but this interpreter does not know its own path "
             "(sys.executable is empty); make nodes in threads or inline here"
         )
-    sys_path = [entry or os.getcwd() for entry in sys.path]
-    boot = {"engine": engine, "runner": runner, "sys_path": sys_path}
-    environ = {**os.environ, _BOOT_VARIABLE: json.dumps(boot), descendants.MARK: mark}
+    start = Boot(engine, runner, import_path())
+    environ = {**os.environ, **start.environ(), descendants.MARK: mark}
     # Started from inside a `_create`, a worker would for all its life take that artifact for one
     # that its own nodes are in the middle of making.
     environ.pop("HULDRA_MAKING", None)
@@ -170,7 +160,7 @@ def _start(
         environ["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
     with open(startup_log_path(log_directory, engine), "ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-c", _BOOT],
+            start.command(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,

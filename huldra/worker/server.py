@@ -5,6 +5,8 @@ where the engine names the job `job`, its id, and at first `meta`, that of all i
 `{"id": 1, "error": null}`, or what went wrong; with `spent`, a reason, where this process must run
 no other task. The pipes are moved to private descriptors first,
 so that nothing the user's code prints or reads touches them.
+A task that needs other code than this process has in memory is kept: the program starts again in
+its place, with the same pid and pipes, so that the parent sees no more than a slower answer.
 A worker lives as long as its parent: when that goes while a task runs, the worker sends itself
 SIGTERM, which `run_node` records as a preemption.
 """
@@ -13,54 +15,72 @@ from __future__ import annotations
 
 import importlib
 import json
+import logging
 import os
 import select
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from dataclasses import replace
+from typing import Any, NoReturn
 
 from huldra.engines import descendants, output
 from huldra.store.job_ref import JobRef
 from huldra.worker import process_state
+from huldra.worker.boot import Boot
+from huldra.worker.code import NeedsNewProcess
 
 _ORPHAN_LOOK_S = 0.05
 _ORPHAN_GRACE_S = 30.0
 _ERROR_CHARACTERS = 4000
+# A file that is written to all the time, or has a time of tomorrow, looks edited to each new start.
+_MAX_RENEWALS = 2
+_may_start_again = threading.Event()
 
 RUN_NODE = "huldra.worker.server:run_node"
 Runner = Callable[[str, JobRef | None], None]
 
 
-def main(engine: str, runner: str) -> None:
-    """Serve until the parent closes the pipe; `runner` is a `module:function`."""
-    server = Server(engine, *_private_pipes())
-    server.serve(_find(runner))
+def main(order: dict[str, Any]) -> None:
+    """Serve until the parent closes the pipe, as a `Boot` of these fields says."""
+    boot = Boot(**order)
+    if not boot.pipes:
+        boot = replace(boot, pipes=_private_pipes())
+    if boot.renewals < _MAX_RENEWALS:
+        _may_start_again.set()
+    Server(boot, dict(os.environ)).serve()
 
 
 class Server:
     """This process: its two ends of the pipes and what it is doing."""
 
-    def __init__(self, engine: str, tasks: int, answers: int) -> None:
-        self._engine = engine
-        self._tasks = tasks
-        self._answers = answers
+    def __init__(self, boot: Boot, environ: dict[str, str]) -> None:
+        self._boot = boot
+        self._environ = environ  # as it was before any node of the user's
+        self._tasks, self._answers = boot.pipes
+        self._rest = boot.rest.encode("ascii")
+        self._renewals = boot.renewals
         self._busy = False
         self._meta: dict[str, Any] = {}
         os.register_at_fork(after_in_child=self._leave_pipes)
         threading.Thread(target=self._watch_parent, name="huldra-parent-watch", daemon=True).start()
 
-    def serve(self, run: Runner) -> None:
+    def serve(self) -> None:
         """Run what comes, until there is no more."""
         descendants.adopt_orphans()
-        self._answer({"ready": os.getpid()})
+        run = _find(self._boot.runner)
+        if not self._rest:
+            self._answer({"ready": os.getpid()})
         for line in self._lines():
             message = json.loads(line)
             if log_path := message.get("log"):
                 output.redirect_output(log_path)
             self._busy = True
-            answer = _outcome(run, message, self._job(message))
+            try:
+                answer = _outcome(run, message, self._job(message))
+            except NeedsNewProcess as why:
+                self._start_again(message, why)
             # What the code of other nodes has kept of processes that are gone would fail there.
             if descendants.end_own():
                 process_state.spend("processes that a node left running")
@@ -68,16 +88,31 @@ class Server:
                 answer["spent"] = spent
             self._busy = False
             self._answer(answer)
+            self._renewals = 0
+            _may_start_again.set()
+
+    def _start_again(self, message: dict[str, Any], why: Exception) -> NoReturn:
+        """Begin anew with this task, which this process cannot run for what it has in memory."""
+        logging.getLogger("huldra").info("worker %d starts again: %s", os.getpid(), why)
+        descendants.end_own()
+        output.flush()
+        first = json.dumps({**message, "meta": self._meta}).encode("ascii") + b"\n"
+        rest = (first + self._rest).decode("ascii")
+        again = replace(self._boot, rest=rest, renewals=self._renewals + 1)
+        again.replace_process(self._environ)
 
     def _job(self, message: dict[str, Any]) -> JobRef | None:
         self._meta = message.get("meta", self._meta)
-        return JobRef(self._engine, message["job"], self._meta) if "job" in message else None
+        return JobRef(self._boot.engine, message["job"], self._meta) if "job" in message else None
 
     def _lines(self) -> Iterator[bytes]:
-        rest = b""
-        while data := os.read(self._tasks, 65536):
-            *lines, rest = (rest + data).split(b"\n")
-            yield from lines
+        while True:
+            while b"\n" in self._rest:
+                line, _, self._rest = self._rest.partition(b"\n")
+                yield line
+            if not (data := os.read(self._tasks, 65536)):
+                return
+            self._rest += data
 
     def _answer(self, message: dict[str, Any]) -> None:
         data = memoryview(json.dumps(message).encode("ascii") + b"\n")
@@ -114,19 +149,19 @@ def run_node(payload: str, job: JobRef | None) -> None:
     """Run one node through the core; this process is there for nothing else meanwhile."""
     from huldra.worker.node import run_node as run
 
-    run(payload, job=job, owns_process=True)
+    run(payload, job=job, owns_process=True, can_renew=_may_start_again.is_set())
 
 
 def _outcome(run: Runner, message: dict[str, Any], job: JobRef | None) -> dict[str, Any]:
     """Run one payload; whatever it raises is an answer, so that the worker goes on.
 
     Not so a SIGINT, which the worker dies of: it may have come before the node's attempt began, and
-    would else be taken for a failure of its code. A node that was interrupted in its turn is
-    recorded as cancelled, and stays so when the engine runs it again.
+    would else be taken for a failure of its code. A node that was interrupted in its attempt is
+    recorded as cancelled, and stays so when the engine runs it again. Nor `NeedsNewProcess`.
     """
     try:
         run(message["payload"], job)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, NeedsNewProcess):
         raise
     except BaseException as error:  # noqa: BLE001  sys.exit is an answer too
         text = str(error) or type(error).__name__

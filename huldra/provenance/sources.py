@@ -1,0 +1,278 @@
+"""Which code a process has: the files of the user's modules, and digests of what is in them.
+
+A key says what is computed, and not by which code: two processes may agree on a key while one of
+them imports another file, or imported the file before an edit. Comparing sources tells.
+
+What a driver records is what a worker can import: each file as it is when the graph is sent. What
+a process has *in memory* is the file as it was when its module was last loaded. Python keeps no
+trace of that, so modules are looked at soon after their import; a reload is seen by the module's
+`__spec__`, which `importlib.reload` replaces. Where a file was written to since the last look, its
+import may have come before or after that: then its digest is empty, and equals no other.
+
+Looked at are modules that have a file outside of the interpreter's folders (its library and
+`site-packages`), and inside of these the packages that classes of configs come from. huldra itself
+is left out: payloads have the version of its protocol.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import site
+import sys
+import sysconfig
+import time
+import types
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+from huldra.config.import_paths import MAIN_MODULES, public_module
+
+_INSTALLED = ("/site-packages/", "/dist-packages/")
+_OURS = ("huldra", "huldra_local", "huldra_submitit", "huldra_dask", "huldra_ray")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The file of one module: where it is, a digest of its content, and when it was written."""
+
+    file: str
+    digest: str
+    mtime_ns: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Render as it stands in run records."""
+        return {"file": self.file, "digest": self.digest, "mtime_ns": self.mtime_ns}
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> Source:
+        """Read what `to_json` wrote; what is missing or odd becomes empty."""
+        mtime_ns = data.get("mtime_ns")
+        return Source(
+            str(data.get("file", "")),
+            str(data.get("digest", "")),
+            mtime_ns if isinstance(mtime_ns, int) else 0,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """A module in memory: its file as it was then, and the spec that it was loaded by."""
+
+    source: Source
+    spec: object
+
+
+class _Memory:
+    """What this process knows of its modules."""
+
+    def __init__(self) -> None:
+        self.loaded: dict[str, _Loaded] = {}
+        self.others: dict[str, object] = {}  # modules that are not looked at, by their specs
+        self.digests: dict[str, tuple[tuple[int, int, int], Source]] = {}
+        self.looked_at_s = time.time()
+
+    def begin(self) -> None:
+        """In a forked child: what the parent knew holds, and what is unknown is older than this."""
+        self.looked_at_s = time.time()
+
+
+_memory = _Memory()
+os.register_at_fork(after_in_child=_memory.begin)
+
+
+# ---- what workers are to have --------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Code:
+    """The code that workers are to have: the driver's import path and its sources.
+
+    `interpreter_path` are the entries of `sys_path` that are the interpreter's and not the user's.
+    `edited` are files that the driver itself loaded before they were edited: it has other code in
+    memory than a worker that starts can import.
+    """
+
+    sys_path: Sequence[str]
+    interpreter_path: Sequence[str]
+    sources: Mapping[str, Source]
+    edited: Sequence[str] = ()
+
+    @property
+    def digest(self) -> str:
+        """Equal for equal code, and for no other."""
+        words = [*self.sys_path, "", *(f"{name} {s.digest}" for name, s in self.sources.items())]
+        text = "\0".join(words).encode("utf-8", "surrogateescape")
+        return hashlib.blake2s(text, digest_size=8).hexdigest()
+
+    def to_json(self) -> dict[str, Any]:
+        """Its part of the run record."""
+        return {
+            "sys_path": self.sys_path,
+            "interpreter_path": self.interpreter_path,
+            "sources": {name: source.to_json() for name, source in self.sources.items()},
+        }
+
+
+def this_code(classes: Iterable[type]) -> Code:
+    """The code that a worker would import now as this process did.
+
+    Its sources are the user's modules that are loaded here, by the names that other processes
+    import them by; the packages of `classes` (of configs) are among them wherever they are. A
+    module that was edited and not loaded again since is there as it is on disk: a worker that
+    starts can import nothing else.
+    """
+    notice(_packages(classes))
+    found, edited = {}, []
+    for name, known in sorted(_memory.loaded.items()):
+        if (source := read(known.source.file)) is None:
+            continue
+        found[name] = source
+        if known.source.digest not in ("", source.digest) and not _is_autoreloaded():
+            edited.append(source.file)
+    path = import_path()
+    interpreters = [entry for entry in path if is_interpreters(entry)]
+    return Code(path, interpreters, found, tuple(edited))
+
+
+def _is_autoreloaded() -> bool:
+    # It brings each edit in before the next cell, and not always by a reload that can be seen.
+    return "IPython.extensions.autoreload" in sys.modules
+
+
+# ---- what is on disk -----------------------------------------------------------------------------
+
+
+def read(file: str) -> Source | None:
+    """A file as it is now, or None if it cannot be read; costs one `stat` while it is unchanged."""
+    try:
+        stat = os.stat(file)
+        stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+        known = _memory.digests.get(file)
+        if known is None or known[0] != stamp:
+            with open(file, "rb") as stream:
+                digest = hashlib.file_digest(stream, _hash).hexdigest()
+            known = stamp, Source(file, digest, stat.st_mtime_ns)
+            _memory.digests[file] = known
+    except OSError:
+        return None
+    return known[1]
+
+
+def _hash() -> Any:
+    return hashlib.blake2s(digest_size=16)
+
+
+# ---- what is in memory ---------------------------------------------------------------------------
+
+
+def notice(also: Iterable[str] = (), *, doubts: bool = True) -> None:
+    """Look at modules that were loaded since the last look, soon after they were.
+
+    `also` are names of modules inside the interpreter's folders to look at. With `doubts` a module
+    whose file was written to since the last look gets an empty digest; the caller who knows that
+    the import came last has none.
+    """
+    since_s, _memory.looked_at_s = _memory.looked_at_s, time.time()
+    wanted = set(also)
+    for name, module in list(sys.modules.items()):
+        spec = _spec_of(module)
+        known = _memory.loaded.get(name)
+        if known is not None and known.spec is spec:
+            continue
+        if name not in wanted and spec is _memory.others.get(name, _UNKNOWN):
+            continue
+        _look_at(name, spec, name in wanted, since_s if doubts else None)
+
+
+_UNKNOWN = object()
+
+
+def _look_at(name: str, spec: Any, is_wanted: bool, since_s: float | None) -> None:
+    name_there = public_module(name)
+    file = _file_of(spec)
+    if file is None or name_there in MAIN_MODULES or not (is_wanted or _is_users(name, file)):
+        _memory.others[name] = spec
+        _memory.loaded.pop(name, None)
+        return
+    source = read(file) or Source(file, "", 0)
+    if since_s is not None and source.mtime_ns > since_s * 1e9:
+        source = replace(source, digest="")
+    _memory.loaded[name_there] = _Loaded(source, spec)
+
+
+def loaded() -> Mapping[str, Source]:
+    """The modules in memory that were looked at: their files as they were when they were loaded."""
+    return {name: known.source for name, known in _memory.loaded.items()}
+
+
+def outdated() -> list[str]:
+    """The modules in memory whose file is another one by now, or may be."""
+    return [
+        name
+        for name, known in list(_memory.loaded.items())
+        if (source := read(known.source.file)) is None or source.digest != known.source.digest
+    ]
+
+
+def import_path() -> list[str]:
+    """`sys.path` with absolute entries, without those that a removed folder leaves unknown."""
+    path = []
+    for entry in list(sys.path):
+        with contextlib.suppress(OSError):  # the working directory was removed
+            if isinstance(entry, str):  # as Python's own finder has it
+                path.append(os.path.abspath(entry))
+    return path
+
+
+# ---- which modules -------------------------------------------------------------------------------
+
+
+def _packages(classes: Iterable[type]) -> list[str]:
+    """The loaded modules of the packages that these classes, and those before them, come from."""
+    modules = {
+        base.__module__
+        for cls in set(classes)
+        for base in cls.__mro__
+        if getattr(base, "__huldra_class__", False)
+    }
+    tops = {module.partition(".")[0] for module in modules} - set(_OURS)
+    return [name for name in list(sys.modules) if name.partition(".")[0] in tops]
+
+
+def _spec_of(module: object) -> Any:
+    # Not by `getattr`, which would have a module load that waits for its first use.
+    if not isinstance(module, types.ModuleType):
+        return None
+    return object.__getattribute__(module, "__dict__").get("__spec__")
+
+
+def _file_of(spec: Any) -> str | None:
+    """The file of a module; None for what has none: built-in, frozen, a namespace, made in code."""
+    file = getattr(spec, "origin", None) if getattr(spec, "has_location", False) else None
+    return file if isinstance(file, str) and os.path.isabs(file) else None
+
+
+def _is_users(name: str, file: str) -> bool:
+    if name.partition(".")[0] in _OURS or any(folder in file for folder in _INSTALLED):
+        return False
+    return not file.startswith(tuple(f"{folder}/" for folder in _interpreter_folders()))
+
+
+@lru_cache(maxsize=1)
+def _interpreter_folders() -> tuple[str, ...]:
+    paths = sysconfig.get_paths()
+    folders = [paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    with_users = [*site.getsitepackages(), site.getusersitepackages()]
+    return tuple(dict.fromkeys(os.path.abspath(folder) for folder in [*folders, *with_users]))
+
+
+def is_interpreters(entry: str) -> bool:
+    """Return True if an entry of `sys.path` belongs to the interpreter and not to the user."""
+    version = sys.version_info
+    if os.path.basename(entry) == f"python{version.major}{version.minor}.zip":
+        return True
+    return f"{entry}/".startswith(tuple(f"{folder}/" for folder in _interpreter_folders()))

@@ -1,0 +1,121 @@
+"""Which code a process has: files and digests of its modules, on disk and in memory."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from huldra.provenance import sources
+from huldra.worker.code import merged
+from tests.support import children
+
+NAME = "edited_sample"
+
+
+@pytest.fixture
+def sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """A module of the user's, imported, written long before."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.syspath_prepend(tmp_path)
+    write(tmp_path / f"{NAME}.py", "VALUE = 1\n", time.time() - 60)
+    yield importlib.import_module(NAME)
+    del sys.modules[NAME]
+    sources.notice()
+
+
+def write(path: Path, text: str, at_s: float) -> None:
+    path.write_text(text)
+    os.utime(path, (at_s, at_s))
+
+
+def test_the_users_modules_are_named_and_no_installed_ones(sample: ModuleType) -> None:
+    """What a driver records are its own modules, by file and digest."""
+    code = sources.this_code([])
+    assert code.sources[NAME].file == sample.__file__
+    assert not {"json", "chz", "pytest", "huldra.base"} & code.sources.keys()
+
+
+def test_an_installed_package_is_named_where_a_config_comes_from_it(sample: ModuleType) -> None:
+    """A class of a config is somebody's own code wherever it is installed."""
+    import chz
+
+    cls = type("C", (), {"__module__": chz.__name__, "__huldra_class__": True})
+    assert sources.this_code([cls]).sources["chz"].file == chz.__file__
+
+
+def test_an_edit_that_was_loaded_again_is_the_code_in_memory(sample: ModuleType) -> None:
+    """`importlib.reload` is seen: memory and disk agree again."""
+    before = sources.this_code([]).sources[NAME]
+    write(Path(before.file), "VALUE = 2\n", time.time() - 30)
+    importlib.reload(sample)
+    code = sources.this_code([])
+    assert code.sources[NAME].digest != before.digest
+    assert sources.loaded()[NAME] == code.sources[NAME]
+    assert code.edited == ()
+
+
+def test_an_edit_that_was_not_loaded_again_is_told(sample: ModuleType) -> None:
+    """The driver's record is what workers can import; that the driver has other code is known."""
+    before = sources.this_code([])
+    file = before.sources[NAME].file
+    write(Path(file), "VALUE = 2\n", time.time() - 30)
+    after = sources.this_code([])
+    assert after.edited == (file,)
+    assert after.digest != before.digest
+    assert NAME in sources.outdated()
+
+
+def test_a_module_that_was_written_after_the_last_look_is_in_doubt(
+    sample: ModuleType,
+) -> None:
+    """Its import may have come before or after: it equals no other."""
+    sources.notice()
+    assert sample.__file__ is not None
+    write(Path(sample.__file__), "VALUE = 3\n", time.time() + 5)
+    importlib.reload(sample)
+    sources.notice()
+    assert sources.loaded()[NAME].digest == ""
+    assert NAME in sources.outdated()
+
+
+def test_an_edit_back_is_no_edit(sample: ModuleType) -> None:
+    """Digests count, not times: a file that was written again with the same content is the same."""
+    before = sources.this_code([]).sources[NAME]
+    write(Path(before.file), "VALUE = 1\n", time.time() - 10)
+    assert sources.this_code([]).edited == ()
+    assert sources.outdated() == []
+
+
+def test_the_import_path_of_a_removed_folder(tmp_path: Path) -> None:
+    """Entries that stand for a working directory which is gone are left out."""
+    code = """
+        import os, sys, tempfile
+        os.chdir(tempfile.mkdtemp()); os.rmdir(os.getcwd())
+        sys.path.insert(0, ""); sys.path.insert(0, "/elsewhere")
+        from huldra.provenance.sources import import_path
+        print(import_path()[:1], "" in import_path())
+    """
+    done = children.run(code, tmp_path)
+    assert done.stdout == "['/elsewhere'] False\n", done.stderr
+
+
+def test_a_worker_takes_the_drivers_order() -> None:
+    """The driver's entries come first and in its order, whatever the worker had."""
+    here = [entry for entry in sys.path if sources.is_interpreters(entry)]
+    drivers = ["/clone", *here, "/editable"]
+    assert merged(drivers, here, ["/installed", *here, "/clone"]) == [*drivers, "/installed"]
+
+
+def test_another_interpreters_folders_come_last() -> None:
+    """A worker of another environment keeps its own library; the driver's order holds around it."""
+    here = [entry for entry in sys.path if sources.is_interpreters(entry)]
+    other = ["/python/lib/python3.99", "/python/lib/python3.99/site-packages"]
+    path = merged(["/clone", *other, "/editable"], other, ["/worker", *here])
+    assert path == ["/clone", *here, "/editable", "/worker", *other]
