@@ -21,7 +21,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from huldra.catalog import Catalog, Query, Relation, Row, Snapshot, presentation
+from huldra.catalog import LOGS, Catalog, Query, Relation, Row, Snapshot, presentation
 from huldra.catalog.filters import parse_filter
 from huldra.errors import HuldraError, HuldraQueryError
 from huldra.provenance.command import shown_metadata
@@ -215,6 +215,7 @@ def _experiment(request: Request, catalog: Catalog) -> Any:
             {**presentation.plain(one), "duration_s": one.duration_s} for one in detail.attempts
         ],
         "log_size": detail.log_size,
+        "output_size": detail.output_size,
         "git_patch_size": detail.git_patch_size,
         "problems": detail.problems,
     }
@@ -244,14 +245,19 @@ def _relation(relation: Relation) -> dict[str, Any]:
 
 
 def _logs(request: Request, catalog: Catalog) -> Any:
-    _check_names(request, frozenset({"lines", "offset"}))
+    _check_names(request, frozenset({"lines", "offset", "which"}))
     row = _row(request, catalog.snapshot())
+    which = request.query_params.get("which", "log")
+    if which not in LOGS:
+        raise HuldraQueryError(
+            f"which {which!r} is none of {', '.join(LOGS)}", field="which", value=which
+        )
     if "offset" in request.query_params:
         offset = _number(request, "offset", 0, 0, 1 << 62)
-        text, after = catalog.log_from(row, offset, max_bytes=MAX_LOG_BYTES)
+        text, after = catalog.log_from(row, offset, max_bytes=MAX_LOG_BYTES, which=which)
     else:
         lines = _number(request, "lines", 500, 1, MAX_LINES)
-        text, after = catalog.log_from(row, -MAX_LOG_BYTES, max_bytes=MAX_LOG_BYTES)
+        text, after = catalog.log_from(row, -MAX_LOG_BYTES, max_bytes=MAX_LOG_BYTES, which=which)
         text = "".join(text.splitlines(keepends=True)[-lines:])
     return {"key": row.key, "log": text, "next_offset": after}
 

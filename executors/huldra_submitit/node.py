@@ -12,6 +12,7 @@ import enum
 import os
 import signal
 import subprocess
+import sys
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
@@ -49,12 +50,15 @@ class Node:
 
     def __call__(self) -> None:
         """Make the node; raises `NodeFailed`, which is plain text."""
-        from huldra.worker.node import run_node
+        from huldra.worker.node import output_path, run_node
 
         ending = TerminationHandler() if self.engine == "slurm" else None
         if ending is not None:
             signal.signal(signal.SIGTERM, ending.act)
             context.was_cancelled.set(ending.is_cancel)
+        # Who looks into the job's own files finds the way to what the node prints.
+        sys.stdout.write(f"what _create prints is in {output_path(self.payload)}\n")
+        sys.stdout.flush()
         run_node(
             self.payload,
             job=self._ref(),

@@ -10,6 +10,7 @@ Losing N.end means that the claim was taken over: then nothing is published.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -22,6 +23,7 @@ from typing import Any, Protocol
 from huldra.attempts import context, heartbeat, signals
 from huldra.attempts.heartbeat import LeaseRenewal
 from huldra.attempts.waiting import Waiting, error_of
+from huldra.engines.output import keeping_output
 from huldra.errors import (
     HuldraCancelled,
     HuldraClaimLost,
@@ -347,7 +349,7 @@ class _RunningAttempt:
 
     def _make(self) -> Made:
         log = capture(self.paths.log, stays=self.worker.owns_process)
-        with context.making_artifact(self.request.key), log:
+        with context.making_artifact(self.request.key), log, self._output_kept():
             try:
                 self._write_state()
                 self.request.write_metadata()
@@ -364,6 +366,14 @@ class _RunningAttempt:
         if os.getpid() == self.pid:  # else a forked child has come out of `_create`, too: see above
             self._publish()
         return Made(value)
+
+    def _output_kept(self) -> contextlib.AbstractContextManager[None]:
+        """Keep what `_create` prints, in a process that is ours; elsewhere it is the user's."""
+        if not self.worker.owns_process:
+            return contextlib.nullcontext()
+        owner = self.owner
+        headline = f"attempt {self.claim.number}, {owner.host} pid {owner.pid}, {now_text()}"
+        return keeping_output(self.paths.output, headline)
 
     def _publish(self) -> None:
         end = self._end(AttemptStatus.SUCCESS)

@@ -37,11 +37,12 @@ from huldra.catalog.records import (
     SweepMember,
     Usage,
 )
-from huldra.catalog.scan import Catalog
+from huldra.catalog.scan import LOGS, Catalog
 from huldra.catalog.snapshot import Snapshot
 
 __all__ = [
     "ATTEMPT_STATUSES",
+    "LOGS",
     "RESULT_STATUSES",
     "SORT_KEYS",
     "AttemptRow",

@@ -183,6 +183,8 @@ class Detail:
     log_size: int
     git_patch_size: int
     problems: tuple[str, ...]
+    output_path: str = ""
+    output_size: int = 0
 
     @property
     def python_def(self) -> str:

@@ -27,7 +27,7 @@ from huldra.store.records import Lease
 
 Progress = Callable[[int, int], None]  # artifacts looked at, artifacts there are
 
-_LOG = f"{PRIVATE}/huldra.log"
+LOGS = {"log": f"{PRIVATE}/huldra.log", "output": f"{PRIVATE}/output.log"}
 _PATCH = f"{PRIVATE}/git.patch"
 _CHUNK = 250
 _COLD_S = 0.001  # an artifact that is waited for longer comes from a disk or a network
@@ -160,6 +160,7 @@ class Catalog:
             reading.read_document(path) for path in (paths.metadata, paths.state, paths.success)
         ]
         log, patch = reading.mark_of(paths.log), reading.mark_of(paths.git_patch)
+        printed = reading.mark_of(paths.output)
         return Detail(
             row=known.row,
             metadata=documents[0].value,
@@ -170,22 +171,29 @@ class Catalog:
             log_size=log.size if log else 0,
             git_patch_size=patch.size if patch else 0,
             problems=tuple(d.problem for d in documents if d.problem),
+            output_path=paths.output,
+            output_size=printed.size if printed else 0,
         )
 
-    def log_tail(self, row: Row, *, max_bytes: int = 65536, max_lines: int = 500) -> str:
-        """The end of the artifact's log, whole lines, undecodable bytes replaced; "" if none."""
-        text, _ = self.log_from(row, -max_bytes)
+    def log_tail(
+        self, row: Row, *, max_bytes: int = 65536, max_lines: int = 500, which: str = "log"
+    ) -> str:
+        """The end of one of `LOGS`, whole lines, undecodable bytes replaced; "" if none."""
+        text, _ = self.log_from(row, -max_bytes, which=which)
         lines = text.splitlines(keepends=True)
         return "".join(lines[-max_lines:])
 
-    def log_from(self, row: Row, offset: int, *, max_bytes: int = 1 << 20) -> tuple[str, int]:
-        """The log from byte `offset` on (negative: from the end), and the offset after it.
+    def log_from(
+        self, row: Row, offset: int, *, max_bytes: int = 1 << 20, which: str = "log"
+    ) -> tuple[str, int]:
+        """One of `LOGS` from byte `offset` on (negative: from the end), and the offset after it.
 
-        Starts behind the first line's end where `offset` is negative and cuts into a line. An
-        offset beyond the end (the log was replaced by a shorter one) starts again.
+        `which` is `log`, what was logged, or `output`, what was printed on workers. Starts behind
+        the first line's end where `offset` is negative and cuts into a line. An offset beyond the
+        end (the log was replaced by a shorter one) starts again.
         """
         try:
-            with open_inside(row.directory, _LOG) as file:
+            with open_inside(row.directory, LOGS[which]) as file:
                 size = os.fstat(file.fileno()).st_size
                 start = max(0, size + offset) if offset < 0 else offset
                 start = 0 if start > size else start

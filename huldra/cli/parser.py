@@ -151,6 +151,7 @@ def _add_show(commands: Commands[argparse.ArgumentParser]) -> None:
 def _add_logs(commands: Commands[argparse.ArgumentParser]) -> None:
     made = _command(commands, "logs", "print the end of an artifact's log")
     made.add_argument("artifact", metavar="ARTIFACT")
+    made.add_argument("-o", "--output", action="store_true", help="what it printed on a worker")
     made.add_argument("-n", "--lines", type=a_count, default=100, help="(%(default)s; 0: all)")
     made.add_argument("-f", "--follow", action="store_true", help="go on until the attempt is over")
     made.set_defaults(run=show.logs)

@@ -54,6 +54,8 @@ def _as_json(detail: Detail) -> dict[str, Any]:
         "attempts": detail.attempts,
         "log_path": detail.log_path,
         "log_size": detail.log_size,
+        "output_path": detail.output_path,
+        "output_size": detail.output_size,
         "problems": detail.problems,
     }
 
@@ -76,12 +78,15 @@ def _facts(detail: Detail) -> Iterator[tuple[str, str]]:
         "by": _owner(row),
         "git": _git(metadata),
         "command": recorded_command(str(metadata.get("command") or "")),
-        "log": f"{detail.log_path} ({presentation.size(detail.log_size)})"
-        if detail.log_size
-        else "",
+        "log": _file(detail.log_path, detail.log_size),
+        "output": _file(detail.output_path, detail.output_size),
         "unreadable": "; ".join(detail.problems),
     }
     yield from ((name, value) for name, value in optional.items() if value)
+
+
+def _file(path: str, size: int) -> str:
+    return f"{path} ({presentation.size(size)})" if size else ""
 
 
 def _owner(row: Row) -> str:
@@ -136,37 +141,62 @@ def _write_error(detail: Detail) -> None:
 
 
 def logs(catalog: Catalog, options: argparse.Namespace) -> int:
-    """Print the log's end, and with --follow what comes."""
+    """Print the end of the log, or of what was printed, and with --follow what comes."""
     row = the_artifact(catalog, options.artifact)
-    after = _write_end(catalog, row, options.lines)
-    if not after and not options.follow:
-        raise output.CommandError(f"{row.key} has no log yet ({row.status})")
+    log = _Log(catalog, row, "output" if options.output else "log")
+    log.write_end(options.lines)
+    if not log.offset and not options.follow:
+        raise output.CommandError(_why_empty(catalog.detail(row), options.output))
     while options.follow:
         sys.stdout.flush()
         is_over = not catalog.detail(row).row.is_open  # asked first: its last lines are read then
-        before, after = after, _write_from(catalog, row, after)
+        before = log.offset
+        log.write_rest()
         if is_over:
             break
-        if before == after:
+        if before == log.offset:
             time.sleep(_FOLLOW_EVERY_S)
     return 0
 
 
-def _write_end(catalog: Catalog, row: Row, lines: int) -> int:
-    """Write the last `lines` (0: all) of the log; return the offset after them."""
-    if not lines:
-        return _write_from(catalog, row, 0)
-    budget = max(_MIN_TAIL_BYTES, lines * _BYTES_A_LINE)
-    last, after = catalog.log_from(row, -budget, max_bytes=budget)
-    output.write(output.clean_log("".join(last.splitlines(keepends=True)[-lines:])))
-    return after
+def _why_empty(detail: Detail, is_output: bool) -> str:
+    row = detail.row
+    if not is_output:
+        more = f"; see what it printed: huldra logs --output {row.label.replace(' ', '/')}"
+        return f"{row.key} has no log yet ({row.status}){more if detail.output_size else ''}"
+    return (
+        f"{row.key} has printed nothing on a worker ({row.status}); in-process output is in the"
+        " terminal of the caller"
+    )
 
 
-def _write_from(catalog: Catalog, row: Row, offset: int) -> int:
-    """Write what the log has from byte `offset` on; return the offset after it."""
-    while True:
-        new, after = catalog.log_from(row, offset)
-        output.write(output.clean_log(new))
-        if not new or after == offset:
-            return after
-        offset = after
+class _Log:
+    """One of an artifact's logs, and how far it is written out."""
+
+    def __init__(self, catalog: Catalog, row: Row, which: str) -> None:
+        self._catalog, self._row, self._which = catalog, row, which
+        self.offset = 0
+
+    def write_end(self, lines: int) -> None:
+        """Write the last `lines`, or all for 0."""
+        if not lines:
+            self.write_rest()
+            return
+        budget = max(_MIN_TAIL_BYTES, lines * _BYTES_A_LINE)
+        last = self._read(-budget, budget)
+        output.write(output.clean_log("".join(last.splitlines(keepends=True)[-lines:])))
+
+    def write_rest(self) -> None:
+        """Write what has come since."""
+        while True:
+            before = self.offset
+            new = self._read(before, 1 << 20)
+            output.write(output.clean_log(new))
+            if not new or self.offset == before:
+                return
+
+    def _read(self, offset: int, max_bytes: int) -> str:
+        text, self.offset = self._catalog.log_from(
+            self._row, offset, max_bytes=max_bytes, which=self._which
+        )
+        return text

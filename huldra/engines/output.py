@@ -1,22 +1,28 @@
-"""What nodes print: files in the folder of their run, one for each process that ran some.
+"""What is printed on workers: a node's output to its artifact, the rest to files of the run.
 
-What a node logs stands in its artifact; what it prints, and what the programs that it starts print,
-goes where the process prints.
+While `_create` runs in a process that exists for nodes, the process's stdout and stderr *are* the
+artifact's `output.log`: so what the programs that it starts print is in there, too, and a kill
+loses nothing that was written. What such a process prints outside of nodes (while it starts, while
+it imports) goes to a file in the folder of the run, one for each process.
 """
 
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import socket
+import stat
 import sys
+import threading
 from collections.abc import Collection, Iterator
+from typing import Any, TextIO
 
 from huldra.store.job_ref import JobRef
 
 
 def print_file(folder: str, engine: str, pid: int | None = None) -> str:
-    """The file for what a process of this host, by default this one, prints for a run."""
+    """The file for what a process of this host, by default this one, prints outside of nodes."""
     return f"{folder}/{engine}-{socket.gethostname()}-{pid or os.getpid()}.log"
 
 
@@ -53,12 +59,10 @@ def _has_prints(entry: os.DirEntry[str], engine: str) -> bool:
 def redirect_output(path: str) -> None:
     """Let what this process prints go to the end of the file `path` from now on."""
     try:
-        log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+        log = _open(path)
     except OSError:  # the run's folder is gone: printing on where it went before is good enough
         return
-    os.dup2(log, 1)
-    os.dup2(log, 2)
-    os.close(log)
+    _point_at(log)
 
 
 @contextlib.contextmanager
@@ -71,13 +75,114 @@ def printing_to(path: str) -> Iterator[None]:
         yield
     finally:
         flush()
-        for descriptor, kept in zip((1, 2), before, strict=True):
+        _point_back(before)
+
+
+@contextlib.contextmanager
+def keeping_output(path: str, headline: str) -> Iterator[None]:
+    """Keep what this process and its children print inside in the file `path`.
+
+    The file is there once something was printed; `headline` stands before what follows on earlier
+    output. Nothing here fails what runs inside: where the file cannot be opened, output goes where
+    it went before, and what a full disk does not take is lost. Off the main thread nothing
+    changes, since the streams are those of the whole process.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    flush()
+    try:
+        log = _open(path)
+        before = _duplicates()
+    except OSError:
+        yield
+        return
+    pid, streams = os.getpid(), (sys.stdout, sys.stderr)
+    if os.fstat(log).st_size:
+        with contextlib.suppress(OSError):
+            os.write(log, f"\n--- {headline} ---\n".encode())
+    try:
+        _point_at(log)
+        sys.stdout, sys.stderr = _unfailing(streams[0], 1), _unfailing(streams[1], 2)
+        yield
+    finally:
+        flush()
+        sys.stdout, sys.stderr = streams
+        if os.getpid() == pid:  # a forked child that comes out of `_create`, too, leaves all as is
+            _remove_if_empty(path)
+            _point_back(before)
+
+
+def _open(path: str) -> int:
+    """Open a log for writing at its end: no link is followed, no pipe or device waited for."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    log = os.open(path, flags, 0o666)
+    if stat.S_ISREG(os.fstat(log).st_mode):
+        return log
+    os.close(log)
+    raise OSError(f"{path} is not a regular file")
+
+
+def _duplicates() -> tuple[int, int]:
+    return os.dup(1), os.dup(2)
+
+
+def _point_at(log: int) -> None:
+    """Make stdout and stderr the file `log`, which is closed."""
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
+
+
+def _point_back(before: tuple[int, int]) -> None:
+    """Make stdout and stderr what they were before."""
+    for descriptor, kept in zip((1, 2), before, strict=True):
+        with contextlib.suppress(OSError):  # `_create` may have closed what it does not know
             os.dup2(kept, descriptor)
             os.close(kept)
+
+
+def _remove_if_empty(path: str) -> None:
+    with contextlib.suppress(OSError):
+        if not os.stat(path).st_size:
+            os.unlink(path)
+
+
+class _Unfailing(io.FileIO):
+    """A descriptor to print to; what a full disk does not take is lost, and nobody fails for it."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data) or 0
+        except OSError:
+            return memoryview(data).nbytes
+
+
+class _KeptOutput(io.TextIOWrapper):
+    """What `print` writes to meanwhile; the console leaves out what the log has anyway."""
+
+    is_kept_output = True
+
+
+def _unfailing(stream: TextIO, descriptor: int) -> TextIO:
+    """A stream on `descriptor` that writes each line at once; `stream` if it is not on that."""
+    if type(stream) is not io.TextIOWrapper or _descriptor_of(stream) != descriptor:
+        return stream  # the user's module has put its own there
+    raw = _Unfailing(descriptor, "w", closefd=False)
+    return _KeptOutput(
+        io.BufferedWriter(raw), stream.encoding, "backslashreplace", line_buffering=True
+    )
+
+
+def _descriptor_of(stream: TextIO) -> int:
+    try:
+        return stream.fileno()
+    except (OSError, ValueError):
+        return -1
 
 
 def flush() -> None:
     """Write out what Python still holds of what was printed."""
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):  # closed, or replaced by the user's code
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, replaced, or None
             stream.flush()

@@ -56,6 +56,8 @@ class ConsoleHandler(logging.Handler):
         stream = sys.stderr
         if stream is None or root_shows(record):
             return
+        if record.levelno < logging.WARNING and getattr(stream, "is_kept_output", False):
+            return  # of a node on a worker: the line is in the log beside that output
         try:
             stream.write(self._line(record, self._wants_colours(stream)))
         except Exception:  # noqa: BLE001  a log line never fails what it tells about

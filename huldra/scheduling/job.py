@@ -23,7 +23,7 @@ from huldra.errors import (
 from huldra.scheduling.graph import dependencies_of
 from huldra.settings import HULDRA_CONFIG
 from huldra.store import artifact, claim
-from huldra.store.files import read_bytes
+from huldra.store.files import path_exists, read_bytes
 from huldra.store.job_ref import JobRef
 from huldra.store.location import paths_of
 from huldra.store.process import new_owner
@@ -153,8 +153,14 @@ class Job(Generic[T]):
         return True
 
     def logs(self) -> dict[str, str]:
-        """The log of the artifact (`huldra.log`) and what the engine kept, name to text."""
+        """The logs of the artifact and what the engine kept, name to text.
+
+        `huldra.log` has what was logged, `output.log`, where there is one, what `_create` printed
+        on a worker. The files of the engine go by their paths.
+        """
         found = {"huldra.log": _text_of(self._paths.log)}
+        if path_exists(self._paths.output):
+            found["output.log"] = _text_of(self._paths.output)
         if self._ref is not None:
             try:
                 paths = self._engine().logs([self._ref]).get(self._ref, ())

@@ -53,6 +53,11 @@ class ArtifactPaths:
         return f"{self.directory}/{PRIVATE}/huldra.log"
 
     @property
+    def output(self) -> str:
+        """What all attempts printed on workers."""
+        return f"{self.directory}/{PRIVATE}/output.log"
+
+    @property
     def claims(self) -> str:
         """The ledger of claims: who may write, and how each attempt ended."""
         return f"{self.directory}/{PRIVATE}/claims"

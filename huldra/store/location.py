@@ -13,7 +13,7 @@ from huldra.store.layout import GIT, ArtifactPaths, StorePaths
 _IGNORED = "# made by huldra: artifacts are data, not source\n/data/\n/raw/\n/runs/\n"
 _IGNORED_IN_GIT = (
     "# made by huldra: these speak of processes of one machine\n"
-    "claims/\nstate.json\nhuldra.log\n.*.tmp\n"
+    "claims/\nstate.json\nhuldra.log\noutput.log\n.*.tmp\n"
 )
 
 _prepared_roots: set[str] = set()

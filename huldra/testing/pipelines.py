@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import signal
+import subprocess
 import sys
 import time
 import uuid
@@ -128,9 +129,15 @@ def _wait_for_gate(step: Step) -> None:
         time.sleep(0.01)
 
 
-def _print(_: Step) -> None:
+def _print(step: Step) -> None:
     print('{"id": 1, "ok": true}')  # noqa: T201  what a user may print, looking like a protocol
     sys.stderr.write("and on the other stream\n")
+    subprocess.run(["echo", f"a child of {step.name}"], check=True)
+
+
+def _print_and_die(step: Step) -> None:
+    print("about to die")  # noqa: T201  the test looks for it
+    _die(step)
 
 
 def _read_stdin(_: Step) -> str:
@@ -174,6 +181,7 @@ BEHAVIOURS = {
     "die once": _die_once,
     "wait": _wait_for_gate,
     "print": _print,
+    "print and die": _print_and_die,
     "read stdin": _read_stdin,
     "tell settings": _tell_settings,
     "tell gpus": _tell_gpus,

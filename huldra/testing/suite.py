@@ -29,7 +29,8 @@ Fixtures that you may replace:
 
 Class attributes: `patience_s`; `sweep_size` (200 nodes over 3 datasets); `runs_in_submit` (True for
 an engine that is done when `submit` returns: tests that need a node to be held are skipped);
-`keeps_prints` (False for one whose `logs` do not tell what nodes print).
+`keeps_prints` (False for one whose nodes run in processes that are not huldra's, which print where
+they always did).
 
 Everything else goes by `capabilities`: a test whose capability is not claimed is skipped with that
 reason. A capability selects tests; it does not excuse wrong behaviour. Workers must be able to
@@ -323,6 +324,12 @@ class ExecutorSuite:
         """Skip the test where a node cannot be held while the driver goes on."""
         if self.runs_in_submit:
             pytest.skip("this engine runs inside submit: nothing can be held")
+
+    def keeps_output(self, seam: Executor) -> None:
+        """Skip the test where nodes print to a process that is not huldra's."""
+        self.claims(seam, "isolates")
+        if not self.keeps_prints:
+            pytest.skip("this engine's nodes run in processes that are not huldra's")
 
     # One node
 
@@ -759,16 +766,51 @@ class ExecutorSuite:
         scene.outcome(job)
         assert "step chatty begins" in str(job.logs())
 
-    def test_prints_are_reachable(self, executor: object, seam: Executor, scene: Scene) -> None:
-        """`Job.logs()` has what `_create` printed, on both streams."""
-        self.claims(seam, "isolates")
-        if not self.keeps_prints:
-            pytest.skip("this engine keeps nothing of what nodes print")
-        job = scene.step("loud", "print").load_or_create(executor=executor)
+    def test_output_is_kept_beside_the_log(
+        self, executor: object, seam: Executor, scene: Scene
+    ) -> None:
+        """What a node and its children print is in its `output.log`, for any later caller."""
+        self.keeps_output(seam)
+        loud = scene.step("loud", "print")
+        job = loud.load_or_create(executor=executor)
         scene.outcome(job)
-        printed = "".join(text for name, text in job.logs().items() if name != "huldra.log")
-        assert '{"id": 1, "ok": true}' in printed
-        assert "and on the other stream" in printed
+        kept = loud.huldra_dir / ".huldra" / "output.log"
+        printed = kept.read_text()
+        for line in ('{"id": 1, "ok": true}', "and on the other stream", "a child of loud"):
+            assert line in printed.splitlines(), printed
+        assert job.logs()["output.log"] == printed
+        assert loud.load_or_create(executor=executor).logs()["output.log"] == printed
+
+    def test_output_is_each_nodes_own(self, executor: object, seam: Executor, scene: Scene) -> None:
+        """Nodes that share a process share no file; one that prints nothing has none."""
+        self.keeps_output(seam)
+        steps = [scene.step(f"loud{n}", "print") for n in range(4)]
+        jobs = scene.send(executor, *steps, scene.step("mute"))
+        logs = [job.logs() for job in jobs if scene.outcome(job)]
+        assert "output.log" not in logs.pop()
+        for step, log in zip(steps, logs, strict=True):
+            children = [line for line in log["output.log"].splitlines() if "a child" in line]
+            assert children == [f"a child of {step.name}"]
+
+    def test_output_survives_a_kill(self, executor: object, seam: Executor, scene: Scene) -> None:
+        """What was printed before a kill -9 is kept, and each further attempt has a headline."""
+        self.keeps_output(seam)
+        victim = scene.step("victim", "print and die")
+        scene.failure(victim.load_or_create(executor=executor))
+        kept = (victim.huldra_dir / ".huldra" / "output.log").read_text()
+        assert kept.startswith("about to die\n")
+        assert kept.count("about to die\n") == scene.count("victim")
+        assert kept.count("--- attempt ") == scene.count("victim") - 1
+
+    def test_output_of_the_users_process_stays_there(
+        self, executor: object, seam: Executor, scene: Scene
+    ) -> None:
+        """Where a node runs in a process that is not huldra's, its output is not touched."""
+        if seam.capabilities.isolates and self.keeps_prints:
+            pytest.skip("this engine's processes exist for nodes")
+        loud = scene.step("loud", "print")
+        scene.outcome(loud.load_or_create(executor=executor))
+        assert not (loud.huldra_dir / ".huldra" / "output.log").exists()
 
     # Calls inside `_create`
 

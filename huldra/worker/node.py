@@ -146,6 +146,13 @@ def run_node(
         raise NodeFailed(failure)
 
 
+def output_path(payload: str) -> str:
+    """The file that keeps what the node of a payload prints, in a process that exists for it."""
+    words = json.loads(payload)
+    _refuse_protocol(words)
+    return _load_run(words["run"]).paths(words["key"]).output
+
+
 def _run(
     payload: str,
     job: JobRef | None,

@@ -196,6 +196,23 @@ def test_logs_without_a_log_is_an_error(writer: StoreWriter, run: Run) -> None:
     assert "has no log yet" in err
 
 
+def test_logs_prints_what_was_printed(writer: StoreWriter, run: Run) -> None:
+    """`--output` prints the output of a worker; where there is only that, the way is named."""
+    loud = writer.add("p/A", {}, log="logged\n", output="printed\n")
+    only = writer.add("p/A", {"x": 1}, log="", output="printed\n")
+    assert run("logs", loud)[1] == "logged\n"
+    assert run("logs", "--output", loud)[1] == "printed\n"
+    assert f"huldra logs --output A/{only[-32:-24]}" in run("logs", only)[2]
+    assert "output.log (8 B)" in run("show", loud)[1]
+
+
+def test_logs_of_what_printed_nothing_is_an_error(writer: StoreWriter, run: Run) -> None:
+    """That nothing was printed on a worker is said in one line, with where else to look."""
+    code, out, err = run("logs", "--output", writer.add("p/A", {}))
+    assert (code, out) == (1, "")
+    assert "printed nothing on a worker (success); in-process output" in err
+
+
 def test_path_is_the_directory(writer: StoreWriter, run: Run) -> None:
     """`cd $(huldra path …)` works."""
     key = writer.add("p/A", {})

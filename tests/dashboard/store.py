@@ -111,6 +111,7 @@ class StoreWriter:
         version_controlled: bool = False,
         files: Mapping[str, str | bytes] | None = None,
         log: str | None = None,
+        output: str = "",
         digest: str | None = None,
         git_patch: str = "",
     ) -> str:
@@ -154,6 +155,8 @@ class StoreWriter:
         (private / "huldra.log").write_text(
             text + (record.traceback if record else "") if log is None else log
         )
+        if output:
+            (private / "output.log").write_text(output)
         for name, content in (files or {}).items():
             path = directory / name
             path.parent.mkdir(parents=True, exist_ok=True)

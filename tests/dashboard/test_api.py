@@ -39,6 +39,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> StoreWriter:
         ago_s=400,
         duration_s=10,
         log="".join(f"line {n}\n" for n in range(50)),
+        output="printed\n",
     )
     return writer
 
@@ -177,6 +178,8 @@ def test_logs_are_the_end_or_from_an_offset(app: Starlette, model: Row) -> None:
     again = ask(app, f"{url}?offset={body['next_offset']}").json
     assert (again["log"], again["next_offset"]) == ("", body["next_offset"])
     assert ask(app, f"{url}?offset=0").json["log"].startswith("line 0\n")
+    assert ask(app, f"{url}?which=output").json["log"] == "printed\n"
+    assert ask(app, f"{url}?which=else").status == 422
     assert ask(app, f"{url}?lines=0").status == 422
 
 

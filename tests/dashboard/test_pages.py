@@ -235,6 +235,19 @@ def test_log_can_be_searched(writer: StoreWriter, open_page: Open) -> None:
     assert [code.value for code in app.code if "two" in code.value] == ["ERROR two"]
 
 
+def test_log_shows_what_was_printed(writer: StoreWriter, open_page: Open) -> None:
+    """What a node printed on a worker is one click away, where it printed anything."""
+    loud = writer.add("m/Train", {"a": 1}, log="logged\n", output="epoch 1/3\n")
+    mute = writer.add("m/Train", {"a": 2}, log="logged\n")
+    app = open_page(writer.root, h=loud[-32:], tab="Log")
+    assert [code.value for code in app.code if "logged" in code.value] == ["logged"]
+    app.button_group(key=f"log_which-{loud[-32:]}").set_value("output").run()
+    assert_sound(app)
+    assert [code.value for code in app.code if "epoch" in code.value] == ["epoch 1/3"]
+    keys = [group.key for group in open_page(writer.root, h=mute[-32:], tab="Log").button_group]
+    assert f"log_which-{mute[-32:]}" not in keys
+
+
 def test_attempts_show_the_traceback(example: Path, open_page: Open) -> None:
     """A failed attempt stands with its traceback."""
     row = next(r for r in rows_of(example, attempt_status=("failed",)) if not r.failed_key)

@@ -32,7 +32,6 @@ class TestThePagesAdapter(ExecutorSuite):
     """Each node in a process of its own."""
 
     sweep_size = 6
-    keeps_prints = False
 
     @pytest.fixture
     def executor(self, my_engine: Any) -> Iterator[Any]:

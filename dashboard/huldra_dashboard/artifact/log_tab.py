@@ -1,15 +1,15 @@
-"""Tab Log: the end of the artifact's log, following it while the attempt is open."""
+"""Tab Log: the end of what was logged or printed, following it while the attempt is open."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from huldra.catalog import Row, Snapshot, presentation
+from huldra.catalog import LOGS, Row, Snapshot, presentation
 from huldra_dashboard import badges, refresh, source
 from huldra_dashboard.markup import terminal_text
 from huldra_dashboard.safe_files import read_inside
 
-_LOG = ".huldra/huldra.log"
+_TITLES = {"log": "Logged", "output": "Printed"}
 _MOST_BYTES = 50_000_000  # of a download
 _TAIL_BYTES = 64 * 1024
 _TAIL_LINES = 500
@@ -19,6 +19,7 @@ _HEIGHT_PX = 560
 def show(row: Row, snapshot: Snapshot) -> None:  # noqa: ARG001  all tabs are called alike
     """Draw the tab."""
     with st.container(horizontal=True, vertical_alignment="center"):
+        which = _which(row)
         follow = st.toggle("Follow", value=row.is_open, key=f"follow-{row.digest}")
         wrap = st.toggle("Wrap lines", key="log_wrap", persist_state="session")
         find = st.text_input(
@@ -30,15 +31,15 @@ def show(row: Row, snapshot: Snapshot) -> None:  # noqa: ARG001  all tabs are ca
         )
         st.download_button(
             "Download",
-            lambda: read_inside(row.directory, _LOG, _MOST_BYTES),
-            file_name=f"{row.digest[:8]}.log",
+            lambda: read_inside(row.directory, LOGS[which], _MOST_BYTES),
+            file_name=f"{row.digest[:8]}-{which}.log",
             mime="text/plain",
             icon=":material/download:",
             on_click="ignore",
         )
 
     def tail() -> None:
-        _tail(row, find or "", wrap=bool(wrap))
+        _tail(row, which, find or "", wrap=bool(wrap))
 
     if follow:
         refresh.live(tail, every_s=refresh.LOG_EVERY_S)
@@ -46,10 +47,25 @@ def show(row: Row, snapshot: Snapshot) -> None:  # noqa: ARG001  all tabs are ca
         tail()
 
 
-def _tail(row: Row, find: str, *, wrap: bool) -> None:
+def _which(row: Row) -> str:
+    """Which log to show; asked only where `_create` printed anything on a worker."""
+    if not source.catalog().detail(row).output_size:
+        return "log"
+    chosen = st.segmented_control(
+        "Which",
+        list(_TITLES),
+        default="log",
+        format_func=_TITLES.__getitem__,
+        key=f"log_which-{row.digest}",
+        label_visibility="collapsed",
+    )
+    return chosen or "log"
+
+
+def _tail(row: Row, which: str, find: str, *, wrap: bool) -> None:
     """The last lines as plain text: colouring a log costs a browser seconds."""
     text = terminal_text(
-        source.catalog().log_tail(row, max_bytes=_TAIL_BYTES, max_lines=_TAIL_LINES)
+        source.catalog().log_tail(row, max_bytes=_TAIL_BYTES, max_lines=_TAIL_LINES, which=which)
     )
     if not text.strip():
         badges.empty(
