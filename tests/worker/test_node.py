@@ -12,7 +12,7 @@ import pytest
 import huldra
 from huldra.config.hashing import key_of
 from huldra.engines.protocol import Capabilities, JobStatus
-from huldra.provenance.metadata import command_line
+from huldra.provenance.command import command_line
 from huldra.store import claim
 from huldra.store.job_ref import JobRef
 from huldra.store.layout import ArtifactPaths
