@@ -70,7 +70,7 @@ def test_capture_of_a_users_info_line(tmp_path: Path) -> None:
         USER.debug("detail")
     pattern = (
         r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00 INFO a_project\.train "
-        r"test_logs\.py:\d+ starting 1\n"
+        r"test_capture\.py:\d+ starting 1\n"
     )
     assert re.fullmatch(pattern, read(log))
 
@@ -589,7 +589,7 @@ def test_output_of_a_subprocess(tmp_path: Path) -> None:
     code = "import sys\nfor n in range(3):\n print(n, flush=True)\n sys.stderr.write('e\\n')"
     with capture.capture(tmp_path / "huldra.log"):
         done = capture.run_subprocess([*CHILD, code])
-    pattern = r"INFO huldra\.subprocess test_logs\.py:\d+ (\w+)\n"
+    pattern = r"INFO huldra\.subprocess test_capture\.py:\d+ (\w+)\n"
     assert re.findall(pattern, read(tmp_path / "huldra.log")) == ["0", "e", "1", "e", "2", "e"]
     assert done.stdout == "0\ne\n1\ne\n2\ne"
 
