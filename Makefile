@@ -11,11 +11,14 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 WORKERS ?= 2
+ROUNDS ?= 200
+SEED ?=
+FAULT_ARGS ?=
 
 DEV_STAMP := $(VENV)/.installed-dev
 DEMO_STAMP := $(VENV)/.installed-demo
 
-.PHONY: help demo test check docs bench format lock wheel clean
+.PHONY: help demo test check docs faults bench format lock wheel clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
@@ -42,6 +45,9 @@ demo: $(DEMO_STAMP) ## Train and compare digit classifiers on two local workers;
 # A test process that dies ends the run, which names the test: xdist waits for ever after a restart.
 test: $(DEV_STAMP) ## Run every test that this machine can run
 	@$(BIN)/python -m pytest -n $(WORKERS) --max-worker-restart 0 --dist loadgroup -m "not bench" $(PYTEST_ARGS)
+
+faults: $(DEV_STAMP) ## Kill, stop and fail everything at any moment, at length (ROUNDS=1000 SEED=1)
+	@$(BIN)/python -m tests.faults --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED)) $(FAULT_ARGS)
 
 check: $(DEV_STAMP) ## Format, lint, types, layers
 	$(BIN)/ruff format --check .

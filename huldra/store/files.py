@@ -7,6 +7,7 @@ where the last writer wins, by `link(2)` where the first one does.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import itertools
 import json
@@ -261,7 +262,8 @@ def read_bytes(path: str) -> bytes | None:
     except OSError as error:
         raise store_error(error, "read", path) from error
     finally:
-        os.close(handle)
+        with contextlib.suppress(OSError):  # what was read is whole, whatever closing it reports
+            os.close(handle)
 
 
 def parse_object(data: bytes) -> dict[str, Any] | None:

@@ -1,36 +1,104 @@
-"""`python -m tests.faults --rounds 200 --seed 1`: the long form of the fault harness."""
+"""`make faults ROUNDS=1000 SEED=1`: the long form of the fault harness."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import random
+import shutil
 import sys
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 
-from tests.faults import harness
+from tests.faults import harness, operations, power, removals
+from tests.faults.playing import Planned, Tally, new_base, play_all, use_short_times
 
 
-def main() -> int:
-    """Play the rounds that the command line asks for; 1 when anything was wrong."""
-    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=harness.__doc__)
-    parser.add_argument("--rounds", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=random.randrange(10**6))
-    parser.add_argument("--only", type=int, help="play this one round of the seed again")
-    parser.add_argument("--seconds", type=float, default=float("inf"), help="start none after")
-    options = parser.parse_args()
-    print(f"--seed {options.seed} --rounds {options.rounds}", flush=True)
+def _rounds(options: argparse.Namespace, _: Path) -> Iterator[Planned]:
     numbers = range(options.rounds)
     if options.only is not None:
         numbers = range(options.only, options.only + 1)
-    played, wrong, counts = harness.run(
-        options.seed,
-        numbers,
+    for number in numbers:
+        plan = harness.draw(options.seed, number)
+        yield Planned(f"--seed {options.seed} --only {number}", partial(harness.play, plan))
+
+
+def _operations(options: argparse.Namespace, base: Path) -> Iterator[Planned]:
+    for number, case in enumerate(operations.every_case(base)):
+        if _is_chosen(number, options):
+            yield Planned(str(case), partial(operations.play, case))
+
+
+def _removals(options: argparse.Namespace, base: Path) -> Iterator[Planned]:
+    for number, case in enumerate(removals.every_case(base)):
+        if _is_chosen(number, options):
+            yield Planned(str(case), partial(removals.play, case))
+
+
+def _power(_: argparse.Namespace, __: Path) -> Iterator[Planned]:
+    for writes_journal in (False, True):
+        play = partial(power.play, is_durable=True, writes_journal=writes_journal)
+        yield Planned(f"power cuts, writes_journal={writes_journal}", play)
+
+
+def _is_chosen(number: int, options: argparse.Namespace) -> bool:
+    return (number + options.seed) % options.every == 0
+
+
+FORMS: dict[str, Callable[[argparse.Namespace, Path], Iterator[Planned]]] = {
+    "rounds": _rounds,
+    "operations": _operations,
+    "removals": _removals,
+    "power": _power,
+}
+
+
+def main() -> int:
+    """Play what the command line asks for; 1 when anything was wrong."""
+    options = _options()
+    print(f"--seed {options.seed} --rounds {options.rounds} --every {options.every}", flush=True)
+    use_short_times()
+    base = new_base()
+    tallies = [_play(form, options, base / form) for form in options.form or FORMS]
+    if not any(tally.wrong for tally in tallies):
+        shutil.rmtree(base, ignore_errors=True)
+    print(f"{sum(len(tally.wrong) for tally in tallies)} things wrong, seed {options.seed}")
+    return 1 if any(tally.wrong or not tally.played for tally in tallies) else 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=harness.__doc__)
+    parser.add_argument("--rounds", type=int, default=200, help="random rounds")
+    parser.add_argument("--seed", type=int, default=random.randrange(10**6))
+    parser.add_argument("--only", type=int, help="play this one round of the seed again")
+    parser.add_argument("--form", action="append", choices=tuple(FORMS), help="default: all")
+    parser.add_argument("--every", type=int, default=1, help="one of so many cases of a form")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="of each form at most")
+    return parser.parse_args()
+
+
+def _play(form: str, options: argparse.Namespace, base: Path) -> Tally:
+    base.mkdir(parents=True)
+    if form == "power" and (reason := power.why_not()):
+        print(f"== {form}: not played: {reason}")
+        return Tally(played=1)
+    started = time.monotonic()
+    tally = play_all(
+        FORMS[form](options, base),
+        base,
         deadline_s=options.seconds,
         say=lambda text: print(text, flush=True),
     )
-    for name, count in sorted(counts.items()):
+    load = os.getloadavg()[0]
+    print(
+        f"== {form}: {tally.played} played in {time.monotonic() - started:.0f} s (load {load:.0f})"
+    )
+    for name, count in sorted(tally.counts.items()):
         print(f"{count:8} {name}")
-    print(f"{played} rounds, {len(wrong)} things wrong")
-    return 1 if wrong or not played else 0
+    print(f"{tally.played} {form}, {len(tally.wrong)} things wrong", flush=True)
+    return tally
 
 
 if __name__ == "__main__":

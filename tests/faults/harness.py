@@ -22,18 +22,16 @@ import fcntl
 import json
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import huldra
@@ -41,18 +39,12 @@ from huldra.store import claim
 from huldra.store.layout import ArtifactPaths
 from huldra.store.process import start_time
 from huldra.store.records import QUEUED, AttemptStatus
+from tests.faults.cases import SETTINGS, Outcome
 from tests.support import children
 from tests.support.odd import leave, lines
 
 ENDS_WITHIN_S = 40.0
 WORKERS_COME_WITHIN_S = 5.0
-SETTINGS = {
-    "HULDRA_LEASE_SECS": "0.6",
-    "HULDRA_HEARTBEAT_SECS": "0.15",
-    "HULDRA_POLL_INTERVAL_SECS": "0.05",
-    "HULDRA_LOG_LEVEL": "WARNING",
-    "HULDRA_IGNORE_DIFF": "true",
-}
 
 
 class Piece(huldra.Huldra[str]):
@@ -286,14 +278,6 @@ def _start(plan: Round, index: int, folder: Path) -> Driver:
 # ---- a round ---------------------------------------------------------------------------------
 
 
-@dataclass
-class Outcome:
-    """What a round came to."""
-
-    wrong: list[str] = field(default_factory=list)
-    counts: Counter[str] = field(default_factory=Counter)
-
-
 def play(plan: Round, folder: Path) -> Outcome:
     """Play one round in `folder`, an empty one, and check the books."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -434,40 +418,3 @@ def _check_processes(folder: Path, outcome: Outcome) -> None:
                 os.kill(int(pid), signal.SIGKILL)
                 break
             time.sleep(0.02)
-
-
-# ---- many rounds -----------------------------------------------------------------------------
-
-
-def run(
-    seed: int,
-    numbers: range,
-    *,
-    deadline_s: float = float("inf"),
-    say: Callable[[str], None] = print,
-) -> tuple[int, list[str], Counter[str]]:
-    """Play these rounds: how many were played, what was wrong, and what was counted."""
-    os.environ.update(SETTINGS)
-    huldra.HULDRA_CONFIG.reload()
-    wrong: list[str] = []
-    counts: Counter[str] = Counter()
-    played = 0
-    started = time.monotonic()
-    base = Path(tempfile.mkdtemp(prefix="huldra-faults-"))
-    for number in numbers:
-        if time.monotonic() - started > deadline_s:
-            break
-        folder = base / str(number)
-        outcome = play(draw(seed, number), folder)
-        played += 1
-        counts.update(outcome.counts)
-        if outcome.wrong:
-            wrong += [f"seed {seed} round {number}: {text}" for text in outcome.wrong]
-            say(f"seed {seed} round {number}, kept in {folder}:\n  " + "\n  ".join(outcome.wrong))
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
-        if played % 20 == 0:
-            say(f"{played} rounds in {time.monotonic() - started:.0f} s, {len(wrong)} wrong")
-    if not wrong:
-        shutil.rmtree(base, ignore_errors=True)
-    return played, wrong, counts

@@ -1,4 +1,4 @@
-"""The short form of the fault harness; `python -m tests.faults --rounds 200` is the long one."""
+"""The short form of the fault harness; `make faults` is the long one."""
 
 from __future__ import annotations
 
@@ -13,24 +13,26 @@ from tests.faults import harness
 from tests.support import children
 
 
-@pytest.mark.faults
-@pytest.mark.slow
-def test_random_faults_leave_the_books_in_order(tmp_path: Path) -> None:
-    """After rounds of kills, stops and interrupts all is made, once an attempt; nothing hangs."""
+def play(folder: Path, *options: str, timeout_s: float = 110.0) -> None:
+    """Play a form of the harness in a process of its own, and expect that nothing is wrong."""
     seed = os.environ.get("HULDRA_TEST_SEED")
     done = subprocess.run(
-        [
-            *(sys.executable, "-m", "tests.faults", "--rounds", "8", "--seconds", "35"),
-            *(("--seed", seed) if seed else ()),
-        ],
-        env={**children.environment(tmp_path), "TMPDIR": str(tmp_path)},
+        [*(sys.executable, "-m", "tests.faults", *options), *(("--seed", seed) if seed else ())],
+        env=children.environment(folder),
         cwd=children.REPOSITORY,
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=timeout_s,
     )
     print(done.stdout)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+
+
+@pytest.mark.faults
+@pytest.mark.slow
+def test_random_faults_leave_the_books_in_order(tmp_path: Path) -> None:
+    """After rounds of kills, stops and interrupts all is made, once an attempt; none is stuck."""
+    play(tmp_path, "--form", "rounds", "--rounds", "8", "--seconds", "35")
 
 
 def test_a_round_is_drawn_from_its_seed_and_number_alone() -> None:

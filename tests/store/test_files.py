@@ -120,3 +120,19 @@ def test_large_files_are_read_whole(tmp_path: Path) -> None:
     data = os.urandom(3 << 20)
     (tmp_path / "x").write_bytes(data)
     assert files.read_bytes(str(tmp_path / "x")) == data
+
+
+def test_what_was_read_is_kept_when_closing_reports_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that reports an error at `close` has given the content already."""
+    path = tmp_path / "state.json"
+    path.write_bytes(b"{}")
+    close = os.close
+
+    def closing(handle: int) -> None:
+        close(handle)
+        raise OSError(errno.EIO, "input/output error")
+
+    monkeypatch.setattr(os, "close", closing)
+    assert files.read_bytes(str(path)) == b"{}"
