@@ -17,6 +17,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from huldra.engines.memory import MemoryKills
+from huldra.engines.retry import Death, how_it_ended
 from huldra.worker.process import WorkerProcess
 from huldra.worker.server import RUN_NODE
 from huldra_dask import NAME
@@ -132,6 +134,7 @@ class Children:
         self._idle: list[Child] = []
         self._busy: dict[str, Child] = {}
         self._taken_gpus: set[str] = set()
+        self._memory_kills: MemoryKills | None = None
         self._reaper: threading.Thread | None = None
 
     async def take(self, name: str, gpus: int, log_directory: str, code: str = "") -> Child:
@@ -172,6 +175,7 @@ class Children:
         with self._lock:
             visible = self._free_gpus(gpus)
             self._taken_gpus.update(visible)
+            self._memory_kills = MemoryKills()  # earlier kills explain no death of this one
         try:
             child = Child(log_directory, visible, code=code)
         except BaseException:
@@ -195,6 +199,13 @@ class Children:
             child.idle_since = time.monotonic()
             self._idle.append(child)
             self._watch_idle()
+
+    def death_of(self, code: int) -> Death:
+        """How a child of this exit code died, as far as the kernel tells."""
+        with self._lock:
+            lacked = self._memory_kills is not None and self._memory_kills.explain_one()
+        text = f"its process died {how_it_ended(code)}"
+        return Death.of_process(code, text, kernel_lacked_memory=lacked)
 
     def stop(self, names: Sequence[str], status: str) -> list[str]:
         """Stop those of these nodes that run here; returns their names."""

@@ -43,6 +43,7 @@ def _call(task: Task, name: str, retries: int) -> NodeCall:
         payload=task.payload,
         retries=retries,
         gpus=int(task.resources.gpus or 0),
+        memory_gb=task.resources.memory_gb,
         time_limit_s=limit_min * 60 if limit_min else None,
     )
 

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from huldra.engines.protocol import code_of, run_folder
+from huldra.engines.protocol import Resources, code_of, run_folder
+from huldra.engines.retry import Death, RetryPolicy
 from huldra.errors import NodeFailed
 from huldra_dask import NAME
 from huldra_dask.children import CHILDREN, ChildDied
@@ -24,6 +25,7 @@ class NodeCall:
     payload: str
     retries: int
     gpus: int = 0
+    memory_gb: float | None = None
     time_limit_s: float | None = None
 
 
@@ -34,7 +36,8 @@ async def run_in_child(call: NodeCall, *after: object) -> None:  # noqa: ARG001 
     """
     log_directory = run_folder(call.payload)
     code = code_of(call.payload)
-    for _ in range(call.retries + 1):
+    deaths: list[Death] = []
+    while not (why_not := _why_not(call, deaths)):
         child = await CHILDREN.take(call.name, call.gpus, log_directory, code)
         alive = False
         try:
@@ -43,7 +46,7 @@ async def run_in_child(call: NodeCall, *after: object) -> None:  # noqa: ARG001 
         except ChildDied as death:
             if child.stopped_as:
                 raise NodeEnded(child.stopped_as, call.name, "stopped on request") from None
-            code = death.args[0]
+            deaths.append(CHILDREN.death_of(death.args[0]))
         except asyncio.CancelledError:  # the worker closes, and does not wait for what runs
             child.dismiss()
             raise
@@ -53,8 +56,15 @@ async def run_in_child(call: NodeCall, *after: object) -> None:  # noqa: ARG001 
             raise NodeEnded("failed", call.name, problem)
         finally:
             CHILDREN.give_back(call.name, child, alive=alive)
-    reason = f"its process died {call.retries + 1} times, the last time with exit code {code}"
-    raise NodeEnded("lost", call.name, f"{reason}; see {NAME}-*.log in {log_directory}")
+    text = f"{why_not}; see {NAME}-*.log in {log_directory}"
+    raise NodeEnded(deaths[-1].status.value, call.name, text)
+
+
+def _why_not(call: NodeCall, deaths: Sequence[Death]) -> str:
+    """Say why a node whose processes died like this does not get another one; "" where it does."""
+    if not deaths:
+        return ""
+    return RetryPolicy(call.retries).why_not(deaths, Resources(memory_gb=call.memory_gb))
 
 
 def run_here(call: NodeCall, *after: object) -> None:  # noqa: ARG001  `after` orders tasks

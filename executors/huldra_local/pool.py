@@ -18,6 +18,7 @@ from huldra.engines.protocol import (
     TaskGraph,
     refuse_by_capabilities,
 )
+from huldra.engines.retry import RetryPolicy
 from huldra.errors import HuldraSubmitError
 from huldra.store.job_ref import JobRef
 from huldra.worker.server import RUN_NODE
@@ -49,9 +50,10 @@ class LocalExecutor(LocalEngine):
 
     Close it, or leave that to the end of the process; it is a context manager for that.
     `time_min` is enforced. A worker that dies costs its own node one of `HULDRA_PREEMPT_MAX` new
-    tries and no other node anything. Jobs end with this process: what runs is sent SIGTERM and
-    recorded as preempted. What nodes print goes to a file beside the run record, named by `logs`.
-    Workers have the environment that this process had when they started; they never import
+    tries and no other node anything; two kills in a row, or one for lack of memory, are the last.
+    Jobs end with this process: what runs is sent SIGTERM and recorded as preempted. What nodes
+    print goes to a file beside the run record, named by `logs`. Workers have the environment that
+    this process had when they started; they never import
     `__main__`. A forked child of this process has a pool of its own.
     """
 
@@ -130,7 +132,7 @@ class LocalExecutor(LocalEngine):
                     task=task,
                     need=Need.of(task.resources),
                     log_directory=log_directory,
-                    preempt_max=graph.preempt_max,
+                    retry=RetryPolicy(graph.preempt_max),
                 )
                 on_submitted(key, ref)
                 # A job of another driver is not waited for here: `run_node` does that.

@@ -21,8 +21,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from huldra.engines.memory import MemoryKills
 from huldra.engines.output import startup_log_path
 from huldra.engines.protocol import JobStatus, Task
+from huldra.engines.retry import Death, RetryPolicy, how_it_ended
 from huldra.store.job_ref import JobRef
 from huldra.store.process import LOCAL as ENGINE
 from huldra.worker.process import WorkerProcess
@@ -47,11 +49,11 @@ class PoolJob:
     task: Task
     need: Need
     log_directory: str
-    preempt_max: int
+    retry: RetryPolicy
     waits_for: int = 0
     dependents: list[PoolJob] = field(default_factory=list)
     upstream_failed: bool = False
-    deaths: int = 0
+    deaths: list[Death] = field(default_factory=list)
     over: bool = False
     worker: Worker | None = None
     gpus: tuple[str, ...] = ()
@@ -98,6 +100,7 @@ class Scheduler:
         self._ready: ReadyQueue[PoolJob] = ReadyQueue()
         self._slots = Slots(settings.totals)
         self._workers: set[Worker] = set()
+        self._memory_kills = MemoryKills()
         self._idle: list[Worker] = []
         self._retired = 0
         self._ends: list[tuple[str, JobStatus]] = []
@@ -263,7 +266,7 @@ class Scheduler:
         """
         why = f"no worker could be started for it: {error}"
         if len(self._workers) == self._retired:
-            self._try_again(job, why, _START_BACKOFF_S)
+            self._try_again(job, Death(JobStatus.LOST, text=why), _START_BACKOFF_S)
             return True
         logger.warning("%s: %s; it waits for one of those that there are", job.task.label, why)
         self._hires = False
@@ -285,15 +288,19 @@ class Scheduler:
             dependent.upstream_failed |= status is not JobStatus.SUCCEEDED
             self._enqueue(dependent)
 
-    def _try_again(self, job: PoolJob, why: str, delay_s: float = 0.0) -> None:
-        job.deaths += 1
-        if job.deaths > job.preempt_max:
-            logger.warning("%s is lost: %s, %d times", job.task.label, why, job.deaths)
-            self._table.set_reason(job.ref.job_id, f"{why}, {job.deaths} times")
-            self._settle(job, JobStatus.LOST)
+    def _try_again(self, job: PoolJob, death: Death, delay_s: float = 0.0) -> None:
+        job.deaths.append(death)
+        if why_not := job.retry.why_not(job.deaths, job.task.resources):
+            logger.warning("%s is lost: %s", job.task.label, why_not)
+            self._table.set_reason(job.ref.job_id, why_not)
+            self._settle(job, death.status)
             return
         logger.warning(
-            "%s: %s; trying again (%d of %d)", job.task.label, why, job.deaths, job.preempt_max
+            "%s: %s; trying again (%d of %d)",
+            job.task.label,
+            death.text,
+            len(job.deaths),
+            job.retry.preempt_max,
         )
         self._table.set_open(job.ref.job_id, JobStatus.QUEUED)
         if delay_s:
@@ -359,6 +366,7 @@ class Scheduler:
     def _start_worker(self, job: PoolJob) -> Worker:
         worker = Worker(ENGINE, self._settings.runner, job.gpus, job.log_directory)
         self._workers.add(worker)
+        self._memory_kills = MemoryKills()  # earlier kills explain no death of this one
         read = selectors.EVENT_READ
         self._selector.register(worker.answers, read, partial(self._on_answers, worker))
         if worker.death is not None:
@@ -438,13 +446,12 @@ class Scheduler:
         if job.ending is not None:
             self._settle(job, job.ending)
             return
-        how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
-        why = f"its worker (pid {worker.pid}) died {how}"
-        if worker.ready:
-            self._try_again(job, why)
-        else:
-            log = startup_log_path(job.log_directory, ENGINE)
-            self._try_again(job, f"{why} before it was up, see {log}", _START_BACKOFF_S)
+        text = f"its worker (pid {worker.pid}) died {how_it_ended(code)}"
+        if not worker.ready:
+            text += f" before it was up, see {startup_log_path(job.log_directory, ENGINE)}"
+        lacked = self._memory_kills.explain_one()
+        death = Death.of_process(code, text, kernel_lacked_memory=lacked)
+        self._try_again(job, death, 0.0 if worker.ready else _START_BACKOFF_S)
 
     def _look_for_idle(self) -> None:
         if not self._looks_for_idle:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+
 from huldra.engines.protocol import JobStatus
+from huldra.engines.retry import Death
 from huldra.errors import NodeFailed
 
 _LOST = frozenset(
@@ -57,6 +60,15 @@ def status_of(error: BaseException, name: str) -> tuple[JobStatus, str]:
     if kind in _LOST:
         return JobStatus.LOST, text
     return JobStatus.FAILED, text
+
+
+def death_of(error: BaseException, status: JobStatus, text: str) -> Death:
+    """How a try ended that `status_of` calls a failure of the infrastructure.
+
+    Ray does not tell what ended a worker. Where its host lives, that is a kill most often.
+    """
+    is_kill = type(error).__name__ == "WorkerCrashedError"
+    return Death(status, signal.SIGKILL if is_kill else 0, text)
 
 
 def _is_of_ray(error: BaseException | None) -> bool:

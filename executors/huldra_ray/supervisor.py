@@ -12,11 +12,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from huldra.engines.protocol import JobStatus
+from huldra.engines.protocol import JobStatus, Resources
+from huldra.engines.retry import Death, RetryPolicy
 from huldra.store.artifact import StateManager
 from huldra.store.records import AttemptStatus
 from huldra_ray import far
-from huldra_ray.ended import status_of
+from huldra_ray.ended import death_of, status_of
+from huldra_ray.resources import GIB
 
 _FORCE_AFTER_S = 10.0
 
@@ -32,11 +34,18 @@ class _Node:
     options: dict[str, Any]
     after: tuple[_Node, ...]
     retries: int
+    deaths: list[Death] = field(default_factory=list)
     dependents: list[_Node] = field(default_factory=list)
     ref: Any = None
     status: JobStatus = JobStatus.QUEUED
     reason: str = ""
     is_cancelled: bool = False
+
+    def why_not_again(self) -> str:
+        """Say why this node is not sent again after its last death; "" where it is."""
+        memory = self.options.get("memory")
+        asked = Resources(memory_gb=memory / GIB if memory else None)
+        return RetryPolicy(self.retries).why_not(self.deaths, asked)
 
     def open_needs(self) -> list[_Node]:
         return [node for node in self.after if not node.status.is_over]
@@ -182,12 +191,18 @@ class Supervisor:
         elif status is JobStatus.UPSTREAM_FAILED:
             # What it needs is sent again, and this with it; or has ended, and this with it.
             node.ref = None
-        elif status.is_infrastructure and status is not JobStatus.TIMED_OUT and node.retries > 0:
-            node.retries -= 1
-            for each in [node, *_downstream(node)]:
-                self._send(each)
+        elif status.is_infrastructure:
+            self._take_death(node, death_of(error, status, reason))
         else:
             self._end(node, status, reason)
+
+    def _take_death(self, node: _Node, death: Death) -> None:
+        node.deaths.append(death)
+        if why_not := node.why_not_again():
+            self._end(node, death.status, why_not)
+            return
+        for each in [node, *_downstream(node)]:
+            self._send(each)
 
     def _end(self, node: _Node, status: JobStatus, reason: str) -> None:
         self._close(node, status, reason)

@@ -18,6 +18,7 @@ from types import FrameType
 from typing import Any
 
 from huldra.attempts import context
+from huldra.engines.retry import RetryPolicy
 from huldra.logs.capture import get_logger
 from huldra.settings import HULDRA_CONFIG
 from huldra.store.job_ref import JobRef
@@ -76,7 +77,8 @@ class Node:
         """What to run after a requeue: the same node. None ends it: requeued too often."""
         from submitit.core.utils import DelayedSubmission
 
-        return DelayedSubmission(self) if restarts() < self.max_requeues else None
+        is_allowed = RetryPolicy(self.max_requeues).allows(restarts() + 1)
+        return DelayedSubmission(self) if is_allowed else None
 
 
 class TerminationCause(enum.Enum):

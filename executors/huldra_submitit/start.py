@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 
+from huldra.engines.retry import RetryPolicy
 from huldra_submitit import manifest as manifests
 from huldra_submitit.node import Node, restarts
 
@@ -21,7 +22,7 @@ def main(argv: list[str]) -> int:
         return 0  # one node, one `_create`: further tasks of the job belong to what it starts
     manifest = manifests.read(path)
     index = int(os.environ.get("SLURM_ARRAY_TASK_ID", "0"))
-    if restarts() > manifest.max_requeues:
+    if not RetryPolicy(manifest.max_requeues).allows(restarts()):
         sys.stderr.write(
             f"{manifest.keys[index]} was requeued {restarts()} times; HULDRA_PREEMPT_MAX is"
             f" {manifest.max_requeues}: not started again\n"

@@ -27,6 +27,7 @@ _RECORDED_AS = {
     JobStatus.CANCELLED: AttemptStatus.CANCELLED,
     JobStatus.PREEMPTED: AttemptStatus.PREEMPTED,
     JobStatus.TIMED_OUT: AttemptStatus.CRASHED,
+    JobStatus.OUT_OF_MEMORY: AttemptStatus.CRASHED,
     JobStatus.LOST: AttemptStatus.CRASHED,
     JobStatus.FAILED: AttemptStatus.CRASHED,
     JobStatus.UPSTREAM_FAILED: AttemptStatus.CRASHED,

@@ -597,6 +597,18 @@ class ExecutorSuite:
             last = [huldra.StateManager.history(step.huldra_dir)[-1] for step in (poison, child)]
             assert not any(attempt.is_queued for attempt in last)
 
+    def test_the_second_kill_in_a_row_is_the_last(
+        self, executor: object, seam: Executor, scene: Scene
+    ) -> None:
+        """A node that is killed each time is not tried for ever, and its error says what to do."""
+        self.claims(seam, "isolates")
+        self.claims(seam, "retries_infrastructure")
+        huldra.HULDRA_CONFIG.preempt_max = 4
+        error = scene.failure(scene.step("poison", "die").load_or_create(executor=executor))
+        assert scene.count("poison") == 2
+        assert "perhaps for lack of memory" in str(error)
+        assert "memory_gb" in str(error)
+
     # Cancelling
 
     def test_cancel_of_what_is_queued(self, executor: object, seam: Executor, scene: Scene) -> None:

@@ -25,6 +25,7 @@ from huldra.config import documents
 from huldra.config.hashing import key_of
 from huldra.engines.protocol import PAYLOAD_PROTOCOL, JobStatus
 from huldra.engines.release import end_queued_node
+from huldra.engines.retry import RetryPolicy
 from huldra.errors import HuldraCancelled, HuldraError, NodeFailed
 from huldra.logs.capture import capture, get_logger
 from huldra.scheduling import in_process
@@ -310,13 +311,14 @@ class _Node:
                 error = attempt.end.error if attempt.end else None
                 reason = f": {error.type}: {error.message}" if error else ""
                 return f"{self.key} {attempt.status.value}{reason}; log: {self.paths.log}"
-        retries = sum(
+        deaths = sum(
             attempt.claim.kind != QUEUED for attempt in ends if attempt.status.is_infrastructure
         )
-        if retries > HULDRA_CONFIG.preempt_max:
+        policy = RetryPolicy(HULDRA_CONFIG.preempt_max)
+        if not policy.allows(deaths):
             return (
-                f"{self.key} died or was preempted {retries} times, HULDRA_PREEMPT_MAX is"
-                f" {HULDRA_CONFIG.preempt_max}; log: {self.paths.log}"
+                f"{self.key} died or was preempted {deaths} times, HULDRA_PREEMPT_MAX is"
+                f" {policy.preempt_max}; log: {self.paths.log}"
             )
         return None
 

@@ -92,12 +92,11 @@ def test_a_killed_child_costs_its_node_one_retry(executor: DaskExecutor, tmp_pat
 
 def test_a_node_that_always_dies_is_lost_in_the_end(executor: DaskExecutor, tmp_path: Path) -> None:
     """Retries are bounded, and what needs the node is told."""
-    graph = standin.graph(tmp_path, {"a": ("die", []), "b": ("ok", ["a"])}, preempt_max=2)
-    assert ends(executor, submit(executor, graph)) == {
-        "a": JobStatus.LOST,
-        "b": JobStatus.UPSTREAM_FAILED,
-    }
-    assert standin.calls_of(tmp_path / "notes", "a") == 3
+    graph = standin.graph(tmp_path, {"a": ("die", []), "b": ("ok", ["a"])}, preempt_max=4)
+    refs = submit(executor, graph)
+    assert ends(executor, refs) == {"a": JobStatus.LOST, "b": JobStatus.UPSTREAM_FAILED}
+    assert standin.calls_of(tmp_path / "notes", "a") == 2
+    assert "perhaps for lack of memory" in executor.why(refs["a"])
 
 
 def test_a_running_node_can_be_cancelled(executor: DaskExecutor, tmp_path: Path) -> None:

@@ -131,23 +131,94 @@ def test_a_teardown_does_not_hide_a_failure(
     assert (done.returncode, done.stdout) == (status, "tidy\n")
 
 
+class Job:
+    """A rendered script as a job that its node's process is killed in, again and again."""
+
+    def __init__(self, executor: Any, folder: Path, **parameters: Any) -> None:
+        self.folder = folder
+        text = text_of(executor, use_srun=False, max_requeues=3, **parameters)
+        self._text = text.replace("/logs/job", str(folder)).replace("/proc/self", str(folder))
+        self._text = self._text.replace("/sys/fs", str(folder))
+        self.show_kills("job_12", 0)
+        scontrol = folder / "scontrol"
+        scontrol.write_text(f"#!/bin/sh\necho $@ > {folder}/asked\nexit 1\n")
+        scontrol.chmod(0o755)
+
+    def show_kills(self, group: str, count: int) -> None:
+        """Let the kernel say how many processes of the script's group it killed for memory."""
+        (self.folder / "cgroup").mkdir(exist_ok=True)
+        events = self.folder / "cgroup" / group / "memory.events"
+        events.parent.mkdir(exist_ok=True)
+        events.write_text(f"low 0\noom 9\noom_kill {count}\n")
+        self._groups = f"0::/{group}/step_batch/user\n"
+
+    def run(self, restarts: int, command: str) -> tuple[bool, int, str]:
+        """Start it: whether it asked for a requeue, its status, and what it wrote to stderr."""
+        [line] = [line for line in self._text.splitlines() if "huldra_submitit.start" in line]
+        text = self._text.replace(line, f"({command})")
+        text = text.replace(f"{self.folder}/cgroup 2>", f"{self.folder}/groups 2>")
+        (self.folder / "groups").write_text(self._groups)
+        script = self.folder / "job.sh"
+        script.write_text(text)
+        asked = self.folder / "asked"
+        asked.unlink(missing_ok=True)
+        env = {"PATH": f"{self.folder}:/usr/bin:/bin", "SLURM_JOB_ID": "12"}
+        env["SLURM_RESTART_COUNT"] = str(restarts)
+        command = ["bash", str(script)]
+        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=20)
+        return asked.exists(), done.returncode, done.stderr
+
+
+KILL = "kill -9 $BASHPID"
+
+
+@pytest.fixture
+def job(slurm_executor: Any, tmp_path: Path) -> Job:
+    return Job(slurm_executor, tmp_path, mem="4GB")
+
+
 @pytest.mark.parametrize(
     ("signum", "restarts", "is_requeued"),
-    [(9, 0, True), (9, 1, True), (9, 2, False), (12, 0, True), (15, 0, False)],
+    [(9, 0, True), (9, 2, True), (9, 3, False), (12, 0, True), (15, 0, False)],
 )
 def test_a_killed_process_is_requeued_up_to_a_limit(
-    slurm_executor: Any, tmp_path: Path, signum: int, restarts: int, is_requeued: bool
+    job: Job, signum: int, restarts: int, is_requeued: bool
 ) -> None:
     """Under the same job id, by the script itself; SIGTERM is Slurm's to judge."""
-    text = text_of(slurm_executor, use_srun=False, max_requeues=2)
-    [line] = [line for line in text.splitlines() if "huldra_submitit.start" in line]
-    script = tmp_path / "job.sh"
-    script.write_text(text.replace(line, f"(kill -{signum} $BASHPID)"))
-    scontrol = tmp_path / "scontrol"
-    scontrol.write_text(f"#!/bin/sh\necho $@ > {tmp_path}/asked\nexit 1\n")
-    scontrol.chmod(0o755)
-    env = {"PATH": f"{tmp_path}:/usr/bin:/bin", "SLURM_JOB_ID": "12"}
-    env["SLURM_RESTART_COUNT"] = str(restarts)
-    done = subprocess.run(["bash", script], env=env, capture_output=True, timeout=20)
-    assert done.returncode == 128 + signum
-    assert (tmp_path / "asked").exists() is is_requeued
+    found = job.run(restarts, f"kill -{signum} $BASHPID")
+    assert found[:2] == (is_requeued, 128 + signum)
+
+
+def test_the_second_kill_in_a_row_is_the_last(job: Job) -> None:
+    """It says what it may have been, what was asked for and what to write."""
+    assert job.run(0, KILL)[0]
+    is_requeued, status, told = job.run(1, KILL)
+    assert (is_requeued, status) == (False, 137)
+    assert "killed twice in a row, perhaps for lack of memory; slurm_mem=4GB was asked" in told
+    assert "huldra.Resources(memory_gb=...)" in told
+
+
+def test_kills_with_a_preemption_between_them_do_not_add_up(job: Job) -> None:
+    """The start before this one left another word, or none."""
+    assert job.run(0, KILL)[0]
+    job.run(1, "exit 140")
+    assert job.run(2, KILL)[0]
+
+
+def test_a_kill_for_lack_of_memory_is_the_last(job: Job) -> None:
+    """The kernel counts it in the job's own group: the first time is enough."""
+    job.show_kills("job_12", 1)
+    is_requeued, _, told = job.run(0, KILL)
+    assert not is_requeued
+    assert "huldra: killed for lack of memory; slurm_mem=4GB" in told
+
+
+def test_slurms_own_word_for_lack_of_memory_is_told(job: Job) -> None:
+    """Where `srun` says so itself."""
+    assert "killed for lack of memory" in job.run(0, "exit 253")[2]
+
+
+def test_kills_of_other_jobs_say_nothing(job: Job) -> None:
+    """Where a site does not give each job a group of its own, the count is of the whole host."""
+    job.show_kills("slurmd.service", 5)
+    assert job.run(0, KILL)[0]
