@@ -7,7 +7,7 @@ are flat: a nested config stands once, however often it is used, and is named by
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, TypeVar, cast
 
 from huldra.config import forms
@@ -64,17 +64,25 @@ def to_objects(
     Where two configs of one digest differ in unhashed fields, the first one stands. `shared` and
     what is raised are as in `to_document`.
     """
-    objects: dict[str, dict[str, Any]] = {}
+    return dict(iter_objects(objs, strict=strict, shared=shared))
+
+
+def iter_objects(
+    objs: Iterable[Any], *, strict: bool = True, shared: bool = False
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """As `to_objects`, one after the other: each is done with before the next one is written."""
+    seen: set[str] = set()
     for obj in objs:
         stack = [obj]
         while stack:
             current = stack.pop()
             digest = digest_of(current)
-            if digest not in objects:
+            if digest not in seen:
+                seen.add(digest)
                 write = _object_once if shared else _object_and_nested
-                objects[digest], nested = write(current, strict)
+                written, nested = write(current, strict)
+                yield digest, written
                 stack += reversed(nested)
-    return objects
 
 
 def _object_once(obj: Any, strict: bool) -> tuple[dict[str, Any], list[Any]]:

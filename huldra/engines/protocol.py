@@ -22,8 +22,9 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from huldra.store.job_ref import JobRef
 
 RESOURCE_KEYS = frozenset({"cpus", "gpus", "memory_gb", "time_min"})
-# Of the text that engines carry; a worker refuses another one.
-PAYLOAD_PROTOCOL = 1
+# Of the text that engines carry and of the run record; a worker refuses one that it does not know.
+PAYLOAD_PROTOCOL = 2
+PAYLOAD_PROTOCOLS = frozenset({1, 2})  # 1: jobs that a version before this one has queued
 ENGINE_PREFIXES: tuple[str, ...] = ("local_", "slurm_", "dask_", "ray_")
 ENTRY_POINTS = "huldra.executors"
 

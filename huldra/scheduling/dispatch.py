@@ -26,13 +26,14 @@ from huldra.logs.capture import get_logger
 from huldra.provenance.command import command_line
 from huldra.provenance.metadata import working_directory
 from huldra.provenance.sources import Code, this_code
-from huldra.scheduling import in_process
+from huldra.scheduling import in_process, run_record
+from huldra.scheduling.graph import Node
 from huldra.scheduling.job import Job
 from huldra.scheduling.planning import NodeStatus, Plan, PlannedNode, make_plan
 from huldra.scheduling.queueing import RunEnqueuer
 from huldra.scheduling.sending import one_at_a_time
 from huldra.settings import HULDRA_CONFIG
-from huldra.store import artifact, claim, files
+from huldra.store import artifact, claim
 from huldra.store.job_ref import JobRef, task_name
 from huldra.store.layout import ArtifactPaths, StorePaths
 from huldra.store.location import paths_of, prepare_artifact, prepare_root
@@ -252,12 +253,31 @@ def _write_run_record(work: _Dispatch) -> None:
     nodes = {key: work.plan.nodes[key].node for key in work.queued}
     involved = dict.fromkeys(key for n in nodes.values() for key in (n.key, *n.needs))
     directories = {key: work.plan.nodes[key].paths.directory for key in involved}
-    record = {
+    records = {key: _node_record(work, node, directories[key]) for key, node in nodes.items()}
+    graph = {
+        "name": work.name,
+        "module": work.module,
+        "members": {name: key_of(obj) for name, obj in work.members.items()},
+        "directories": directories,
+        "nodes": {
+            key: {"config": key.rpartition("/")[2], **record} for key, record in records.items()
+        },
+    }
+    run_record.write(
+        StorePaths(HULDRA_CONFIG.root),
+        _facts(work),
+        graph,
+        _with_neighbours(records, directories),
+        documents.iter_objects(node.obj for node in nodes.values()),
+    )
+
+
+def _facts(work: _Dispatch) -> dict[str, Any]:
+    """What all nodes of a run have in common."""
+    return {
         "huldra": 1,
         "run_id": work.run_id,
         "created_at": datetime.now(UTC).isoformat(),
-        "name": work.name,
-        "module": work.module,
         "engine": work.executor.name,
         "named_job": work.named_job.to_json() if work.named_job else None,
         "root": HULDRA_CONFIG.root,
@@ -266,23 +286,36 @@ def _write_run_record(work: _Dispatch) -> None:
         "cwd": working_directory(),
         "command": command_line(sys.orig_argv),
         "driver": work.owner.to_json(),
-        "members": {name: key_of(obj) for name, obj in work.members.items()},
-        "directories": directories,
-        "nodes": {
-            key: {
-                "config": key.rpartition("/")[2],
-                "directory": directories[key],
-                "claim": work.queued[key].number,
-                "token": work.owner.token,
-                "after": [need for need in node.needs if need in work.queued],
-                "needs": list(node.needs),
-            }
-            for key, node in nodes.items()
-        },
-        "objects": documents.to_objects([node.obj for node in nodes.values()]),
     }
-    path = StorePaths(HULDRA_CONFIG.root).run_record(work.run_id)
-    files.write_atomic(path, files.object_bytes(record))
+
+
+def _node_record(work: _Dispatch, node: Node, directory: str) -> dict[str, Any]:
+    return {
+        "directory": directory,
+        "claim": work.queued[node.key].number,
+        "token": work.owner.token,
+        "after": [need for need in node.needs if need in work.queued],
+        "needs": list(node.needs),
+    }
+
+
+def _with_neighbours(
+    records: Mapping[str, dict[str, Any]], directories: Mapping[str, str]
+) -> dict[str, dict[str, Any]]:
+    """The records by hash, each with all that its worker needs to know of other nodes."""
+    dependents: dict[str, list[str]] = {}
+    for key, record in records.items():
+        for need in record["after"]:
+            dependents.setdefault(need, []).append(key)
+    return {
+        key.rpartition("/")[2]: {
+            "key": key,
+            **record,
+            "directories": {need: directories[need] for need in record["needs"]},
+            "dependents": dependents.get(key, []),
+        }
+        for key, record in records.items()
+    }
 
 
 def _submit(work: _Dispatch, graph: TaskGraph) -> None:

@@ -12,6 +12,7 @@ import errno
 import itertools
 import json
 import os
+from collections.abc import Iterable
 from typing import Any
 
 from huldra.errors import HuldraStoreError
@@ -113,6 +114,24 @@ def write_atomic(path: str, data: bytes, *, sync: bool = False) -> None:
     try:
         temporary = _write_temporary(path, data, sync)
         try:
+            os.replace(temporary, path)
+        except BaseException:
+            remove(temporary)
+            raise
+    except OSError as error:
+        raise store_error(error, "write", path) from error
+
+
+def write_parts(path: str, parts: Iterable[bytes]) -> None:
+    """Give `path` the content of all parts in one step; no more than one of them is in memory.
+
+    Raises as `write_atomic`, and what `parts` raises; the old file is untouched then.
+    """
+    try:
+        temporary = _write_temporary(path, b"", False)
+        try:
+            with open(temporary, "wb", buffering=1 << 20) as file:
+                file.writelines(parts)
             os.replace(temporary, path)
         except BaseException:
             remove(temporary)
@@ -264,6 +283,16 @@ def read_bytes(path: str) -> bytes | None:
     finally:
         with contextlib.suppress(OSError):  # what was read is whole, whatever closing it reports
             os.close(handle)
+
+
+def read_piece(path: str, offset: int, length: int) -> bytes:
+    """Some bytes out of a file; fewer where it ends before."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            file.seek(offset)
+            return file.read(length)
+    except OSError as error:
+        raise store_error(error, "read", path) from error
 
 
 def parse_object(data: bytes) -> dict[str, Any] | None:

@@ -101,3 +101,12 @@ class StorePaths:
     def run_record(self, run_id: str) -> str:
         """The graph of one dispatch: members, configs, edges and settings."""
         return f"{self.root}/{RUNS}/{run_id}/graph.json"
+
+    def run_nodes(self, run_id: str) -> str:
+        """The same for workers: each node and config can be read by itself."""
+        return self.nodes_beside(self.run_record(run_id))
+
+    @staticmethod
+    def nodes_beside(run_record: str) -> str:
+        """The file for workers beside a run's `graph.json`."""
+        return f"{run_record.rpartition('/')[0]}/nodes.jsonl"

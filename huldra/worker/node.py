@@ -1,6 +1,6 @@
 """What an engine runs: one node of a run, found by two words of JSON.
 
-The engine carries `{"protocol": 1, "run": "<path of the run record>", "key": "<key>"}`. All else is
+The engine carries `{"protocol": 2, "run": "<path of the run record>", "key": "<key>"}`. All else is
 in the run record on the shared disk: configs, edges, claims, settings, import path. So engines
 carry a hundred bytes a node, and nothing of the user's is pickled.
 """
@@ -23,14 +23,15 @@ from huldra.attempts.liveness import Watch
 from huldra.attempts.waiting import Waiting
 from huldra.config import documents
 from huldra.config.hashing import key_of
-from huldra.engines.protocol import PAYLOAD_PROTOCOL, JobStatus
+from huldra.engines.protocol import PAYLOAD_PROTOCOL, PAYLOAD_PROTOCOLS, JobStatus
 from huldra.engines.release import end_queued_node
 from huldra.engines.retry import RetryPolicy
 from huldra.errors import HuldraCancelled, HuldraError, NodeFailed
 from huldra.logs.capture import capture, get_logger
-from huldra.scheduling import in_process
+from huldra.scheduling import in_process, run_record
+from huldra.scheduling.run_record import RunRecord
 from huldra.settings import HULDRA_CONFIG
-from huldra.store import artifact, claim, files
+from huldra.store import artifact, claim
 from huldra.store.job_ref import JobRef, task_name
 from huldra.store.layout import ArtifactPaths
 from huldra.store.location import paths_of
@@ -47,70 +48,69 @@ from huldra.store.records import (
 from huldra.worker import code, process_state
 
 _RETRY_PATIENCE_S = 60.0
+# Of configs on disk: what was built from more than this is let go before the next node.
+_BUILT_BYTES = 8 << 20
 
 
 @dataclass(slots=True)
 class Run:
-    """A run record in memory, the objects that were built from it so far, and its queued claims.
+    """A run as a worker knows it: its record, the objects that were built, and its queued claims.
 
     The claims by number: those of two nodes differ in nothing that is looked at.
     """
 
     path: str
-    record: Mapping[str, Any]
+    record: RunRecord
     driver: Owner
     named_job: JobRef | None = None
     built: dict[str, Any] = field(default_factory=dict)
+    built_from_bytes: int = 0
     claims: dict[int, Claim] = field(default_factory=dict)
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What all nodes of the run have in common."""
+        return self.record.facts
 
     def node(self, key: str) -> Mapping[str, Any]:
         """The record of one node; a key that is not in the run is the engine's mistake."""
-        nodes: Mapping[str, Mapping[str, Any]] = self.record["nodes"]
-        if key not in nodes:
+        node = self.record.node(key)
+        if node is None:
             raise NodeFailed(f"{key} is not a node of the run {self.path}")
-        return nodes[key]
+        return node
 
-    def paths(self, key: str) -> ArtifactPaths:
-        """The files of a node, or of a dependency that was made before the run."""
-        return ArtifactPaths(self.record["directories"][key])
-
-    def job_of(self, key: str) -> JobRef | None:
+    def job_of(self, key: str, node: Mapping[str, Any]) -> JobRef | None:
         """The engine's job of a node, where the engine takes names of ours."""
-        return (
-            self.named_job.named(task_name(key, self.node(key)["claim"]))
-            if self.named_job
-            else None
-        )
+        return self.named_job.named(task_name(key, node["claim"])) if self.named_job else None
 
     def dependents(self, key: str) -> list[str]:
         """Every node that needs `key`, straight or through others."""
         found, front = {key}, [key]
-        by_need = self._by_need()
         while front:
-            for dependent in by_need.get(front.pop(), ()):
+            for dependent in self.record.dependents(front.pop()):
                 if dependent not in found:
                     found.add(dependent)
                     front.append(dependent)
         return sorted(found - {key})
 
-    def _by_need(self) -> dict[str, list[str]]:
-        by_need: dict[str, list[str]] = {}
-        for key, node in self.record["nodes"].items():
-            for need in node["after"]:
-                by_need.setdefault(need, []).append(key)
-        return by_need
+    def build(self, ref: str) -> Any:
+        """The config of this hash, and all configs in it."""
+        if self.record.read_bytes - self.built_from_bytes > _BUILT_BYTES:
+            self.built = {}  # another one: other threads may be building
+            self.built_from_bytes = self.record.read_bytes
+        return documents.build(ref, self.record.objects(), self.built)
 
 
 @lru_cache(maxsize=4)
 def _load_run(path: str) -> Run:
-    record = files.read_object(path)
+    record = run_record.read(path)
     if record is None:
         raise NodeFailed(
             f"the run record {path} is gone or unreadable here: the root must be a folder that"
             " workers share with the driver, under the same path"
         )
-    named_job = JobRef.read(record.get("named_job"))
-    return Run(path, record, Owner.from_json(record["driver"]), named_job)
+    named_job = JobRef.read(record.facts.get("named_job"))
+    return Run(path, record, Owner.from_json(record.facts["driver"]), named_job)
 
 
 def run_node(
@@ -176,7 +176,7 @@ def _run(
 
 
 def _refuse_protocol(words: Mapping[str, Any]) -> None:
-    if words.get("protocol") != PAYLOAD_PROTOCOL:
+    if words.get("protocol") not in PAYLOAD_PROTOCOLS:
         raise NodeFailed(
             f"the driver speaks protocol {words.get('protocol')!r}, this worker {PAYLOAD_PROTOCOL}:"
             " install the same version of huldra in both places"
@@ -195,18 +195,18 @@ def _entered(
     """Stand where the driver stood: its import path, settings and, in a process of ours, folder."""
     is_drivers = is_same_process(run.driver, this_process())
     if not is_drivers:
-        code.enter(run.path, run.record, can_renew=can_renew)
+        code.enter(run.path, run.facts, can_renew=can_renew)
         _adopt(run, owns_process)
     key = words["key"]
     record = run.node(key)
     paths = ArtifactPaths(record["directory"])
     worker = context.WorkerContext(
         words.get("engine", LOCAL),
-        job or run.job_of(key) or claim.read_attempt(paths, record["claim"]).job,
+        job or run.job_of(key, record) or claim.read_attempt(paths, record["claim"]).job,
         frozenset(record["needs"]),
         owns_process,
         preempt_signals,
-        run.record.get("command", ""),
+        run.facts.get("command", ""),
     )
     token = context.worker.set(worker)
     try:
@@ -217,11 +217,11 @@ def _entered(
 
 def _adopt(run: Run, owns_process: bool) -> None:
     context.forget_inherited()
-    if HULDRA_CONFIG.snapshot() != run.record["settings"]:
-        HULDRA_CONFIG.apply(run.record["settings"])
+    if HULDRA_CONFIG.snapshot() != run.facts["settings"]:
+        HULDRA_CONFIG.apply(run.facts["settings"])
     if owns_process:
         with contextlib.suppress(OSError):  # the driver's folder may not exist on this host
-            os.chdir(run.record["cwd"])
+            os.chdir(run.facts["cwd"])
 
 
 class _Node:
@@ -256,7 +256,7 @@ class _Node:
             self._mark(self.run.dependents(self.key), self._upstream(self.key))
             return f"{self.key} could not be built on this worker: {error}"
         if failed := self._failed_need():
-            why = self._upstream(failed, claim.last_attempt(self.run.paths(failed)))
+            why = self._upstream(failed, claim.last_attempt(self._paths_of(failed)))
             self._mark([self.key, *self.run.dependents(self.key)], why)
             return (
                 f"{self.key} was not tried: its dependency {why.failed_key} is not made;"
@@ -328,7 +328,7 @@ class _Node:
 
     def _build(self) -> Any:
         try:
-            obj = documents.build(self.record["config"], self.run.record["objects"], self.run.built)
+            obj = self.run.build(self.key.rpartition("/")[2])
         finally:  # other code is also the better reason for what it raises
             self._compare_code()
         found = (key_of(obj), paths_of(obj).directory)
@@ -342,7 +342,7 @@ class _Node:
     def _compare_code(self) -> None:
         if self._is_drivers:
             return
-        edited = code.compare(self.run.path, self.run.record, can_renew=self._can_renew)
+        edited = code.compare(self.run.path, self.run.facts, can_renew=self._can_renew)
         if edited:
             with capture(self.paths.log):
                 get_logger().warning(
@@ -354,15 +354,16 @@ class _Node:
     def _failed_need(self) -> str | None:
         """The first planned dependency that is not made, after waiting for those on their way."""
         for need in self.record["needs"]:
-            if not _await_made(need, self.run.paths(need), need in self.record["after"]):
+            if not _await_made(need, self._paths_of(need), need in self.record["after"]):
                 return str(need)
         return None
 
-    def _log(self, key: str) -> str:
-        return self.run.paths(key).log
+    def _paths_of(self, key: str) -> ArtifactPaths:
+        """The files of this node, or of a dependency."""
+        return self.paths if key == self.key else ArtifactPaths(self.record["directories"][key])
 
     def _upstream(self, need: str, attempt: Attempt | None = None) -> ErrorRecord:
-        return upstream_error(need, self._log(need), attempt)
+        return upstream_error(need, self._paths_of(need).log, attempt)
 
     def _mark(self, keys: list[str], error: ErrorRecord) -> None:
         """End the queued attempts of what cannot be made now, saying why."""

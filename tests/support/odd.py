@@ -37,6 +37,21 @@ class Note(huldra.Huldra[str]):
         return (self.huldra_dir / "note.txt").read_text()
 
 
+class Peak(huldra.Huldra[int]):
+    """Tells the most memory in KiB that its process has had."""
+
+    name: str
+
+    def _create(self) -> int:
+        status = Path("/proc/self/status").read_text()
+        (line,) = [line for line in status.splitlines() if line.startswith("VmHWM:")]
+        (self.huldra_dir / "peak").write_text(line.split()[1])
+        return self._load()
+
+    def _load(self) -> int:
+        return int((self.huldra_dir / "peak").read_text())
+
+
 class Gated(Note):
     """Says that it began, then waits for the file `gate`, a minute at most."""
 

@@ -195,10 +195,8 @@ def test_worker_with_other_code_stops_and_says_so(huldra_root: Path, tmp_path: P
     """If the class computes another directory, nothing runs, and the queued attempt is ended."""
     note = Note(name="a")
     engine, _ = dispatched(note)
-    run = Path(engine.graphs[-1].run_path)
-    record = json.loads(run.read_text())
-    record["objects"][note.huldra_hash]["fields"]["name"] = "another"
-    run.write_text(json.dumps(record))
+    nodes = Path(engine.graphs[-1].run_path).with_name("nodes.jsonl")
+    nodes.write_text(nodes.read_text().replace('"name": "a"', '"name": "b"'))
     payload = tmp_path / "payload.json"
     payload.write_text(payload_of(engine, note))
     done = children.run(
