@@ -67,14 +67,19 @@ def redirect_output(path: str) -> None:
 
 @contextlib.contextmanager
 def printing_to(path: str) -> Iterator[None]:
-    """Let what this process prints go to `path`, and afterwards where it went before."""
+    """Let what this process prints go to `path`, and afterwards where it went before.
+
+    Streams of an engine's own give way to plain ones meanwhile: it may do more with what they get.
+    """
     flush()
-    before = os.dup(1), os.dup(2)
+    before, streams = _duplicates(), (sys.stdout, sys.stderr)
     redirect_output(path)
     try:
+        sys.stdout, sys.stderr = _plain(1), _plain(2)
         yield
     finally:
         flush()
+        sys.stdout, sys.stderr = streams
         _point_back(before)
 
 
@@ -171,6 +176,13 @@ def _unfailing(stream: TextIO, descriptor: int) -> TextIO:
     raw = _Unfailing(descriptor, "w", closefd=False)
     return _KeptOutput(
         io.BufferedWriter(raw), stream.encoding, "backslashreplace", line_buffering=True
+    )
+
+
+def _plain(descriptor: int) -> TextIO:
+    """A stream as Python itself makes it for a descriptor, which it does not own."""
+    return open(
+        descriptor, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False
     )
 
 

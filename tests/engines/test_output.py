@@ -165,6 +165,23 @@ thread.start(); thread.join()
     assert not kept.exists()
 
 
+def test_an_engines_streams_give_way(kept: Path) -> None:
+    """Where the engine prints through streams of its own, those of a worker's run are plain."""
+    code = """
+import types
+from huldra.engines.output import printing_to
+sys.stdout = types.SimpleNamespace(write=lambda text: os.write(1, b"!"), flush=lambda: None)
+with printing_to(path + ".run"):
+    print("worker")
+    with keep():
+        print("node")
+print("x", end="")
+"""
+    assert printed_by(code, kept) == "!!"
+    assert Path(f"{kept}.run").read_text() == "worker\n"
+    assert kept.read_text() == "node\n"
+
+
 def test_streams_of_the_users_own_stay_in_place(kept: Path) -> None:
     """What a module put in the place of stdout gets what it got before."""
     code = """
