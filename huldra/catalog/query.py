@@ -38,7 +38,8 @@ class Query:
 
     A tuple is a choice: `result_status=("failed", "incomplete")`. `attempt_status` knows
     `stale`, and `running` then means running and alive. `namespace` are prefixes at a dot, a
-    slash or the end (`my_project.pipelines`, `my_project.pipelines/TrainModel`, `my_project`).
+    slash or the end (`my_project.pipelines`, `my_project.pipelines/TrainModel`, `my_project`); a
+    dot may stand for the slash (`my_project.pipelines.TrainModel`).
     `backend` is `local` or an engine's name; `submitit` includes `slurm`.
     `config` is in the language of `filters`. `text` is looked for, case ignored, in key, host,
     job id and error. `failure_group` is a `FailureGroup.group_id`. `keys`, unless None, are the
@@ -156,10 +157,15 @@ def _in_namespace(prefixes: tuple[str, ...]) -> Test:
 
 
 def is_below(namespace: str, prefix: str) -> bool:
-    """Whether `prefix` is the whole namespace or ends at one of its dots or its slash."""
-    if not namespace.startswith(prefix):
+    """Return True if `prefix` is the whole namespace or ends at one of its dots or its slash.
+
+    A dot in `prefix` may stand for the slash: people write `a.b.Class` as they import it.
+    """
+    is_dotted = "/" not in prefix
+    name = namespace.replace("/", ".") if is_dotted else namespace
+    if not name.startswith(prefix):
         return False
-    return len(namespace) == len(prefix) or prefix[-1:] in "./" or namespace[len(prefix)] in "./"
+    return len(name) == len(prefix) or prefix[-1:] in "./" or name[len(prefix)] in "./"
 
 
 def _mentions(needle: str) -> Test:

@@ -38,7 +38,7 @@ _OPTIONS = ("--no-pager", "-c", "core.fsmonitor=false", "-c", "core.quotepath=fa
 
 @dataclass(frozen=True)
 class GitState:
-    """A repository at one moment; without a repository everything is empty.
+    """A repository at one moment; without a repository all but `error` is empty.
 
     `dirty` tells of changes to tracked files. `untracked` holds names only, the first 200, then
     a line with the number of the others. `patch` is what `git diff HEAD` printed, cut after a
@@ -53,6 +53,9 @@ class GitState:
     submodules: Mapping[str, str] = field(default_factory=dict)
     patch: bytes | None = None
     error: str | None = None
+
+
+_NO_REPOSITORY = GitState(error="the working directory is in no git repository")
 
 
 class _GitError(Exception):
@@ -125,7 +128,7 @@ def _look(key: tuple[str, bool], now: float) -> _Inspection:
     if look is None or now - look.at_s > _LOOK_AGAIN_S:  # no other thread has just looked
         cwd, with_patch = key
         repository = _find_repository(cwd)
-        state = _state_of(repository, with_patch, now) if repository is not None else GitState()
+        state = _state_of(repository, with_patch, now) if repository is not None else _NO_REPOSITORY
         look = _memory.looks[key] = _Inspection(state, time.monotonic())
     return look
 

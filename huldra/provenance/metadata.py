@@ -108,6 +108,7 @@ def collect(
     cache_version: str | None = None,
     version_controlled: bool = False,
     command: str = "",
+    module: str = "",
 ) -> tuple[Metadata, bytes | None]:
     """Metadata of an attempt that starts now in this process, and the git patch for its file.
 
@@ -122,6 +123,7 @@ def collect(
         cache_version: The class keyword.
         version_controlled: The class keyword.
         command: The command line to tell, where it is not this process's own.
+        module: The module of the class, whose imports are looked up for `packages`.
 
     Returns:
         The metadata, and the content of `git.patch`: None if there are no uncommitted changes,
@@ -156,6 +158,7 @@ def collect(
         cwd=cwd,
         directory=directory,
         command=command or _own_command(),
+        packages=_packages(module),
         **_environment(),
     )
     return metadata, git.patch
@@ -167,6 +170,16 @@ def working_directory() -> str:
         return os.getcwd()
     except OSError:  # it was removed
         return ""
+
+
+def _packages(module: str) -> Mapping[str, str] | None:
+    """The versions of what the module imports; None where that cannot be found out."""
+    from huldra.provenance.packages import packages_of  # as above
+
+    try:
+        return packages_of(module) if module else None
+    except Exception:  # noqa: BLE001  of whatever objects the user's modules hold
+        return None
 
 
 @lru_cache(maxsize=1)

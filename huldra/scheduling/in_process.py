@@ -115,6 +115,7 @@ def write_metadata(obj: Any, paths: ArtifactPaths) -> None:
         cache_version=type(obj).__huldra_cache_version__,
         version_controlled=type(obj).__huldra_version_controlled__,
         command=worker.command if worker is not None else "",
+        module=type(obj).__module__,
     )
     artifact.write_metadata(paths, record.to_json(), patch)
 

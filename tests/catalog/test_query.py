@@ -43,6 +43,8 @@ def lrs(rows: tuple[Row, ...]) -> list[object]:
         (Query(namespace=("proj.models/",)), 3),
         (Query(namespace=("proj.models/Train",)), 3),
         (Query(namespace=("proj.models/Tra",)), 0),
+        (Query(namespace=("proj.models.Train",)), 3),
+        (Query(namespace=("proj.models.Tra",)), 0),
         (Query(namespace=("proj.data", "projector")), 2),
         (Query(backend=("slurm",)), 1),
         (Query(backend=("slurm", "dask")), 2),

@@ -120,8 +120,9 @@ def test_fields(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_outside_a_repository(tmp_path: Path, runs_of_git: list[str]) -> None:
-    """Outside a repository git's fields are empty, which is no error, and git is not run."""
-    assert git_state(str(tmp_path)) == GitState()
+    """Outside a repository git's fields are empty, with the reason, and git is not run."""
+    why = "the working directory is in no git repository"
+    assert git_state(str(tmp_path)) == GitState(error=why)
     assert runs_of_git == []
 
 
