@@ -151,7 +151,7 @@ def output_path(payload: str) -> str:
     """The file that keeps what the node of a payload prints, in a process that exists for it."""
     words = json.loads(payload)
     _refuse_protocol(words)
-    return _load_run(words["run"]).paths(words["key"]).output
+    return ArtifactPaths(_load_run(words["run"]).node(words["key"])["directory"]).output
 
 
 def _run(
