@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from huldra.collection import HuldraList, load_or_create, plan
     from huldra.config.documents import HuldraSerializer
     from huldra.config.fields import MISSING, field
-    from huldra.engines.protocol import Executor, Resources
+    from huldra.engines.protocol import Executor, JobStatus, Resources
     from huldra.errors import (
         HuldraArtifactMissing,
         HuldraCancelled,
@@ -38,8 +38,10 @@ if TYPE_CHECKING:
         RemoteError,
     )
     from huldra.logs.capture import configure_logging, get_logger, run_subprocess
-    from huldra.provenance.metadata import MetadataManager
+    from huldra.provenance.metadata import Metadata, MetadataManager
+    from huldra.scheduling.explanation import Explanation
     from huldra.scheduling.job import Job
+    from huldra.scheduling.planning import NodeStatus, Plan, PlannedNode
     from huldra.scheduling.sweep import Sweep
     from huldra.settings import (
         HULDRA_CONFIG,
@@ -49,6 +51,15 @@ if TYPE_CHECKING:
         set_huldra_root,
     )
     from huldra.store.artifact import StateManager
+    from huldra.store.job_ref import JobRef
+    from huldra.store.records import (
+        Attempt,
+        AttemptStatus,
+        AttemptSummary,
+        ErrorRecord,
+        Result,
+        State,
+    )
     from huldra_submitit import SubmititAdapter as SubmititAdapter
 
     __version__: str
@@ -88,6 +99,7 @@ _HOMES = {
     ),
     "huldra.engines.protocol": (
         "Executor",
+        "JobStatus",
         "Resources",
     ),
     "huldra.config.fields": (
@@ -100,7 +112,25 @@ _HOMES = {
         "get_logger",
         "run_subprocess",
     ),
-    "huldra.provenance.metadata": ("MetadataManager",),
+    "huldra.provenance.metadata": (
+        "Metadata",
+        "MetadataManager",
+    ),
+    "huldra.scheduling.explanation": ("Explanation",),
+    "huldra.scheduling.planning": (
+        "NodeStatus",
+        "Plan",
+        "PlannedNode",
+    ),
+    "huldra.store.job_ref": ("JobRef",),
+    "huldra.store.records": (
+        "Attempt",
+        "AttemptStatus",
+        "AttemptSummary",
+        "ErrorRecord",
+        "Result",
+        "State",
+    ),
     "huldra.config.documents": ("HuldraSerializer",),
     "huldra.settings": (
         "HULDRA_CONFIG",
@@ -116,7 +146,12 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = [
     "HULDRA_CONFIG",
     "MISSING",
+    "Attempt",
+    "AttemptStatus",
+    "AttemptSummary",
+    "ErrorRecord",
     "Executor",
+    "Explanation",
     "Huldra",
     "HuldraArtifactMissing",
     "HuldraCancelled",
@@ -140,10 +175,18 @@ __all__ = [
     "HuldraValidationError",
     "HuldraWaitTimeout",
     "Job",
+    "JobRef",
+    "JobStatus",
+    "Metadata",
     "MetadataManager",
     "NodeFailed",
+    "NodeStatus",
+    "Plan",
+    "PlannedNode",
     "RemoteError",
     "Resources",
+    "Result",
+    "State",
     "StateManager",
     "Sweep",
     "__version__",
