@@ -149,6 +149,7 @@ VARIABLES: tuple[Variable[Any], ...] = (
     Variable("HULDRA_PREEMPT_MAX", "preempt_max", COUNT, 5),
     Variable("HULDRA_CANCELLED_IS_PREEMPTED", "cancelled_is_preempted", FLAG, False),
     Variable("HULDRA_RICH_UNCAUGHT_TRACEBACKS", "rich_uncaught_tracebacks", FLAG, True),
+    Variable("HULDRA_DURABLE", "durable", FLAG, True),
 )
 
 _BY_ATTRIBUTE = {variable.attribute: variable for variable in VARIABLES}
@@ -174,6 +175,8 @@ class Settings:
         preempt_max: How often a preempted job is sent again.
         cancelled_is_preempted: A scheduler's CANCELLED counts as a preemption.
         rich_uncaught_tracebacks: Uncaught exceptions are shown by Rich.
+        durable: A result is on the disk before it counts, so that a power cut leaves no hit over
+            empty files.
     """
 
     # A value that was read or assigned stands in the instance's own dict, so that reading it again
@@ -191,6 +194,7 @@ class Settings:
     preempt_max: int
     cancelled_is_preempted: bool
     rich_uncaught_tracebacks: bool
+    durable: bool
 
     def __init__(self) -> None:
         self.__dict__["_assigned"] = {}

@@ -46,6 +46,7 @@ DEFAULTS = {
     "preempt_max": 5,
     "cancelled_is_preempted": False,
     "rich_uncaught_tracebacks": True,
+    "durable": True,
 }
 
 
@@ -72,6 +73,7 @@ GIVEN = [
     ("HULDRA_PREEMPT_MAX", "0", "preempt_max", 0),
     ("HULDRA_CANCELLED_IS_PREEMPTED", "ON", "cancelled_is_preempted", True),
     ("HULDRA_RICH_UNCAUGHT_TRACEBACKS", "0", "rich_uncaught_tracebacks", False),
+    ("HULDRA_DURABLE", "no", "durable", False),
 ]
 
 
@@ -110,6 +112,7 @@ BAD = [
     ("HULDRA_PREEMPT_MAX", "1.5", "whole number"),
     ("HULDRA_CANCELLED_IS_PREEMPTED", "2", "true, false"),
     ("HULDRA_RICH_UNCAUGHT_TRACEBACKS", "x", "true, false"),
+    ("HULDRA_DURABLE", "never", "true, false"),
 ]
 
 

@@ -12,11 +12,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import signal
+import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any, Protocol
 
@@ -30,12 +34,14 @@ from huldra.errors import (
     HuldraComputeError,
     HuldraCycleError,
     HuldraDependencyError,
+    HuldraError,
     HuldraStoreError,
     HuldraValidationError,
 )
 from huldra.logs.capture import capture, get_logger
 from huldra.settings import HULDRA_CONFIG
-from huldra.store import artifact, claim, files
+from huldra.store import artifact, claim, durability, retries
+from huldra.store.files import FolderGone
 from huldra.store.layout import ArtifactPaths
 from huldra.store.process import Owner, new_owner
 from huldra.store.records import (
@@ -50,6 +56,8 @@ from huldra.store.records import (
 )
 
 _DEAF_GRACE_S = 2.0  # from SIGTERM until a process that did not end by it is ended
+_END_PAUSES_S = (0.05, 0.5, 2.0)  # between tries to record an end that nobody could repeat
+_MAX_LOSSES = 5  # claims that one call loses before it gives up
 
 
 class Makeable(Protocol):
@@ -83,6 +91,21 @@ class Made:
     """What `_create` returned, in the process that it ran in."""
 
     value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The artifact is complete, and another attempt made it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The attempt is another process's: claimed before us, or, with an `error`, taken from us."""
+
+    error: HuldraClaimLost | None = None
+
+
+Outcome = Made | Found | Lost
 
 
 def is_valid(obj: Makeable, key: str, paths: ArtifactPaths) -> bool:
@@ -124,43 +147,62 @@ def obtain(request: Request) -> Made | None:
     `request.queued` is this job's own queued attempt, as it stands on disk.
 
     Raises `HuldraComputeError` when `_create` failed, here or in the attempt that was waited for,
-    `HuldraWaitTimeout`, `HuldraCycleError`, `HuldraStoreError`, and what `_validate` raises of an
-    artifact that is made.
+    `HuldraWaitTimeout`, `HuldraCycleError`, `HuldraStoreError`, `HuldraClaimLost` when the claim
+    was taken away again and again, and what `_validate` raises of an artifact that is made.
     """
-    context.refuse_cycle(request.key)
-    # Most often the attempt that was queued for us just waits for us, or there was never any; where
-    # that is not so any more, the claim says so.
-    if request.queued is not None or request.is_new:
-        first = Attempt(request.queued) if request.queued else None
-        if made := _take(request, first):
-            return made[0]
-        if first is not None:
-            _refuse_withdrawn(request, first.number)
-    return _obtain_among_others(request)
+    context.refuse_cycle(request.key, request.paths)
+    outcome = _obtain_alone(request)
+    if isinstance(outcome, Lost):
+        outcome = _obtain_among_others(request)
+    return outcome if isinstance(outcome, Made) else None
 
 
-def _obtain_among_others(request: Request) -> Made | None:
+def _obtain_alone(request: Request) -> Outcome:
+    """Take the attempt that most often just waits for us: the one queued for us, or the very first.
+
+    Where that is not so any more, the claim says so.
+    """
+    if request.queued is None and not request.is_new:
+        return Lost()
+    first = Attempt(request.queued) if request.queued else None
+    outcome = _take(request, first)
+    if isinstance(outcome, Lost) and first is not None:
+        _refuse_withdrawn(request, first.number)
+    return outcome
+
+
+def _obtain_among_others(request: Request) -> Made | Found:
     waiting = Waiting(request.key, request.paths, request.wait_limit_s)
-    settled = 0
+    settled = losses = 0
     while True:
-        if artifact.is_complete(request.paths) and _is_valid(request):
-            return None
+        # In this order: a record that is voided goes after the claim that voids it has come.
+        record = artifact.read_success(request.paths)
+        if record is not None and _is_valid(request):
+            return Found()
         attempt = claim.last_attempt(request.paths)
         if attempt is not None and attempt.end is None:
             waiting.step(attempt)
-            continue
-        if attempt is not None:
-            waiting.refuse_failure(attempt)
-            if attempt.status is AttemptStatus.SUCCESS and attempt.number != settled:
-                # Made since we looked, or its owner did not come to saying so. Opening an attempt
-                # would void what is good; what is missing is written down instead.
-                settled = attempt.number
-                if not artifact.is_complete(request.paths):
-                    artifact.publish(request.paths, attempt.number)
-                continue
-        if made := _take(request, attempt):
-            return made[0]
-        waiting.lose_to(attempt.number + 1 if attempt else 1)
+        elif (
+            attempt is not None
+            and attempt.status is AttemptStatus.SUCCESS
+            and attempt.number != settled
+        ):
+            # Made since we looked, or its owner did not come to saying so. Opening an attempt would
+            # void what is good; what is missing is written down instead.
+            settled = attempt.number
+            if not artifact.is_complete(request.paths):
+                artifact.publish(request.paths, attempt.number)
+        else:
+            if attempt is not None:
+                waiting.refuse_failure(attempt)
+                _refuse_cancelled(request, attempt)
+            outcome = _take(request, attempt, record["claim"] if record is not None else 0)
+            if not isinstance(outcome, Lost):
+                return outcome
+            losses += outcome.error is not None
+            if outcome.error is not None and losses == _MAX_LOSSES:
+                raise outcome.error
+            waiting.lose_to(attempt.number + 1 if attempt else 1)
 
 
 def _refuse_withdrawn(request: Request, number: int) -> None:
@@ -176,19 +218,33 @@ def _refuse_withdrawn(request: Request, number: int) -> None:
     raise HuldraCancelled(f"{request.key} was cancelled; {request.paths.directory}")
 
 
-def _take(request: Request, previous: Attempt | None) -> tuple[Made | None] | None:
-    """Claim the attempt after `previous` and go through with it; None when somebody was first."""
+def _refuse_cancelled(request: Request, attempt: Attempt) -> None:
+    """Raise if `attempt` is a run of this very job that ended because nobody wants it any more."""
+    queued = request.queued
+    is_ours = queued is not None and attempt.number > queued.number
+    if is_ours and attempt.status is AttemptStatus.CANCELLED:
+        raise HuldraCancelled(f"{request.key} was cancelled; {request.paths.directory}")
+
+
+def _take(request: Request, previous: Attempt | None, voided: int = 0) -> Outcome:
+    """Claim the attempt after `previous` and go through with it.
+
+    `voided` is the attempt of a record that is not valid and came without its claims; 0: none such.
+    """
     worker = context.worker.get() or context.WorkerContext()
     owner = new_owner(worker.backend, worker.job)
     with signals.guarded(worker.signals) as guard:
         claim.register(owner)
         try:
-            mine = _claim(request, previous, owner)
+            mine = _claim(request, previous, owner, voided)
             if mine is None:
-                return None
-            return _RunningAttempt(request, mine, owner, worker, guard).run(previous)
+                return Lost()
+            return _RunningAttempt(request, mine, owner, worker, guard).run(previous, voided)
         except BaseException:
-            _leave_nothing_open(request.paths, owner)
+            # A handler of the user's own (SIGALRM, for example) may raise anywhere, and the disk
+            # may refuse the second name of a start.
+            if owner.pid == os.getpid():
+                retries.until_done(partial(_has_left_nothing_open, request.paths, owner))
             raise
         finally:
             claim.unregister(owner)
@@ -199,26 +255,28 @@ def _is_first(attempt: Attempt) -> bool:
     return attempt.number == 1 and attempt.claim.kind == QUEUED
 
 
-def _leave_nothing_open(paths: ArtifactPaths, owner: Owner) -> None:
-    """End an attempt of ours that an error has left open between its claim and its start.
+def _has_left_nothing_open(paths: ArtifactPaths, owner: Owner) -> bool:
+    """End the owner's attempt where it has one that is open; False when the disk refuses.
 
-    A handler of the user's own (SIGALRM, for example) may raise anywhere. Other processes would
-    take the claim for alive as long as this process lives.
+    Other processes would take its claim for alive as long as this process lives.
     """
-    if owner.pid != os.getpid():
-        return
-    attempt = claim.last_attempt(paths)
-    if attempt is not None and attempt.end is None and attempt.claim.owner.token == owner.token:
-        claim.end_without_record(paths, attempt.number)
+    try:
+        attempt = claim.last_attempt(paths)
+    except HuldraStoreError:
+        return False
+    if attempt is None or attempt.end is not None or attempt.claim.owner.token != owner.token:
+        return True
+    return claim.end_without_record(paths, attempt.number, of=owner)
 
 
-def _claim(request: Request, previous: Attempt | None, owner: Owner) -> Claim | None:
+def _claim(request: Request, previous: Attempt | None, owner: Owner, voided: int) -> Claim | None:
     lease = Lease(HULDRA_CONFIG.lease, HULDRA_CONFIG.heartbeat)
     if previous is not None and previous.end is None:
         return claim.start_queued(request.paths, previous.claim, owner, lease)
-    number = previous.number + 1 if previous else 1
+    after = previous.number if previous else 0
+    number = max(after, voided) + 1
     run_id = request.queued.run_id if request.queued else None
-    return claim.claim_next(request.paths, number, owner, run_id=run_id, lease=lease)
+    return claim.claim_next(request.paths, number, owner, run_id=run_id, lease=lease, after=after)
 
 
 class _RunningAttempt:
@@ -242,28 +300,34 @@ class _RunningAttempt:
         self.is_ended = False
         self.queued = Attempt(request.queued) if request.queued else None
         self.step = "_create"  # the user's method that runs, or ran last
+        self.began_at = time.monotonic()
 
-    def run(self, previous: Attempt | None) -> tuple[Made | None] | None:
-        """Make the artifact, or find under the claim that it is made; None: the claim was lost."""
+    def run(self, previous: Attempt | None, voided: int) -> Outcome:
+        """Make the artifact, or find under the claim that it is made."""
         renewal = self._renewal()
         try:
             heartbeat.start(renewal)
-            if previous:
-                if self._was_made(previous) and self._is_still_valid():
-                    self._publish()
-                    return (None,)
-                if not _is_first(previous):
-                    artifact.retract_success(self.paths, self.claim.number)
+            if previous and self._was_made(previous) and self._is_still_valid():
+                self._publish()
+                return Found()
+            if voided or (previous and not _is_first(previous)):
+                artifact.retract_success(self.paths, self.claim.number, self.owner)
             self._refuse_if_lost()
-            return (self._make(),)
+            return self._make()
         except HuldraClaimLost as lost:
             get_logger().warning("%s", lost)
-            return None
+            return Lost(lost)
         finally:
             heartbeat.stop(renewal)
             if not self.is_ended and os.getpid() == self.pid:
-                claim.end_without_record(self.paths, self.claim.number)
-            self.is_ended = True
+                self._end_without_word()
+
+    def _end_without_word(self) -> None:
+        """End our attempt in the one way that a full disk may still allow, now or later."""
+        self.is_ended = True
+        retries.until_done(
+            partial(claim.end_without_record, self.paths, self.claim.number, of=self.owner)
+        )
 
     def _was_made(self, previous: Attempt) -> bool:
         """Whether the last attempt that began anything before ours ended with success.
@@ -288,15 +352,17 @@ class _RunningAttempt:
             raise
 
     def _refuse_if_lost(self) -> None:
-        """Begin nothing in an attempt that somebody ended while this process was asleep."""
-        if claim.has_ended(self.paths, self.claim.number):
-            self.is_ended = True
+        """Begin nothing in an attempt that was ended, or removed, while this process was asleep."""
+        number = self.claim.number
+        if claim.has_ended(self.paths, number) or claim.is_gone(self.paths, number):
             raise self._lost()
 
     def _lost(self) -> HuldraClaimLost:
+        self.is_ended = True
         return HuldraClaimLost(
             f"{self.request.key}: attempt {self.claim.number} was ended by another process while"
-            f" this process was away; nothing of it was published in {self.paths.directory}",
+            " this process was away, or its directory was removed; nothing of it was published in"
+            f" {self.paths.directory}",
             directory=self.paths.directory,
         )
 
@@ -306,6 +372,7 @@ class _RunningAttempt:
         return LeaseRenewal(
             self.paths,
             self.claim.number,
+            self.owner,
             interval_s,
             lease_s,
             self._alarm,
@@ -342,30 +409,61 @@ class _RunningAttempt:
             return
         try:
             if claim.is_cancel_requested(self.paths, self.claim.number):
-                status = AttemptStatus.CANCELLED
-                claim.end_attempt(self.paths, self.claim.number, status, self.owner)
+                status, me = AttemptStatus.CANCELLED, self.owner
+                claim.end_attempt(self.paths, self.claim.number, status, me, of=me)
         finally:
             os._exit(75)
 
     def _make(self) -> Made:
-        log = capture(self.paths.log, stays=self.worker.owns_process)
-        with context.making_artifact(self.request.key), log, self._output_kept():
+        with capture(self.paths.log, stays=self.worker.owns_process) as log:
+            log.note(self._beginning())
+            value = self._created(log)
+            # A forked child may have come out of `_create`, too: it decides nothing.
+            if os.getpid() == self.pid:
+                if HULDRA_CONFIG.durable:
+                    durability.sync_contents(self.paths)
+                self._publish()
+                log.note(self._ending(AttemptStatus.SUCCESS))
+        return Made(value)
+
+    def _created(self, log: capture) -> Any:
+        """What `_create` returned; any other way out of it is recorded."""
+        making = context.Making(self.request.key, self.paths.directory, self.claim.number)
+        with context.making_artifact(making), self._output_kept():
             try:
-                self._write_state()
-                self.request.write_metadata()
-                value = self._create_and_validate()
+                self._write_labels()
+                return self._create_and_validate()
             except BaseException as error:
                 self.guard.interruptible = False
                 if os.getpid() != self.pid:
                     raise  # a forked child on its way out of our frames: it is not the owner
-                self._record(error)
+                self._record(error, log)
                 seen = self._translated(error)
                 if seen is error:
                     raise
                 raise seen from error
-        if os.getpid() == self.pid:  # else a forked child has come out of `_create`, too: see above
-            self._publish()
-        return Made(value)
+
+    def _write_labels(self) -> None:
+        """Write the state and the metadata: no computation is given up for them."""
+        for write in (self._write_state, self.request.write_metadata):
+            try:
+                write()
+            except HuldraError as error:
+                get_logger().warning("%s; _create runs all the same", error)
+
+    def _beginning(self) -> str:
+        job = self.owner.job
+        return (
+            f"{now_text()} INFO huldra attempt {self.claim.number} began: host {self.owner.host},"
+            f" pid {self.owner.pid}" + (f", {job.engine} job {job.job_id}" if job else "") + "\n"
+        )
+
+    def _ending(self, status: AttemptStatus) -> str:
+        level = "INFO" if status is AttemptStatus.SUCCESS else "ERROR"
+        return (
+            f"{now_text()} {level} huldra attempt {self.claim.number} ended: {status.value} after"
+            f" {time.monotonic() - self.began_at:.1f} s, peak memory {_peak_mib()} MiB\n"
+        )
 
     def _output_kept(self) -> contextlib.AbstractContextManager[None]:
         """Keep what `_create` prints, in a process that is ours; elsewhere it is the user's."""
@@ -376,9 +474,7 @@ class _RunningAttempt:
         return keeping_output(self.paths.output, headline)
 
     def _publish(self) -> None:
-        end = self._end(AttemptStatus.SUCCESS)
-        artifact.publish(self.paths, self.claim.number)
-        self._tell_state(end)
+        self._tell_state(self._end(AttemptStatus.SUCCESS))
 
     def _create_and_validate(self) -> Any:
         self.guard.admit()
@@ -397,11 +493,10 @@ class _RunningAttempt:
             )
         return value
 
-    def _record(self, error: BaseException) -> None:
+    def _record(self, error: BaseException, log: capture) -> None:
         status = self._status_of(error)
         record = error_record(error) if status is AttemptStatus.FAILED else None
-        told = f"{now_text()} ERROR huldra: {self.request.key}: {status.value}\n"
-        files.append_text(self.paths.log, told + (record.traceback if record else f"{error!r}\n"))
+        log.note(self._ending(status) + (record.traceback if record else f"{error!r}\n"))
         try:
             end = self._end(status, record)
         except HuldraClaimLost as lost:
@@ -438,16 +533,47 @@ class _RunningAttempt:
         return error
 
     def _end(self, status: AttemptStatus, error: ErrorRecord | None = None) -> End:
+        """End our attempt; a success is published with it.
+
+        Raises `HuldraClaimLost` when it is not ours any more.
+        Raises `HuldraStoreError` when the disk refuses, also a while later where it is a result or
+        an error that nobody could repeat; then the attempt is ended without a word.
+        """
+        end = End(self.claim.number, status.value, now_text(), self.owner, error)
+        is_worth_it = status in (AttemptStatus.SUCCESS, AttemptStatus.FAILED)
+        for pause_s in _END_PAUSES_S if is_worth_it else ():
+            try:
+                return self._try_to_end(end)
+            except HuldraStoreError as refused:
+                get_logger().warning("%s; trying again in %g s", refused, pause_s)
+                time.sleep(pause_s)
         try:
-            end = claim.end_attempt(self.paths, self.claim.number, status, self.owner, error)
+            return self._try_to_end(end)
         except HuldraStoreError:
-            claim.end_without_record(self.paths, self.claim.number)
-            self.is_ended = True
+            self._end_without_word()
             raise
-        self.is_ended = True
-        if end is None:
-            raise self._lost()
+
+    def _try_to_end(self, end: End) -> End:
+        try:
+            with claim.Ledger(self.paths) as ledger:
+                if not (ledger.holds(end.number, self.owner) and ledger.end(end)):
+                    raise self._lost()
+                self.is_ended = True
+                if end.status == AttemptStatus.SUCCESS:
+                    self._write_success(ledger)
+        except FolderGone as gone:
+            raise self._lost() from gone
         return end
+
+    def _write_success(self, ledger: claim.Ledger) -> None:
+        """Write the record of what our end has decided; a disk that refuses loses no result."""
+        paths, number = self.paths, self.claim.number
+        try:
+            if not artifact.publish(paths, number, ledger):
+                raise self._lost()
+        except HuldraStoreError as error:
+            get_logger().warning("%s; the artifact is made, and its record is tried again", error)
+            retries.until_done(partial(_is_published, paths, number))
 
     def _tell_state(self, end: End) -> None:
         """Write the state of what is decided: a label, for which no result or error is lost."""
@@ -460,10 +586,25 @@ class _RunningAttempt:
         artifact.write_state(self.paths, Attempt(self.claim, end), self.queued)
 
 
+def _peak_mib() -> int:
+    """The most memory that this process has had so far, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak >> (20 if sys.platform == "darwin" else 10)  # bytes there, KiB elsewhere
+
+
+def _is_published(paths: ArtifactPaths, number: int) -> bool:
+    try:
+        artifact.publish(paths, number)
+    except HuldraStoreError:
+        return False
+    return True
+
+
 # These say all that a HuldraComputeError around them would.
 _TOLD_AS_THEY_ARE = (
     HuldraCycleError,
     HuldraDependencyError,
+    HuldraError,
     HuldraStoreError,
     HuldraValidationError,
 )

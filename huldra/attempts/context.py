@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import contextvars
-import functools
+import json
 import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from huldra.errors import HuldraCycleError
+from huldra.store import claim
 from huldra.store.job_ref import JobRef
+from huldra.store.layout import ArtifactPaths
 from huldra.store.process import LOCAL
+from huldra.store.snapshot import Liveness, process_liveness
 
 _ENV = "HULDRA_MAKING"
 
@@ -35,17 +37,33 @@ class WorkerContext:
     command: str = ""
 
 
-class _Making(str):
-    """A key while its artifact is being made.
+@dataclass(slots=True)
+class Making:
+    """Attempt `number` at the artifact `key` in `directory`, for which `_create` runs here.
 
     A thread of a pool that was first used inside `_create` keeps this context for all its life; so
-    what is over is marked in the key itself.
+    what is over is marked in the object itself. A forked child has only a copy of that mark, and a
+    spawned one was told by name: they ask the store.
     """
 
-    is_over = False
+    key: str
+    directory: str
+    number: int
+    pid: int = field(default_factory=os.getpid)
+    is_over: bool = False
+
+    def is_open(self) -> bool:
+        """Return True if the attempt has not ended."""
+        if self.pid == os.getpid():
+            return not self.is_over
+        paths = ArtifactPaths(self.directory)
+        if claim.is_gone(paths, self.number):
+            return False
+        attempt = claim.read_attempt(paths, self.number)
+        return attempt.end is None and process_liveness(attempt.claim.owner) is not Liveness.DEAD
 
 
-making: ContextVar[tuple[str, ...]] = ContextVar("huldra_making", default=())
+making: ContextVar[tuple[Making, ...]] = ContextVar("huldra_making", default=())
 worker: ContextVar[WorkerContext | None] = ContextVar("huldra_worker", default=None)
 
 # An adapter's way to tell, once SIGTERM came, a cancel by the engine's own command (which leaves
@@ -55,29 +73,44 @@ was_cancelled: ContextVar[Callable[[], bool] | None] = ContextVar(
 )
 
 
-def refuse_cycle(key: str) -> None:
-    """Raise `HuldraCycleError` when `key` is being made by this very call chain.
+def refuse_cycle(key: str, paths: ArtifactPaths) -> None:
+    """Raise `HuldraCycleError` when the artifact is being made by this very call chain.
 
     Threads that `_create` starts, and forked children, inherit the chain; a process that it
-    spawns is told of it through the environment.
+    spawns is told of it through the environment. The same key in another root is another artifact.
     """
-    chain = tuple(known for known in making.get() if not getattr(known, "is_over", False))
-    if not chain:
-        chain = _inherited()
-    if key in chain:
-        path = (*chain[chain.index(key) :], key)
-        raise HuldraCycleError(
-            "an artifact asks for itself: " + " → ".join(path) + "; it would wait for ever."
-            " Break the circle in _dependencies() or in _create()",
-            path=path,
-        )
+    chain = _chain()
+    for place, known in enumerate(chain):
+        if known.key == key and _is_same(known.directory, paths.directory) and known.is_open():
+            path = (*(step.key for step in chain[place:]), key)
+            raise HuldraCycleError(
+                "an artifact asks for itself: " + " → ".join(path) + "; it would wait for ever."
+                " Break the circle in _dependencies() or in _create()",
+                path=path,
+            )
+
+
+def _chain() -> tuple[Making, ...]:
+    return tuple(known for known in making.get() if not known.is_over) or _inherited()
+
+
+def is_making() -> bool:
+    """Return True if some `_create` has led to this call, so that there may be a cycle."""
+    return bool(_chain())
+
+
+def _is_same(one: str, other: str) -> bool:
+    if one == other:
+        return True
+    try:
+        return os.path.samefile(one, other)  # one root may have two paths
+    except OSError:
+        return False
 
 
 @contextmanager
-def making_artifact(key: str) -> Iterator[None]:
-    """Mark `key` as being made by what runs inside."""
-    _teach_threads()
-    mine = _Making(key)
+def making_artifact(mine: Making) -> Iterator[None]:
+    """Mark the artifact as being made by what runs inside."""
     chain = (*(making.get() or _inherited()), mine)
     token = making.set(chain)
     # Only the main thread speaks to the environment: the chains of two threads would overwrite
@@ -85,7 +118,7 @@ def making_artifact(key: str) -> Iterator[None]:
     is_main = threading.current_thread() is threading.main_thread()
     before = os.environ.get(_ENV)
     if is_main:
-        os.environ[_ENV] = f"{os.getpid()} " + " ".join(chain)
+        os.environ[_ENV] = _as_text(chain)
     try:
         yield
     finally:
@@ -99,39 +132,25 @@ def making_artifact(key: str) -> Iterator[None]:
             os.environ[_ENV] = before
 
 
-_threads_are_taught = False
-
-
-def _teach_threads() -> None:
-    """Let threads that `_create` starts run in a copy of the context they were started in.
-
-    Python does so by itself from 3.14 on, where asked to. Every way to start a thread ends in
-    `Thread.start`, so that is wrapped, once, and touches only threads started from `_create`. It is
-    not taken back, as somebody may have wrapped it again by then.
-    """
-    global _threads_are_taught  # noqa: PLW0603  once a process
-    if _threads_are_taught:
-        return
-    original = threading.Thread.start
-
-    def start(self: threading.Thread) -> None:
-        if making.get():
-            context = contextvars.copy_context()
-            self.run = functools.partial(context.run, self.run)  # type: ignore[method-assign]  # see above
-        original(self)
-
-    start.__doc__ = original.__doc__
-    threading.Thread.start = start  # type: ignore[method-assign]  # see above
-    _threads_are_taught = True
-
-
 def forget_inherited() -> None:
     """Start again: what an engine's worker makes has nothing to do with who started the worker."""
     os.environ.pop(_ENV, None)
 
 
-def _inherited() -> tuple[str, ...]:
+def _as_text(chain: tuple[Making, ...]) -> str:
+    steps = [(step.key, step.directory, step.number) for step in chain]
+    return json.dumps([os.getpid(), steps], separators=(",", ":"))
+
+
+def _inherited() -> tuple[Making, ...]:
     # The variable reaches children that were spawned while we made something. In the process that
     # set it the context variable is the word: another thread's chain must not be taken for ours.
-    pid, _, chain = os.environ.get(_ENV, "").partition(" ")
-    return () if pid == str(os.getpid()) else tuple(chain.split())
+    text = os.environ.get(_ENV)
+    if not text:
+        return ()
+    try:
+        pid, steps = json.loads(text)
+        chain = tuple(Making(str(k), str(d), int(n), pid=0) for k, d, n in steps)
+    except (ValueError, TypeError):
+        return ()  # another version's, or of somebody else
+    return () if pid == os.getpid() else chain

@@ -15,10 +15,13 @@ from dataclasses import dataclass
 
 from huldra.store import claim
 from huldra.store.layout import ArtifactPaths
+from huldra.store.process import Owner
 
 _CANCEL_POLL_S = 1.0
 _SLICE_S = 1.0
 _SLEPT_S = 0.5
+
+_GONE = "the claim is gone: the artifact's directory was removed"
 
 Alarm = Callable[[str], None]
 
@@ -39,11 +42,13 @@ def _asleep_s() -> float:
 class LeaseRenewal:
     """One lease to renew every `interval_s`; `alarm(reason)` is called once if it is lost.
 
-    `watches_cancel` makes it look for a request to cancel every second, too.
+    `watches_cancel` makes it look for a request to cancel every second, too, and whether the claim
+    is still there.
     """
 
     paths: ArtifactPaths
     number: int
+    owner: Owner
     interval_s: float
     lease_s: float
     alarm: Alarm
@@ -116,10 +121,13 @@ def _look(renewal: LeaseRenewal, now: float) -> str | None:
         return "the claim was taken over"
     if renewal.watches_cancel and claim.is_cancel_requested(renewal.paths, renewal.number):
         return "a cancel was asked for"
+    if renewal.watches_cancel and claim.is_gone(renewal.paths, renewal.number):
+        return _GONE
     if now - renewal.renewed < renewal.interval_s * 0.99:
         return None
     try:
-        claim.renew(renewal.paths, renewal.number)
+        if not claim.renew(renewal.paths, renewal.number, renewal.owner):
+            return _GONE
     except OSError as error:
         # One heartbeat before the lease ends is the last moment at which stopping is still safe.
         if now - renewal.renewed > renewal.lease_s - renewal.interval_s:

@@ -128,7 +128,9 @@ class Waiting:
 
 def mark_crashed(key: str, paths: ArtifactPaths, attempt: Attempt) -> None:
     """End the attempt of a dead owner, who can no longer do so."""
-    end = claim.end_attempt(paths, attempt.number, AttemptStatus.CRASHED, new_owner())
+    end = claim.end_attempt(
+        paths, attempt.number, AttemptStatus.CRASHED, new_owner(), of=attempt.claim.owner
+    )
     if end is not None:
         get_logger().warning(
             "%s: %s is dead; its attempt %d is ended as crashed",

@@ -76,7 +76,9 @@ def end_queued(
     paths: ArtifactPaths, attempt: Attempt, status: AttemptStatus, error: ErrorRecord | None = None
 ) -> None:
     """End a queued attempt and say so in the state; nothing where somebody was faster."""
-    end = claim.end_attempt(paths, attempt.number, status, new_owner(), error)
+    end = claim.end_attempt(
+        paths, attempt.number, status, new_owner(), error, of=attempt.claim.owner
+    )
     if end is not None:
         artifact.write_state(paths, Attempt(attempt.claim, end, attempt.job))
 

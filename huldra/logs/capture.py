@@ -1,7 +1,7 @@
 """Logging: the `huldra` logger with its console, and the log file of each artifact.
 
 How a line finds its artifact. A `capture` is entered around `_create`; it stands in a context
-variable, and a thread remembers the capture of the thread that started it. While at least one
+variable, and a thread that is started meanwhile runs in a copy of the context. While at least one
 capture is open, one handler of ours sees the records of all loggers and appends each to the file of
 the innermost capture that the record's thread belongs to; a record from elsewhere it leaves alone.
 
@@ -15,6 +15,9 @@ back what they would not have seen otherwise. All of it is undone when the last 
 from __future__ import annotations
 
 import contextlib
+import contextvars
+import fcntl
+import functools
 import logging
 import os
 import sys
@@ -23,7 +26,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar, Token
 from datetime import UTC, datetime
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from huldra.logs.console import ConsoleHandler, install_rich_excepthook, text_of_exception
 from huldra.settings import HULDRA_CONFIG
@@ -147,6 +150,10 @@ def _package_of(frame: FrameType) -> str:
 # ---- the log of an artifact --------------------------------------------------------------------
 
 
+# Not through a link: in a folder that others may write to, it could lead to any file of ours.
+_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
+
+
 class _LogFile:
     """The open log of one capture; made when its first line comes.
 
@@ -154,46 +161,54 @@ class _LogFile:
     processes do not mix.
     """
 
-    __slots__ = ("_fd", "_is_closed", "outer", "path")
+    __slots__ = ("_fd", "_flags", "_is_closed", "outer", "path")
 
     def __init__(self, path: str, outer: _LogFile | None) -> None:
         self.path = path
         self.outer = outer
         self._fd = -1
+        self._flags = -1
         self._is_closed = False
 
     def append(self, text: str) -> None:
         """Write `text` at the end; nothing once the capture is over: the artifact is made then."""
         if self._is_closed:
             return
-        if self._fd < 0:
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
-            self._fd = os.open(self.path, flags, 0o666)
+        if not self._is_open():
+            self._fd = os.open(self.path, _APPEND, 0o666)
+            self._flags = _flags_of(self._fd)
         data = text.encode("utf-8", "backslashreplace")
         while data:
             data = data[os.write(self._fd, data) :]
 
     def close(self) -> None:
-        """Write nothing any more."""
+        """Write nothing any more. What a file server says of it only now is about log lines."""
         self._is_closed = True
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        if self._is_open():
+            with contextlib.suppress(OSError):
+                os.close(self._fd)
+        self._fd = -1
+
+    def _is_open(self) -> bool:
+        # The user's code may close descriptors that it does not know, and the next file that it
+        # opens gets the number: that one is not ours to write to, or to close. No other file is
+        # open in this way; to ask for its inode would have an NFS client write out each line.
+        return self._fd >= 0 and _flags_of(self._fd) == self._flags
 
     def depth(self) -> int:
         """How many captures are open here, one inside the other."""
         return 1 + (self.outer.depth() if self.outer is not None else 0)
 
 
+def _flags_of(descriptor: int) -> int:
+    """The flags that a file is open with; -1 when there is none of this number."""
+    try:
+        return fcntl.fcntl(descriptor, fcntl.F_GETFL)
+    except OSError:
+        return -1
+
+
 _current: ContextVar[_LogFile | None] = ContextVar("huldra_log", default=None)
-
-
-def _log_of_this_thread() -> _LogFile | None:
-    """The log that the running thread writes to, if any."""
-    log = _current.get()
-    if log is None:
-        log = getattr(threading.current_thread(), "_huldra_log", None)
-    return log
 
 
 class capture:  # noqa: N801  used as a function, like contextlib's own
@@ -217,10 +232,16 @@ class capture:  # noqa: N801  used as a function, like contextlib's own
         self._path = os.fspath(log_path)
         self._stays = stays
 
-    def __enter__(self) -> None:
-        self._log = _LogFile(self._path, _log_of_this_thread())
+    def __enter__(self) -> Self:
+        self._log = _LogFile(self._path, _current.get())
         _tap.open()
         self._token: Token[_LogFile | None] = _current.set(self._log)
+        return self
+
+    def note(self, text: str) -> None:
+        """Append lines of huldra's own; where that cannot be, they are done without."""
+        with contextlib.suppress(OSError), _ARTIFACT_HANDLER.lock or contextlib.nullcontext():
+            self._log.append(text)
 
     def __exit__(
         self,
@@ -240,7 +261,7 @@ class _ArtifactHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record; an error while writing is reported as `logging` reports it."""
         _stand_in_for_last_resort(record)
-        log = _log_of_this_thread()
+        log = _current.get()
         if log is None or record.levelno < _tap.level:
             return
         try:
@@ -444,24 +465,24 @@ def _as_the_user_set(record: logging.LogRecord) -> bool:
 
 
 def _teach_threads() -> None:
-    """Let each thread remember, from now on, the capture of the thread that starts it.
+    """Let threads that are started inside a capture run in a copy of the context of their starter.
 
-    Context variables do not reach new threads before Python 3.14, where it is an option. All the
-    ways to start one (`Thread`, `Timer`, a `ThreadPoolExecutor`) end in `Thread.start`, so that is
-    wrapped, once, at the first capture of the process: it sets an attribute and calls the original.
-    It is not taken back, as somebody may have wrapped it again by then.
+    Python does so by itself from 3.14 on, where asked to. All the ways to start a thread (`Thread`,
+    `Timer`, a `ThreadPoolExecutor`) end in `Thread.start`, so that is wrapped, once, at the first
+    capture of the process. It is not taken back, as somebody may have wrapped it again by then.
+    What else stands in the context (which artifacts are being made) goes along.
     """
     if _setup.threads_are_taught:
         return
     original = threading.Thread.start
 
+    @functools.wraps(original)
     def start(self: threading.Thread) -> None:
-        log = _log_of_this_thread()
-        if log is not None:
-            self._huldra_log = log  # type: ignore[attr-defined]  # ours, on a thread of the user's
+        if _current.get() is not None:
+            context = contextvars.copy_context()
+            self.run = functools.partial(context.run, self.run)  # type: ignore[method-assign]  # see above
         original(self)
 
-    start.__doc__ = original.__doc__
     threading.Thread.start = start  # type: ignore[method-assign]  # see above
     _setup.threads_are_taught = True
 
@@ -470,7 +491,7 @@ def _after_fork_in_child() -> None:
     """Set up the child, where only the forking thread exists."""
     # The lock may have been held, and captures may have been open, in threads that are gone.
     _setup.lock = threading.Lock()
-    log = _log_of_this_thread()
+    log = _current.get()
     _tap.restart(log.depth() if log is not None else 0)
 
 

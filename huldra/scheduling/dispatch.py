@@ -74,8 +74,9 @@ def dispatch(
         registry.refuse_unknown(wanted)
         return {name: Job(obj, None, None) for name, obj in members.items()}
     executor = registry.resolve(wanted)
-    for key in graph.nodes:
-        context.refuse_cycle(key)
+    if context.is_making():
+        for node in graph.nodes.values():
+            context.refuse_cycle(node.key, paths_of(node.obj))
     plan = make_plan(graph, lambda node: paths_of(node.obj))
     owner = new_owner(executor.name)
     code = _code_of(plan)
@@ -243,7 +244,10 @@ def _queue(queue: RunEnqueuer, node: PlannedNode, hint: Mapping[str, Any] | None
     if (
         node.attempt is not None and node.attempt.end is None
     ):  # planned to run because its owner is dead
-        claim.end_attempt(node.paths, node.attempt.number, AttemptStatus.CRASHED, new_owner())
+        dead = node.attempt.claim.owner
+        claim.end_attempt(
+            node.paths, node.attempt.number, AttemptStatus.CRASHED, new_owner(), of=dead
+        )
     if node.attempt is not None and in_process.is_valid_artifact(node.node.obj, node.key):
         return None  # made since the plan looked: another attempt would void what is good
     return queue.add(node.paths, _next_number(node), hint)
@@ -346,7 +350,8 @@ def _free_unsent(work: _Dispatch, error: BaseException) -> None:
             or attempt.claim.owner.token != work.owner.token
         ):
             continue
-        end = claim.end_attempt(node.paths, attempt.number, AttemptStatus.CANCELLED, new_owner())
+        status, ours = AttemptStatus.CANCELLED, work.owner
+        end = claim.end_attempt(node.paths, attempt.number, status, new_owner(), of=ours)
         if end is not None:
             artifact.write_state(node.paths, Attempt(attempt.claim, end))
 

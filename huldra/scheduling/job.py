@@ -190,9 +190,8 @@ class Job(Generic[T]):
         if status is AttemptStatus.SUCCESS:
             # `SUCCESS.json` follows in a moment, or its writer died just before: so it is written
             # here, too. Waiting for it could be for ever.
-            artifact.publish(self._paths, attempt.number)
-            self._is_made = True
-            return status, True
+            self._is_made = artifact.publish(self._paths, attempt.number)
+            return (status, True) if self._is_made else self._engine_status(AttemptStatus.CRASHED)
         if status.is_infrastructure:
             return self._engine_status(status)
         is_dead = liveness.claim_liveness(self._paths, attempt, self._watch) is Liveness.DEAD

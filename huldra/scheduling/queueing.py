@@ -40,7 +40,12 @@ class RunEnqueuer:
     def add(
         self, paths: ArtifactPaths, number: int, hint: Mapping[str, Any] | None
     ) -> Claim | None:
-        """Try for attempt `number` of an artifact; None when somebody else was first."""
+        """Try for attempt `number` of an artifact; None when somebody else was first.
+
+        Also None when the artifact was removed since somebody saw the end of the attempt before.
+        """
+        if number > 1 and not claim.has_ended(paths, number - 1):
+            return None
         if hint is not None:
             return claim.claim_next(
                 paths, number, self._owner, kind=QUEUED, run_id=self._run_id, job_hint=hint

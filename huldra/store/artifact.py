@@ -7,11 +7,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from huldra.errors import HuldraArtifactMissing
+from huldra.settings import HULDRA_CONFIG
 from huldra.store import claim, files
-from huldra.store.claim import last_attempt, read_attempt
+from huldra.store.claim import Ledger, last_attempt, read_attempt
+from huldra.store.files import Folder, FolderGone
 from huldra.store.layout import ArtifactPaths
+from huldra.store.process import Owner
 from huldra.store.records import FORMAT, Attempt, AttemptStatus, State, now_text
 from huldra.store.snapshot import derive, outcome_before
+
+_SUCCESS = "../SUCCESS.json"  # as seen from `claims`
 
 
 def read_success(paths: ArtifactPaths) -> dict[str, Any] | None:
@@ -53,26 +58,54 @@ def success_record(paths: ArtifactPaths, number: int, made_at: str) -> dict[str,
     return {"huldra": FORMAT, "claim": number, "hash": digest, "made_at": made_at}
 
 
-def publish(paths: ArtifactPaths, number: int) -> None:
-    """Write the truth, which is that `N.end` says success.
+def publish(paths: ArtifactPaths, number: int, ledger: Ledger | None = None) -> bool:
+    """Write the truth, which is that `N.end` says success; False where nothing says so any more.
 
     Whoever read that in `N.end` may write it: the owner, or anybody who finds that the owner did
-    not come to it. All of them write the same.
+    not come to it. All of them write the same. The owner hands in the `ledger` that it has ended
+    its attempt in; anybody else looks again, in one folder, whether claim and end are there.
     """
+    try:
+        if ledger is not None:
+            return _publish(paths, number, ledger)
+        with Ledger(paths) as found:
+            return found.says_success(number) and _publish(paths, number, found)
+    except FolderGone:
+        return False
+
+
+def _publish(paths: ArtifactPaths, number: int, ledger: Ledger) -> bool:
     while True:
-        record = success_record(paths, number, now_text())
-        files.write_atomic(paths.success, files.object_bytes(record), sync=True)
+        record = files.object_bytes(success_record(paths, number, now_text()))
+        files.write_atomic(_SUCCESS, record, sync=True, folder=ledger.folder)
+        if HULDRA_CONFIG.durable:
+            with Folder("..", ledger.folder) as private:
+                private.sync()
+        if not ledger.folder.has(str(number)):
+            # The artifact is being removed: what we wrote would stand for files that are gone.
+            files.remove(_SUCCESS, folder=ledger.folder)
+            return False
         # We may have been asleep since `N.end`, and our record may just have replaced a newer
         # attempt's. So whoever writes looks again, until what stands is the last attempt's.
-        newer = claim.last_attempt(paths) if os.path.exists(paths.claim(number + 1)) else None
-        if newer is None or newer.number <= number or newer.status is not AttemptStatus.SUCCESS:
-            return
+        newer = claim.last_attempt(paths) if ledger.folder.has(str(number + 1)) else None
+        if newer is None or newer.number <= number or not ledger.says_success(newer.number):
+            return True
         number = newer.number
 
 
-def retract_success(paths: ArtifactPaths, number: int) -> None:
-    """Take away a record that attempt `number`, which the caller holds, has voided already."""
-    files.remove(paths.success)
+def retract_success(paths: ArtifactPaths, number: int, owner: Owner) -> None:
+    """Take away a record that attempt `number`, which is the owner's, has voided already."""
+    try:
+        with Ledger(paths) as ledger:
+            if not ledger.holds(number, owner):
+                return
+            files.remove(_SUCCESS, folder=ledger.folder)
+            if HULDRA_CONFIG.durable:
+                # Else a power cut may bring the record back, and take away the claim that voids it,
+                # when `_create` has written into the files that it stands for.
+                ledger.folder.sync()
+    except FolderGone:
+        return
     if claim.has_ended(paths, number):
         # We were asleep, and what we removed may have been our successor's.
         attempt = last_attempt(paths)
@@ -108,7 +141,8 @@ def write_state(paths: ArtifactPaths, attempt: Attempt, queued: Attempt | None =
 
 def _write_summary(paths: ArtifactPaths, attempt: Attempt, queued: Attempt | None) -> None:
     state = derive(attempt, queued, before=outcome_before(paths, attempt))
-    files.write_atomic(paths.state, files.object_bytes(state.to_json()))
+    data = files.object_bytes(state.to_json())
+    files.write_atomic(paths.state, data, makes_folders=False)
 
 
 def _is_outdated(paths: ArtifactPaths, attempt: Attempt) -> bool:
@@ -120,8 +154,9 @@ def _is_outdated(paths: ArtifactPaths, attempt: Attempt) -> bool:
 def write_metadata(paths: ArtifactPaths, record: Mapping[str, Any], patch: bytes | None) -> None:
     """Write down what is being computed; the patch first, for the record speaks of it."""
     if patch:
-        files.write_atomic(paths.git_patch, patch)
-    files.write_atomic(paths.metadata, files.object_bytes(dict(record)))
+        files.write_atomic(paths.git_patch, patch, makes_folders=False)
+    data = files.object_bytes(dict(record))
+    files.write_atomic(paths.metadata, data, makes_folders=False)
 
 
 class StateManager:

@@ -13,15 +13,22 @@
   attempt N+1 is ended like that of any dead owner.
 
 Nothing that decides is ever unlinked or replaced, so nothing live can be removed by mistake.
+
+Somebody else may remove a whole artifact, and make it again: `rm`, a cleaner of scratch space. Then
+attempt 1 is another one. So whoever ends or starts an attempt does it in a `Ledger`: one folder,
+held open, in which the attempt is found to be the one that is meant, and in which the link is made.
+In a folder that was removed meanwhile it fails.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
+from huldra.errors import HuldraStoreError
 from huldra.store import files
+from huldra.store.files import Folder, FolderGone
 from huldra.store.job_ref import JobRef
 from huldra.store.layout import ArtifactPaths
 from huldra.store.process import Owner
@@ -58,6 +65,71 @@ def unregister(owner: Owner) -> None:
 def is_registered(owner: Owner) -> bool:
     """Whether this very process holds the owner's claim."""
     return owner.token in _registered
+
+
+class Ledger:
+    """The claims of one artifact, in one folder that is held open.
+
+    Raises `FolderGone` where there is none.
+    """
+
+    __slots__ = ("folder",)
+
+    def __init__(self, paths: ArtifactPaths) -> None:
+        self.folder = Folder(paths.claims)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.folder.__exit__()
+
+    def token_of(self, number: int) -> str | None:
+        """The token of who holds attempt `number` here: None when nobody does, "" if unreadable."""
+        data = self.folder.read(str(number))
+        if data is not None:
+            return _token_in(files.parse_object(data) or {})
+        # Between the two links of its start an attempt has the first name alone.
+        end = files.parse_object(self.folder.read(f"{number - 1}.end") or b"")
+        return _token_in(end) if end and end.get("claim") == number and "kind" in end else None
+
+    def holds(self, number: int, owner: Owner) -> bool:
+        """Return True if attempt `number` here is the owner's."""
+        return self.token_of(number) == owner.token
+
+    def end(self, end: End) -> bool:
+        """End an attempt like this; False when it had ended before, which then stands."""
+        name, data = f"{end.number}.end", files.object_bytes(end.to_json())
+        if files.link_new(name, data, sync=True, folder=self.folder):
+            return True
+        return self.folder.read(name) == data  # by an earlier try of ours that was said to fail
+
+    def end_without_word(self, number: int) -> None:
+        """Let the claim of attempt `number` become its own end, too.
+
+        A second name for a file that is there needs no data block, so this works on a full disk.
+        Raises `OSError`.
+        """
+        at = self.folder.descriptor
+        has_claim = self.folder.has(str(number))
+        claim = str(number) if has_claim else f"{number - 1}.end"
+        try:
+            os.link(claim, f"{number}.end", src_dir_fd=at, dst_dir_fd=at)
+        except FileExistsError:
+            pass  # it has ended, by us or by another process
+
+    def says_success(self, number: int) -> bool:
+        """Return True if attempt `number` ended with success, by the word of who holds it here."""
+        end = files.parse_object(self.folder.read(f"{number}.end") or b"") or {}
+        if end.get("status") != AttemptStatus.SUCCESS:
+            return False
+        data = self.folder.read(str(number))
+        return data is not None and files.parse_object(data) is not None
+
+
+def _token_in(record: Mapping[str, Any]) -> str:
+    owner = record.get("owner")
+    return str(owner.get("token", "")) if isinstance(owner, dict) else ""
 
 
 def last_number(paths: ArtifactPaths) -> int:
@@ -136,15 +208,28 @@ def claim_next(
     run_id: str | None = None,
     job_hint: Mapping[str, Any] | None = None,
     lease: Lease | None = None,
+    after: int = 0,
 ) -> Claim | None:
-    """Try for attempt `number`, the attempt before having ended; None when somebody was first."""
+    """Try for attempt `number`; None when somebody was first.
+
+    `after` is the attempt whose end was seen. Where that is not there any more, the artifact was
+    removed, and attempt `number` is not the next: None, too.
+    """
     claim = Claim(number, kind, owner, now_text(), run_id, None, job_hint, lease)
     data = files.object_bytes(claim.to_json())
     # A queued claim that a power cut loses costs nothing: its job claims again. So it is not
     # synced.
-    if files.link_new(paths.claim(number), data, sync=kind == RUNNING):
-        return claim
-    return None
+    sync = kind == RUNNING
+    if not after:
+        return claim if files.link_new(paths.claim(number), data, sync=sync) else None
+    try:
+        with Ledger(paths) as ledger:
+            if not ledger.folder.has(f"{after}.end"):
+                return None
+            won = files.link_new(str(number), data, sync=sync, folder=ledger.folder)
+    except FolderGone:
+        return None
+    return claim if won else None
 
 
 def start_queued(
@@ -153,14 +238,21 @@ def start_queued(
     """Turn a queued claim into the next, running one; None when it was ended before.
 
     Also None when attempt N+1 was there already: whoever does not get both names has not got the
-    attempt.
+    attempt. And where the artifact was removed, so that `queued` is not there any more.
     """
-    number = queued.number + 1
+    before, number = queued.number, queued.number + 1
     claim = Claim(
-        number, RUNNING, owner, now_text(), queued.run_id, from_queued=queued.number, lease=lease
+        number, RUNNING, owner, now_text(), queued.run_id, from_queued=before, lease=lease
     )
     data = files.object_bytes(claim.to_json())
-    won = files.link_new(paths.claim_end(queued.number), data, sync=True, also=paths.claim(number))
+    try:
+        with Ledger(paths) as ledger:
+            if not ledger.holds(before, queued.owner):
+                return None
+            names = (f"{before}.end", str(number))
+            won = files.link_new(names[0], data, sync=True, also=names[1], folder=ledger.folder)
+    except FolderGone:
+        return None
     return claim if won else None
 
 
@@ -170,33 +262,57 @@ def end_attempt(
     status: AttemptStatus,
     by: Owner,
     error: ErrorRecord | None = None,
+    *,
+    of: Owner | None = None,
 ) -> End | None:
-    """End attempt `number`; None when it had ended before, which then stands."""
+    """End attempt `number`; None when it had ended before, which then stands.
+
+    `of` is who is believed to hold it. Where that is somebody else by now, or nobody, the artifact
+    was removed meanwhile, and nothing is ended: None, too.
+    """
     end = End(number, status.value, now_text(), by, error)
-    data = files.object_bytes(end.to_json())
-    return end if files.link_new(paths.claim_end(number), data, sync=True) else None
+    try:
+        with Ledger(paths) as ledger:
+            if of is not None and not ledger.holds(number, of):
+                return None
+            return end if ledger.end(end) else None
+    except FolderGone:
+        return None
 
 
-def end_without_record(paths: ArtifactPaths, number: int) -> None:
+def end_without_record(paths: ArtifactPaths, number: int, *, of: Owner | None = None) -> bool:
     """End attempt `number` when there is no room left to say how: the claim becomes its own end.
 
-    A second name for a file that is there needs no data block, so this works on a full disk.
+    `of` is as in `end_attempt`. False when the disk refuses even that.
     """
     try:
-        os.link(paths.claim(number), paths.claim_end(number))
-    except OSError:
-        pass  # ended already, or the disk is gone: then the process's death is what others will see
+        with Ledger(paths) as ledger:
+            if of is None or ledger.holds(number, of):
+                ledger.end_without_word(number)
+    except FolderGone:
+        return True
+    except (OSError, HuldraStoreError):
+        return False
+    return True
 
 
 def bind_job(paths: ArtifactPaths, number: int, ref: JobRef) -> None:
     """Record the engine's job of a queued attempt: from now on the engine says whether it lives."""
-    files.write_atomic(paths.claim_job(number), files.object_bytes(ref.to_json()))
+    _write_beside(paths, f"{number}.job", ref.to_json())
 
 
 def request_cancel(paths: ArtifactPaths, number: int, by: Owner) -> None:
     """Ask the owner of attempt `number` to stop."""
-    record = {"by": by.to_json(), "at": now_text()}
-    files.write_atomic(paths.claim_cancel(number), files.object_bytes(record))
+    _write_beside(paths, f"{number}.cancel", {"by": by.to_json(), "at": now_text()})
+
+
+def _write_beside(paths: ArtifactPaths, name: str, record: dict[str, Any]) -> None:
+    """Write what speaks of an attempt; nothing where it was removed, and the artifact with it."""
+    try:
+        with Ledger(paths) as ledger:
+            files.write_atomic(name, files.object_bytes(record), folder=ledger.folder)
+    except FolderGone:
+        pass
 
 
 def is_cancel_requested(paths: ArtifactPaths, number: int) -> bool:
@@ -204,9 +320,32 @@ def is_cancel_requested(paths: ArtifactPaths, number: int) -> bool:
     return files.path_exists(paths.claim_cancel(number))
 
 
-def renew(paths: ArtifactPaths, number: int) -> None:
-    """Renew the lease of attempt `number`: the file server puts its own time on the claim."""
-    os.utime(paths.claim(number))
+def renew(paths: ArtifactPaths, number: int, owner: Owner) -> bool:
+    """Renew the owner's lease: the file server puts its own time on the claim of attempt `number`.
+
+    False when that claim is not there any more, or is another owner's: the artifact was removed.
+    Raises `OSError` where the disk refuses.
+    """
+    try:
+        if not is_claimed_by(paths, number, owner):
+            return False
+        os.utime(paths.claim(number))
+    except FileNotFoundError:
+        return False
+    except HuldraStoreError as error:
+        raise error.__cause__ or OSError(str(error)) from error
+    return True
+
+
+def is_gone(paths: ArtifactPaths, number: int) -> bool:
+    """Return True if attempt `number` was removed; cheap enough to be asked often."""
+    try:
+        os.stat(paths.claim(number))
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False  # unknown is not gone
+    return False
 
 
 def renewed_at(paths: ArtifactPaths, number: int) -> float | None:

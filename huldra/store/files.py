@@ -13,7 +13,7 @@ import itertools
 import json
 import os
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Self
 
 from huldra.errors import HuldraStoreError
 
@@ -28,6 +28,10 @@ _ADVICE = {
     errno.EPERM: "check the permissions, or point HULDRA_PATH at a folder of yours",
     errno.ENAMETOOLONG: "use a shorter root or shorter module and class names",
 }
+
+# A file system that cannot sync folders, or files of some kind, says so in one of these ways.
+CANNOT_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
+_GONE = (errno.ENOENT, errno.ENOTDIR, errno.ESTALE)
 
 _process_tag = os.urandom(5).hex()
 _counter = itertools.count()
@@ -48,8 +52,8 @@ def unique_suffix() -> str:
 
 def temporary_name(path: str) -> str:
     """A name beside `path` that nobody else uses."""
-    folder, _, name = path.rpartition("/")
-    return f"{folder}/.{name}.{unique_suffix()}.tmp"
+    folder, slash, name = path.rpartition("/")
+    return f"{folder}{slash}.{name}.{unique_suffix()}.tmp"
 
 
 def is_temporary(name: str) -> bool:
@@ -62,6 +66,71 @@ def store_error(error: OSError, wanted: str, path: str) -> HuldraStoreError:
     advice = _ADVICE.get(error.errno or 0, "look at the disk and call again")
     reason = error.strerror or type(error).__name__
     return HuldraStoreError(f"cannot {wanted} {path}: {reason}; {advice}", directory=path)
+
+
+class FolderGone(HuldraStoreError):
+    """A folder that is needed is not there, or was removed while it was open."""
+
+
+class Folder:
+    """A folder held open: names given with it are of this very folder.
+
+    A path may lead to another folder a moment later: one that was removed and made again. What is
+    read and written through one `Folder` is of one, and once that is removed nothing can be made in
+    it: `FolderGone`, also when there is none to begin with. Raises `HuldraStoreError` for the rest.
+    """
+
+    __slots__ = ("descriptor", "path")
+
+    def __init__(self, path: str, within: Folder | None = None) -> None:
+        """Open the folder `path`, which is a name in `within` where that is given."""
+        self.path: str = f"{within.path}/{path}" if within else path
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+        try:
+            self.descriptor = os.open(path, flags, dir_fd=_at(within))
+        except OSError as error:
+            raise self.error(error, "open the folder", "") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.descriptor)
+
+    def error(self, error: OSError, wanted: str, name: str) -> HuldraStoreError:
+        """What an error means that the system gave for a name in this folder."""
+        path = f"{self.path}/{name}" if name else self.path
+        if error.errno not in _GONE:
+            return store_error(error, wanted, path)
+        return FolderGone(
+            f"cannot {wanted} {path}: {self.path} is not there, or was removed meanwhile;"
+            " call again to compute the artifact",
+            directory=self.path,
+        )
+
+    def has(self, name: str) -> bool:
+        """Whether a file of this folder has this name; False also where that cannot be told."""
+        return os.access(name, os.F_OK, dir_fd=self.descriptor)
+
+    def read(self, name: str) -> bytes | None:
+        """The content of a file of this folder, or None when there is none."""
+        return read_bytes(name, folder=self)
+
+    def sync(self) -> None:
+        """Put the names of this folder on the disk, where the file system can."""
+        try:
+            os.fsync(self.descriptor)
+        except OSError as error:
+            if error.errno not in CANNOT_SYNC:
+                raise self.error(error, "put on the disk", "") from error
+
+
+def _error_of(error: OSError, wanted: str, path: str, folder: Folder | None) -> HuldraStoreError:
+    return folder.error(error, wanted, path) if folder else store_error(error, wanted, path)
+
+
+def _at(folder: Folder | None) -> int | None:
+    return folder.descriptor if folder else None
 
 
 def make_directories(path: str) -> bool:
@@ -83,13 +152,24 @@ def make_directories(path: str) -> bool:
     return True
 
 
-def _write_temporary(path: str, data: bytes, sync: bool) -> str:
-    temporary = temporary_name(path)
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+
+
+def _write_temporary(
+    path: str,
+    data: bytes,
+    sync: bool = False,
+    folder: Folder | None = None,
+    makes_folders: bool = True,
+) -> str:
+    temporary, at = temporary_name(path), _at(folder)
     try:
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        handle = os.open(temporary, _NEW, 0o666, dir_fd=at)
     except FileNotFoundError:
+        if folder is not None or not makes_folders:
+            raise
         make_directories(os.path.dirname(path))
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        handle = os.open(temporary, _NEW, 0o666)
     try:
         try:
             view = memoryview(data)
@@ -100,26 +180,35 @@ def _write_temporary(path: str, data: bytes, sync: bool) -> str:
         finally:
             os.close(handle)
     except BaseException:
-        remove(temporary)
+        remove(temporary, folder=folder)
         raise
     return temporary
 
 
-def write_atomic(path: str, data: bytes, *, sync: bool = False) -> None:
+def write_atomic(
+    path: str,
+    data: bytes,
+    *,
+    sync: bool = False,
+    folder: Folder | None = None,
+    makes_folders: bool = True,
+) -> None:
     """Give `path` this content in one step; readers see the old file or the new one.
 
-    With `sync` the content is on disk before the name is. Raises `HuldraStoreError`; the old
-    file is untouched then.
+    With `sync` the content is on disk before the name is. With a `folder` the path is a name in it;
+    else folders that are missing are made, unless `makes_folders` is False. Raises
+    `HuldraStoreError`; the old file is untouched then.
     """
+    at = _at(folder)
     try:
-        temporary = _write_temporary(path, data, sync)
+        temporary = _write_temporary(path, data, sync, folder, makes_folders)
         try:
-            os.replace(temporary, path)
+            os.replace(temporary, path, src_dir_fd=at, dst_dir_fd=at)
         except BaseException:
-            remove(temporary)
+            remove(temporary, folder=folder)
             raise
     except OSError as error:
-        raise store_error(error, "write", path) from error
+        raise _error_of(error, "write", path, folder) from error
 
 
 def write_parts(path: str, parts: Iterable[bytes]) -> None:
@@ -128,7 +217,7 @@ def write_parts(path: str, parts: Iterable[bytes]) -> None:
     Raises as `write_atomic`, and what `parts` raises; the old file is untouched then.
     """
     try:
-        temporary = _write_temporary(path, b"", False)
+        temporary = _write_temporary(path, b"")
         try:
             with open(temporary, "wb", buffering=1 << 20) as file:
                 file.writelines(parts)
@@ -140,39 +229,50 @@ def write_parts(path: str, parts: Iterable[bytes]) -> None:
         raise store_error(error, "write", path) from error
 
 
-def link_new(path: str, data: bytes, *, sync: bool = False, also: str | None = None) -> bool:
+def link_new(
+    path: str,
+    data: bytes,
+    *,
+    sync: bool = False,
+    also: str | None = None,
+    folder: Folder | None = None,
+) -> bool:
     """Give `path` this content if nobody has that name yet; False when somebody was first.
 
     The file is complete when its name appears. With `also`, the winner's file gets that second
-    name too, so that both names are one file; False when somebody else has that one. Raises
+    name too, so that both names are one file; False when somebody else has that one. With a
+    `folder` the paths are names in it; else folders that are missing are made. Raises
     `HuldraStoreError` when the file system refuses, also when it has no hard links: a fallback
     would not be exact, so there is none.
     """
     try:
-        temporary = _write_temporary(path, data, sync)
+        temporary = _write_temporary(path, data, sync, folder)
         try:
-            won = _link(temporary, path) and (also is None or _link(temporary, also))
+            won = _link(temporary, path, folder)
+            won = won and (also is None or _link(temporary, also, folder))
         finally:
-            remove(temporary)
+            remove(temporary, folder=folder)
     except OSError as error:
-        if error.errno in _NO_HARD_LINKS and os.access(os.path.dirname(path), os.W_OK):
+        place = folder.path if folder else os.path.dirname(path)
+        if error.errno in _NO_HARD_LINKS and os.access(place, os.W_OK):
             raise HuldraStoreError(
                 f"cannot link {path}: {error.strerror}; huldra needs a file system with hard links"
                 " (ext4, xfs, NFS, Lustre and GPFS have them): set HULDRA_PATH to a folder on one",
-                directory=path,
+                directory=place,
             ) from error
-        raise store_error(error, "write", path) from error
+        raise _error_of(error, "write", path, folder) from error
     return won
 
 
-def _link(temporary: str, path: str) -> bool:
+def _link(temporary: str, path: str, folder: Folder | None = None) -> bool:
     # An NFS server may have made the link and lost its answer: the retry then says EEXIST (or
     # another error) although we won. The inode tells: only our own file has our inode.
+    at = _at(folder)
     try:
-        os.link(temporary, path)
+        os.link(temporary, path, src_dir_fd=at, dst_dir_fd=at)
     except OSError as error:
         try:
-            if os.path.samestat(os.stat(temporary), os.stat(path)):
+            if os.path.samestat(os.stat(temporary, dir_fd=at), os.stat(path, dir_fd=at)):
                 return True
         except OSError:
             pass  # then the first error is the one to tell
@@ -210,25 +310,10 @@ class SharedFile:
         return link_new(path, self._data)
 
 
-def append_text(path: str, text: str) -> None:
-    """Add a line or more to a log in one write; a log that cannot be written is done without."""
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
-    try:
-        handle = os.open(path, flags, 0o666)
-    except OSError:
-        return  # a full disk must not hide what is being told: it is in the error, too
-    try:
-        os.write(handle, text.encode("utf-8", "backslashreplace"))
-    except OSError:
-        pass  # as above
-    finally:
-        os.close(handle)
-
-
-def remove(path: str) -> None:
+def remove(path: str, *, folder: Folder | None = None) -> None:
     """Remove a file; one that is gone already, or cannot go, is left to be litter."""
     try:
-        os.unlink(path)
+        os.unlink(path, dir_fd=_at(folder))
     except OSError:
         pass  # the caller has a better error on its hands, or none
 
@@ -261,15 +346,15 @@ def path_exists(path: str) -> bool:
     return os.access(path, os.F_OK)
 
 
-def read_bytes(path: str) -> bytes | None:
-    """The content of a file, or None when there is none."""
+def read_bytes(path: str, *, folder: Folder | None = None) -> bytes | None:
+    """The content of a file, or None when there is none; with a `folder`, of that name in it."""
     try:
         # Not blocking: a named pipe that somebody put there reads as empty, and hangs nobody.
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=_at(folder))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise store_error(error, "read", path) from error
+        raise _error_of(error, "read", path, folder) from error
     try:
         data = os.read(handle, 65536)
         if len(data) < 65536:
@@ -279,7 +364,7 @@ def read_bytes(path: str) -> bytes | None:
             parts.append(data)
         return b"".join(parts)
     except OSError as error:
-        raise store_error(error, "read", path) from error
+        raise _error_of(error, "read", path, folder) from error
     finally:
         with contextlib.suppress(OSError):  # what was read is whole, whatever closing it reports
             os.close(handle)

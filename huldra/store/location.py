@@ -50,10 +50,12 @@ def prepare_artifact(obj: Any, paths: ArtifactPaths) -> bool:
         if not os.path.isdir(folder):
             files.make_directories(folder)
             files.write_atomic(f"{folder}/.gitignore", _IGNORED_IN_GIT.encode())
-    # From the top: the first one is most often all that has a parent.
-    for folder in (paths.directory, paths.private):
-        files.make_directories(folder)
-    return files.make_directories(paths.claims)
+    # From the top: the first one is most often all that has a parent. A copy of an artifact may
+    # have come without its claims, and is not new.
+    files.make_directories(paths.directory)
+    is_new = files.make_directories(paths.private)
+    files.make_directories(paths.claims)
+    return is_new
 
 
 def raw_directory() -> str:

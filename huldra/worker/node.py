@@ -380,7 +380,8 @@ def _await_made(key: str, paths: ArtifactPaths, is_ours: bool) -> bool:
         if attempt is not None and attempt.end is None:
             waiting.step(attempt)
         elif attempt is not None and attempt.status is AttemptStatus.SUCCESS:
-            artifact.publish(paths, attempt.number)  # its owner is about to say so, or died before
+            if not artifact.publish(paths, attempt.number):  # its owner is about to, or died before
+                return False
         elif attempt is not None and _comes_again(attempt, ended, is_ours):
             waiting.nap(attempt)
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import signal
 import threading
 from collections.abc import AsyncIterator
@@ -81,6 +82,26 @@ def test_sys_exit_is_a_failure(huldra_root: Path) -> None:
     with pytest.raises(huldra.HuldraComputeError) as caught:
         Failing(name="f", how="exit").load_or_create()
     assert isinstance(caught.value.original_error, SystemExit)
+
+
+def test_every_attempt_says_in_its_log_when_it_began_and_how_it_ended(huldra_root: Path) -> None:
+    """Also where `_create` logs nothing: host and pid first, then seconds and memory."""
+    note = Note(name="a")
+    note.load_or_create()
+    began, ended = (note.huldra_dir / ".huldra" / "huldra.log").read_text().splitlines()
+    assert re.search(rf" INFO huldra attempt 1 began: host \S+, pid {os.getpid()}$", began)
+    pattern = r" INFO huldra attempt 1 ended: success after \d+\.\d s, peak memory \d+ MiB$"
+    assert re.search(pattern, ended)
+
+
+def test_log_of_a_failure_ends_with_its_traceback(huldra_root: Path) -> None:
+    """The line that says how the attempt ended is followed by the reason."""
+    failing = Failing(name="f")
+    with pytest.raises(huldra.HuldraComputeError):
+        failing.load_or_create()
+    text = (failing.huldra_dir / ".huldra" / "huldra.log").read_text()
+    assert " ERROR huldra attempt 1 ended: failed after " in text
+    assert text.endswith("ValueError: f was told to fail\n")
 
 
 def test_keyboard_interrupt_propagates_and_is_recorded(huldra_root: Path) -> None:

@@ -30,13 +30,15 @@ class Miss:
     claim: bytes
     state: bytes
     metadata: bytes
+    log: bytes
     end: bytes
     success: bytes
 
     @staticmethod
     def of(directory: str) -> Miss:
         """Take the bytes of the artifact in `directory`."""
-        names = ("claims/1", "state.json", "metadata.json", "claims/1.end", "SUCCESS.json")
+        names = ("claims/1", "state.json", "metadata.json", "huldra.log")
+        names += ("claims/1.end", "SUCCESS.json")
         found = []
         for name in names:
             with open(f"{directory}/.huldra/{name}", "rb") as file:
@@ -52,9 +54,21 @@ class Miss:
         _link(f"{claims}/1", self.claim)
         _replace(f"{private}/state.json", self.state)
         _replace(f"{private}/metadata.json", self.metadata)
+        _write(f"{private}/huldra.log", self.log, sync=False)
+        for folder in (directory, os.path.dirname(directory)):
+            _sync(folder)
         _link(f"{claims}/1.end", self.end)
         _replace(f"{private}/SUCCESS.json", self.success, sync=True)
+        _sync(private)
         _replace(f"{private}/state.json", self.state)
+
+
+def _sync(folder: str) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _write(path: str, data: bytes, sync: bool) -> None:

@@ -30,7 +30,7 @@ def pause(when: str, function: str, suffix: str, folder: str, *, passes: int = 0
     def stopping(*arguments: Any, **keywords: Any) -> Any:
         nonlocal seen
         # Renames and links name their target last.
-        path = str(arguments[-1] if owner is os else arguments[0])
+        path = _full(str(arguments[-1] if owner is os else arguments[0]), keywords)
         is_it = path.endswith(suffix)
         seen += is_it
         if not is_it or seen != passes + 1:
@@ -43,6 +43,14 @@ def pause(when: str, function: str, suffix: str, folder: str, *, passes: int = 0
         return value
 
     setattr(owner, name, stopping)
+
+
+def _full(path: str, keywords: dict[str, Any]) -> str:
+    """The whole path of a name that was given with an open folder."""
+    descriptor = keywords.get("dst_dir_fd")
+    if descriptor is None:
+        return path
+    return os.path.normpath(f"{os.readlink(f'/proc/self/fd/{descriptor}')}/{path}")
 
 
 def _stop(folder: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import logging
 import multiprocessing
@@ -20,6 +21,7 @@ import pytest
 
 from huldra.logs import capture
 from huldra.settings import HULDRA_CONFIG
+from tests.support import children
 
 USER = logging.getLogger("a_project.train")
 
@@ -73,6 +75,69 @@ def test_capture_of_a_users_info_line(tmp_path: Path) -> None:
         r"test_capture\.py:\d+ starting 1\n"
     )
     assert re.fullmatch(pattern, read(log))
+
+
+def test_log_is_not_written_through_a_link(tmp_path: Path) -> None:
+    """In a shared store a link in the log's place leads to no file of ours."""
+    log, dear = tmp_path / "huldra.log", tmp_path / "dear"
+    log.symlink_to(dear)
+    with capture.capture(log) as opened:
+        opened.note("of ours\n")
+    assert not dear.exists()
+
+
+def test_log_keeps_off_a_descriptor_that_the_users_code_has_taken(tmp_path: Path) -> None:
+    """Where `_create` closes descriptors that it does not know, its next file gets no log lines."""
+    log, own = tmp_path / "huldra.log", tmp_path / "own"
+    with capture.capture(log) as opened:
+        opened.note("one\n")
+        (number,) = (n for n in range(3, 64) if _is_at(n, log))
+        os.close(number)
+        handle = os.open(own, os.O_WRONLY | os.O_CREAT)
+        assert handle == number
+        opened.note("two\n")
+    os.write(handle, b"mine")
+    os.close(handle)
+    assert own.read_text() == "mine"
+    assert read(log) == "one\ntwo\n"
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except OSError:
+        return False
+
+
+def test_close_that_fails_is_about_log_lines_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NFS reports a full quota when a file is closed: no result is given up for it."""
+    close, log = os.close, tmp_path / "huldra.log"
+
+    def refuse(descriptor: int) -> None:
+        is_log = _is_at(descriptor, log)
+        close(descriptor)
+        if is_log:
+            raise OSError(errno.EDQUOT, "Disk quota exceeded")
+
+    monkeypatch.setattr(os, "close", refuse)
+    with capture.capture(log) as opened:
+        opened.note("one\n")
+    assert read(log) == "one\n"
+
+
+def test_starting_a_thread_is_wrapped_once(huldra_root: Path) -> None:
+    """A `_create` finds one function around `Thread.start`, whatever it logs or makes."""
+    code = """
+        import threading
+        original = threading.Thread.start
+        from tests.support.odd import Note
+        Note(name="a").load_or_create()
+        assert threading.Thread.start is not original
+        assert threading.Thread.start.__wrapped__ is original
+    """
+    assert children.run(code, huldra_root).returncode == 0
 
 
 def test_capture_of_a_traceback(tmp_path: Path) -> None:

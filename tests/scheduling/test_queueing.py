@@ -61,10 +61,10 @@ def test_a_file_that_takes_no_more_names_is_written_again(
     """Another file system below the root, or a full inode, costs files and no promise."""
     link = os.link
 
-    def refuse(source: str, target: str) -> None:
+    def refuse(source: str, target: str, **folders: int | None) -> None:
         if source.startswith(f"{tmp_path}/runs"):
             raise OSError(code, os.strerror(code))
-        link(source, target)
+        link(source, target, **folders)
 
     monkeypatch.setattr(os, "link", refuse)
     queue = queue_of(tmp_path)

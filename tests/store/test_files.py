@@ -61,8 +61,8 @@ def test_lost_answer_of_a_server_is_told_by_the_inode(
     """A link that was made, and reported as EEXIST, counts as won."""
     real = os.link
 
-    def link_and_lose_the_answer(source: str, target: str) -> None:
-        real(source, target)
+    def link_and_lose_the_answer(source: str, target: str, **folders: int | None) -> None:
+        real(source, target, **folders)
         raise FileExistsError(errno.EEXIST, "exists", target)
 
     monkeypatch.setattr(os, "link", link_and_lose_the_answer)
@@ -74,7 +74,7 @@ def test_file_system_without_hard_links_is_refused(
 ) -> None:
     """Where there are no hard links the error says so and what to do."""
 
-    def refuse(source: str, target: str) -> None:
+    def refuse(source: str, target: str, **_: int | None) -> None:
         raise OSError(errno.EOPNOTSUPP, "Operation not supported", source)
 
     monkeypatch.setattr(os, "link", refuse)
