@@ -334,8 +334,8 @@ class _Node:
         found = (key_of(obj), paths_of(obj).directory)
         if found != (self.key, self.paths.directory):
             raise NodeFailed(
-                f"this worker computes {found[0]} in {found[1]} where the driver said {self.key} in"
-                f" {self.paths.directory}: its code or its root is another one; nothing was run"
+                f"the driver expects {self.key} in {self.paths.directory}, but this worker computes"
+                f" {found[0]} in {found[1]}: its code or its root differs; nothing was run"
             )
         return obj
 

@@ -204,7 +204,7 @@ def test_worker_with_other_code_stops_and_says_so(huldra_root: Path, tmp_path: P
         huldra_root,
     )
     assert done.returncode == 1
-    assert "its code or its root is another one; nothing was run" in done.stderr
+    assert "its code or its root differs; nothing was run" in done.stderr
     assert statuses(note) == ["queued failed"]
 
 
