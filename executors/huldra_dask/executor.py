@@ -24,7 +24,7 @@ from huldra.engines.protocol import (
     TaskGraph,
     refuse_by_capabilities,
 )
-from huldra.engines.release import release_queued
+from huldra.engines.release import ExitRelease, release_queued
 from huldra.errors import HuldraExecutorError, HuldraSubmitError
 from huldra.store.job_ref import JobRef
 from huldra.store.process import Owner, is_same_process, this_process
@@ -94,9 +94,9 @@ class DaskExecutor:
         declares_cpus = resources.Workers.of(told["workers"]).name_of("cpus")
         self._ignores = frozenset[str]() if declares_cpus else frozenset({"cpus"})
         _live[self.scheduler_id] = self
-        if self._reached.owned:
+        if not self.survives_driver:
             # Registered after Dask's own handler, so called before it, which would not be silent.
-            atexit.register(self._leave)
+            atexit.register(self._leave_at_exit)
 
     @staticmethod
     def from_name(spec: str, **options: Any) -> DaskExecutor:
@@ -240,12 +240,18 @@ class DaskExecutor:
         if not self.survives_driver:
             self._note([(name, JobStatus.PREEMPTED, "its executor was closed") for name in left])
 
+    def _leave_at_exit(self) -> None:
+        """Close as the process ends, and let nobody wait for what it had queued."""
+        nodes = list(self._nodes.values())
+        self._leave()
+        ExitRelease().end(nodes)
+
     def _leave(self) -> None:
-        """Close, without a word on what is left: at the end of the process, that says it all."""
+        """Close, without a word on what is left."""
         if _live.get(self.scheduler_id) is self:
             del _live[self.scheduler_id]
+        atexit.unregister(self._leave_at_exit)
         if self._reached.owned:
-            atexit.unregister(self._leave)
             # Closing the cluster would wait for what runs.
             worker_side.stop(list(self._futures), "preempted")
         self._futures.clear()
@@ -352,6 +358,8 @@ class DaskExecutor:
         try:
             await self._hear(futures)
         except Exception:
+            if not threading.main_thread().is_alive():
+                return  # the interpreter ends: it starts no threads any more, and we leave next
             log.exception("the Dask scheduler at %s is asked for jobs from now on", self._address)
             self._leave_to_scheduler([future.key for future in futures])
 

@@ -62,7 +62,7 @@ class LocalEngine(abc.ABC):
 
     def leave(self) -> None:
         """Close, the process being about to end."""
-        self._table.is_leaving = True
+        self._table.leave()
         self.close()
 
     def after_fork(self) -> None:

@@ -195,7 +195,7 @@ class FuturesExecutor(LocalEngine):
 
     def drop_queue(self) -> None:
         """Begin nothing more, the process being about to end: a pool would run all of it first."""
-        self._table.is_leaving = True
+        self._table.leave()
         for entry in list(self._open.values()):
             if entry.future is not None:
                 entry.future.cancel()

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from huldra.engines.foreign_driver import ForeignDriverExecutor, driver_record, status_of_driver
 from huldra.engines.protocol import JobStatus, SubmittedNode, TaskGraph
-from huldra.engines.release import release_queued
+from huldra.engines.release import ExitRelease, release_queued
 from huldra.store.job_ref import JobRef
 from huldra.store.process import LOCAL as ENGINE
 
@@ -38,8 +38,16 @@ class JobTable:
         self._nodes: dict[str, SubmittedNode] = {}
         self.open_by_node: dict[tuple[str, str], str] = {}
         self._ended: list[str] = []
-        # Set when this process ends, and with it all that its queued attempts stand for.
-        self.is_leaving = False
+        self._exit: ExitRelease | None = None  # once this process ends
+
+    @property
+    def is_leaving(self) -> bool:
+        """Return True once this process ends, and with it all that it had queued."""
+        return self._exit is not None
+
+    def leave(self) -> None:
+        """Take note that this process ends: from now on, ends are recorded in haste."""
+        self._exit = self._exit or ExitRelease()
 
     def reset_after_fork(self) -> None:
         """Forget the parent's jobs; its lock may be held by a thread that is not here."""
@@ -70,7 +78,9 @@ class JobTable:
     def end(self, ends: Iterable[tuple[str, JobStatus]]) -> None:
         """Say how jobs ended, and wake those who wait. A job that is over stays as it is."""
         ends = [(job_id, status) for job_id, status in ends if job_id in self._nodes]
-        if not self.is_leaving:
+        if self._exit is not None:
+            self._exit.end(self._nodes[job_id] for job_id, _ in ends)
+        else:
             release_queued((self._nodes[job_id], status) for job_id, status in ends)
         with self._changed:
             for job_id, status in ends:

@@ -25,7 +25,7 @@ from huldra.engines.protocol import (
     TaskGraph,
     refuse_by_capabilities,
 )
-from huldra.engines.release import release_queued
+from huldra.engines.release import ExitRelease, release_queued
 from huldra.errors import HuldraExecutorError, HuldraSubmitError
 from huldra.store.job_ref import JobRef
 from huldra_ray import NAME, resources, runtime
@@ -73,7 +73,7 @@ class RayExecutor:
         self._listener = threading.Thread(target=self._listen, name="huldra-ray-news", daemon=True)
         self._listener.start()
         # Registered after Ray's own, and so called before it.
-        atexit.register(self._stop_listening)
+        atexit.register(self._leave_at_exit)
         _live[self._runtime.address] = self
 
     @staticmethod
@@ -192,7 +192,7 @@ class RayExecutor:
     def close(self) -> None:
         """Shut down a runtime that we started; leave any other as it is."""
         self._stop_listening()
-        atexit.unregister(self._stop_listening)
+        atexit.unregister(self._leave_at_exit)
         if _live.get(self._runtime.address) is self:
             del _live[self._runtime.address]
         if self._runtime.is_ours:
@@ -253,6 +253,14 @@ class RayExecutor:
                 return
             if ends:
                 self._note([(name, JobStatus(status), reason) for name, status, reason in ends])
+
+    def _leave_at_exit(self) -> None:
+        """Be out of Ray before it ends, and let nobody wait for what it then forgets."""
+        self._stop_listening()
+        if self._runtime.ends_with_us:
+            with self._ended:
+                nodes = list(self._open.values())
+            ExitRelease().end(nodes)
 
     def _stop_listening(self) -> None:
         """Be out of Ray before it is shut down here: else it may end the whole process."""

@@ -4,12 +4,15 @@ Where an engine ends with its driver, others judge a queued attempt by that: whi
 node is on its way. So when a job ends without `run_node` (its worker never came up, the engine was
 closed, it was cancelled as a submission failed), or `run_node` broke before it took the attempt,
 the attempt has to be ended by the executor, or everybody would wait for it as long as the driver
-lives.
+lives. And when the driver itself ends, it takes its queue along: what it had queued and what never
+began must not stay behind as somebody's unfinished work.
 """
 
 from __future__ import annotations
 
 import logging
+import os
+import time
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
@@ -17,11 +20,14 @@ from typing import Any
 from huldra.engines.protocol import JobStatus, SubmittedNode
 from huldra.errors import HuldraStoreError
 from huldra.store import artifact, claim, files
+from huldra.store.files import SharedFile
 from huldra.store.layout import ArtifactPaths
-from huldra.store.process import new_owner
-from huldra.store.records import Attempt, AttemptStatus, ErrorRecord
+from huldra.store.process import Owner, new_owner
+from huldra.store.records import Attempt, AttemptStatus, End, ErrorRecord, now_text
 
 logger = logging.getLogger("huldra")
+
+_EXIT_PATIENCE_S = 5.0
 
 _RECORDED_AS = {
     JobStatus.CANCELLED: AttemptStatus.CANCELLED,
@@ -57,7 +63,7 @@ def release_queued(
 
 
 def _free(node: SubmittedNode, status: AttemptStatus) -> None:
-    record = _records(node.run_path).get(node.key)
+    record = _record(node.run_path)["nodes"].get(node.key)
     if record is not None:
         end_queued_node(record, status)
 
@@ -83,8 +89,52 @@ def end_queued(
         artifact.write_state(paths, Attempt(attempt.claim, end, attempt.job))
 
 
+class ExitRelease:
+    """Ends what a driver had queued, as the driver ends: recorded as preempted, in a few seconds.
+
+    The ends of one run are one file under many names, and the states stay as they are: they are
+    labels, and a user at the terminal waits. What is left after `within_s` is found to be of a dead
+    driver by whoever asks for it.
+    """
+
+    def __init__(self, within_s: float = _EXIT_PATIENCE_S) -> None:
+        self._deadline = time.monotonic() + within_s
+        self._ends: dict[tuple[str, int], SharedFile] = {}
+        self._left = 0
+
+    def end(self, nodes: Iterable[SubmittedNode]) -> None:
+        """End the attempts that these nodes were queued in, where they have not begun."""
+        for node in nodes:
+            if time.monotonic() > self._deadline:
+                self._left += 1
+                continue
+            try:
+                self._end(node)
+            except HuldraStoreError as error:
+                logger.debug("%s stays queued by a dead driver: %s", node.key, error)
+        if self._left:
+            logger.warning("%d queued artifacts were not released in time", self._left)
+
+    def _end(self, node: SubmittedNode) -> None:
+        record = _record(node.run_path)["nodes"].get(node.key)
+        if record is None:
+            return
+        driver = Owner.from_json(_record(node.run_path)["driver"])
+        paths, number = ArtifactPaths(record["directory"]), record["claim"]
+        # Whether it is still queued needs no look: of one that began, or ended, `N.end` is taken.
+        if claim.is_claimed_by(paths, number, driver):
+            self._shared(node.run_path, number).link(paths.claim_end(number))
+
+    def _shared(self, run_path: str, number: int) -> SharedFile:
+        shared = self._ends.get((run_path, number))
+        if shared is None:
+            end = End(number, AttemptStatus.PREEMPTED.value, now_text(), new_owner())
+            path = f"{os.path.dirname(run_path)}/end-{number}"
+            shared = SharedFile(path, files.object_bytes(end.to_json()))
+            self._ends[run_path, number] = shared
+        return shared
+
+
 @lru_cache(maxsize=2)
-def _records(run_path: str) -> Mapping[str, Mapping[str, Any]]:
-    record = files.read_object(run_path) or {}
-    nodes: Mapping[str, Mapping[str, Any]] = record.get("nodes", {})
-    return nodes
+def _record(run_path: str) -> Mapping[str, Any]:
+    return {"nodes": {}, "driver": {}, **(files.read_object(run_path) or {})}

@@ -17,6 +17,7 @@ from huldra.store import artifact, claim, files
 from huldra.store.layout import ArtifactPaths
 from huldra.store.location import paths_of
 from huldra.store.records import Attempt, AttemptStatus
+from huldra.store.snapshot import has_outcome, outcome_before
 
 _CANDIDATES_MAX = 2000
 _ABSENT = "<no such field>"
@@ -69,7 +70,11 @@ def explain(obj: Any) -> Explanation:
 def _reason(paths: ArtifactPaths, attempt: Attempt) -> str:
     if attempt.end is None:
         return describe(paths, attempt)
-    if attempt.status is AttemptStatus.FAILED and attempt.end.error is not None:
+    # A retry that never began says nothing of the artifact: what stands is what was before it.
+    attempt = outcome_before(paths, attempt) or attempt
+    if not has_outcome(attempt):
+        return "it was queued before, and never begun"
+    if attempt.status is AttemptStatus.FAILED and attempt.end and attempt.end.error:
         error = attempt.end.error
         return f"the last attempt failed: {error.type}: {error.message}; log: {paths.log}"
     return f"the last attempt ended as {attempt.status.value}; log: {paths.log}"

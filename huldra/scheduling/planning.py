@@ -15,7 +15,7 @@ from huldra.scheduling.graph import Graph, Node
 from huldra.store import claim
 from huldra.store.layout import ArtifactPaths
 from huldra.store.records import Attempt, AttemptStatus
-from huldra.store.snapshot import Liveness
+from huldra.store.snapshot import Liveness, has_outcome, outcome_before
 
 
 class NodeStatus(enum.StrEnum):
@@ -122,8 +122,10 @@ def _plan_missing(
         if liveness.claim_liveness(paths, attempt, watch) is not Liveness.DEAD:
             return PlannedNode(node, paths, NodeStatus.IN_FLIGHT, describe(paths, attempt), attempt)
         reason = f"its owner is dead ({attempt.claim.owner.describe()})"
+        if (before := outcome_before(paths, attempt)) is not None:
+            reason = f"{_why(before)}; {reason}"
     else:
-        reason = _why(attempt)
+        reason = _why(outcome_before(paths, attempt) or attempt)
     blocked_by = [
         key
         for key in node.needs
@@ -143,4 +145,6 @@ def _why(attempt: Attempt | None) -> str:
         return f"failed before: {attempt.end.error.type}: {attempt.end.error.message}"[:160]
     if attempt.status is AttemptStatus.SUCCESS:
         return "made before, but _validate is false or SUCCESS.json is gone"
+    if not has_outcome(attempt):
+        return "queued before, and never begun"
     return f"{attempt.status.value} before"

@@ -10,6 +10,7 @@ import importlib
 import json
 import os
 import pickle
+import signal
 import sys
 import time
 from pathlib import Path
@@ -52,6 +53,10 @@ def main(path: str) -> None:
         registry.resolve(executor).close()
         _report(path, "closed", {})
         _await(Path(f"{path}.end"))
+    if order["then"] in ("leave", "interrupt"):
+        _await(Path(f"{path}.leave"))
+        if order["then"] == "interrupt":
+            signal.raise_signal(signal.SIGINT)
     if order["then"] == "wait":
         _report(path, "done", {"results": [_outcome(job) for job in jobs]})
 

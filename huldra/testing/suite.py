@@ -245,6 +245,11 @@ class Scene:
         record: dict[str, Any] = json.loads(path.read_text())
         return record
 
+    def await_driver(self, order: Path) -> None:
+        """Wait until a driver has ended by itself."""
+        process = self._drivers[int(order.stem.rpartition("-")[2])]
+        process.wait(self.patience_s)
+
     def kill_driver(self, order: Path) -> None:
         """Kill -9 a driver."""
         process = self._drivers[int(order.stem.rpartition("-")[2])]
@@ -931,6 +936,27 @@ class ExecutorSuite:
         scene.open("first")
         assert scene.outcome(last.load_or_create(executor=executor))["name"] == "last"
         assert scene.count("last") == 1
+
+    @pytest.mark.parametrize("manner", ["leave", "interrupt"])
+    def test_a_driver_that_leaves_takes_its_queue_along(
+        self, manner: str, seam: Executor, second_driver: Driver, scene: Scene
+    ) -> None:
+        """What a driver had queued is over once its script has ended, or was interrupted."""
+        self.runs_beside()
+        if seam.capabilities.survives_driver:
+            pytest.skip(f"{seam.name} outlives its drivers")
+        first = scene.step("first", "wait")
+        crowd = [scene.step(f"later{n}", needs=[first]) for n in range(20)]
+        order = scene.start_driver(second_driver, manner, *crowd)
+        scene.report(order, "sent")
+        scene.await_note("first")
+        Path(f"{order}.leave").touch()
+        if not seam.capabilities.kills_running:
+            scene.open("first")  # what runs is waited for
+        scene.await_driver(order)
+        last = [huldra.StateManager.history(step.huldra_dir)[-1] for step in crowd]
+        assert [attempt.is_queued for attempt in last] == [False] * 20
+        assert sum(scene.count(step.name) for step in crowd) < 20
 
     def test_an_executor_that_is_closed_frees_what_it_held(
         self, seam: Executor, second_driver: Driver, scene: Scene

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import huldra
+from huldra.catalog import Catalog
 from huldra.errors import HuldraError
 from huldra.store.process import start_time
 from huldra.testing.pipelines import Step
@@ -210,3 +211,42 @@ def test_a_worker_that_never_comes_up_leaves_nothing_queued(
     assert scene.outcome(last.load_or_create(executor=sound))["name"] == "last"
     broken.close()
     sound.close()
+
+
+# One worker, which is held: what is sent after it never begins.
+_QUEUES = """
+import os, sys, time
+from pathlib import Path
+import huldra
+from huldra.testing.pipelines import Step
+root, notes, how = sys.argv[1:]
+huldra.set_huldra_root(Path(root))
+steps = [Step(name="held", does="wait", notes=notes), Step(name="bad", does="fail", notes=notes)]
+huldra.load_or_create(steps, executor="local:1")
+while not list(Path(notes).glob("held.began.*")):
+    time.sleep(0.01)
+if how:
+    os.kill(os.getpid(), getattr(__import__("signal"), how))
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("how", ["", "SIGINT", "SIGTERM"])
+def test_what_never_began_does_not_hide_what_failed_before(scene: Scene, how: str) -> None:
+    """The driver ends with a retry in its queue: the failure stays, in Python and for onlookers.
+
+    A script that ends, or is interrupted, leaves nothing stale. SIGTERM ends Python at once.
+    """
+    bad = scene.step("bad", "fail")
+    scene.failure(bad.load_or_create(executor="local:1"))
+    command = [sys.executable, "-c", _QUEUES, str(scene.root), str(scene.notes), how]
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    subprocess.run(command, env=environ, timeout=60, capture_output=True)
+    assert scene.count("bad") == 1
+    assert huldra.StateManager.read(bad.huldra_dir).result == "failed"
+    assert "failed before: builtins.ValueError" in str(huldra.plan([bad]))
+    (row,) = Catalog([scene.root]).find(bad.huldra_hash)
+    assert row.result_status == "failed"
+    assert row.attempt_status == ("stale" if how == "SIGTERM" else "preempted")
+    if how != "SIGTERM":
+        assert "the last attempt failed: builtins.ValueError" in str(bad.explain())
