@@ -77,6 +77,18 @@ def parse_filter(text: str) -> Predicate:
     return _Parser(text).parse()
 
 
+def fields_of(text: str) -> tuple[str, ...]:
+    """The fields that a filter asks for, as they are written there.
+
+    Raises `HuldraQueryError` as `parse_filter`.
+    """
+    if not text.strip():
+        return ()
+    parser = _Parser(text)
+    parser.parse()
+    return tuple(dict.fromkeys(parser.fields))
+
+
 def parse_path(path: str) -> tuple[Step, ...]:
     """The steps of a dotted path: names, and numbers for places in lists."""
     steps: list[Step] = []
@@ -148,6 +160,7 @@ class _Parser:
         self.tokens = self._split()
         self.next = 0
         self.nesting = 0
+        self.fields: list[str] = []
 
     def _split(self) -> list[_Token]:
         tokens, at, text = [], 0, self.text.rstrip()
@@ -222,7 +235,8 @@ class _Parser:
 
     def _comparison(self) -> Predicate:
         field = self._take("a field", "word", "quoted")
-        steps = parse_path(_unquote(field) if field.kind == "quoted" else field.text)
+        self.fields.append(_unquote(field) if field.kind == "quoted" else field.text)
+        steps = parse_path(self.fields[-1])
         if self._is_word("in"):
             self.next += 1
             return _test(steps, _one_of(self._values()))

@@ -95,9 +95,9 @@ class Catalog:
         began = time.perf_counter()
         taken_at = datetime.now(UTC)
         now = self._now()
-        known = {}
+        known, problems = {}, list[str]()
         for root in self._roots:
-            for place in artifact_places(root):
+            for place in artifact_places(root, problems):
                 known[place] = self._known.get(place) or new_entry(*place)
         read = _look_at_all(list(known.values()), now, on_progress)
         for one in known.values():
@@ -108,9 +108,9 @@ class Catalog:
         took_s = time.perf_counter() - began
         before = self._snapshot
         if before is not None and _are_same(before.rows, rows):
-            return before.seen_again(taken_at, took_s, read)
+            return before.seen_again(taken_at, took_s, read, tuple(problems))
         generation = before.generation + 1 if before else 1
-        return Snapshot(rows, taken_at, took_s, read, generation)
+        return Snapshot(rows, taken_at, took_s, read, generation, tuple(problems))
 
     def _now(self) -> ScanClock:
         server_s, seen_at = self._server

@@ -42,7 +42,8 @@ class Snapshot:
 
     `took_s` is what the scan cost, `read` how many artifacts were read again for it.
     `generation` grows by one each time something differs: use it (not the rows) as a cache key.
-    `rows` are in the order of roots, then namespace and hash.
+    `rows` are in the order of roots, then namespace and hash. `problems` name the folders that
+    could not be listed, whose artifacts are missing here.
     """
 
     rows: tuple[Row, ...]
@@ -50,10 +51,13 @@ class Snapshot:
     took_s: float
     read: int
     generation: int
+    problems: tuple[str, ...] = ()
 
-    def seen_again(self, taken_at: datetime, took_s: float, read: int) -> Snapshot:
+    def seen_again(
+        self, taken_at: datetime, took_s: float, read: int, problems: tuple[str, ...] = ()
+    ) -> Snapshot:
         """The same rows, found unchanged later; keeps what was worked out from them."""
-        later = replace(self, taken_at=taken_at, took_s=took_s, read=read)
+        later = replace(self, taken_at=taken_at, took_s=took_s, read=read, problems=problems)
         for name, value in self.__dict__.items():
             later.__dict__.setdefault(name, value)
         return later
@@ -228,6 +232,13 @@ class Snapshot:
     def varying_fields(self, rows: Sequence[Row], *, depth: int = 2) -> tuple[str, ...]:
         """Those `config_fields` whose values differ between `rows`, or are missing in some."""
         return tuple(sorted(differing(rows, depth, self.config_of)))
+
+    def has_field(self, rows: Iterable[Row], path: str) -> bool:
+        """Return True if any of `rows` has the dotted config path."""
+        steps = parse_path(path)
+        return any(
+            value_at(row.config or {}, steps, self.config_of) is not MISSING_FIELD for row in rows
+        )
 
     def config_value(self, row: Row, path: str) -> object:
         """The config value at a dotted path, into nested artifacts too; None when missing."""

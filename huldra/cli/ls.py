@@ -3,26 +3,41 @@
 from __future__ import annotations
 
 import argparse
+import difflib
+from dataclasses import replace
 from typing import Any
 
 from huldra.catalog import Catalog, Page, Query, Row, Snapshot, presentation
-from huldra.catalog.query import MAX_LIMIT
+from huldra.catalog.filters import fields_of
+from huldra.catalog.query import CONFIG_SORT, MAX_LIMIT, order_key
 from huldra.cli import output
+from huldra.errors import HuldraQueryError
 
 _COLUMNS = ("status", "class", "hash", "updated", "took", "host", "backend")
+METRICS = "metrics."
+"""What stands before the name of a metric where a config field may stand, too."""
+_SAMPLE = 1000  # artifacts whose fields are looked through for one that was meant
+_MAX_NEAR = 8
+_MAX_ERROR = 200
 
 
 def run(catalog: Catalog, options: argparse.Namespace) -> int:
-    """List what the options ask for."""
+    """List what the options ask for; exit code 1 where a part of the store cannot be read."""
     snapshot = catalog.snapshot(max_age_s=0)
-    page = snapshot.query(_query(options))
+    query = _query(options)
+    _refuse_unknown_fields(snapshot, query, _fields(options))
+    page = _page(catalog, snapshot, query)
     if options.keys:
         output.write("".join(f"{output.clean(row.key)}\n" for row in page.rows))
     elif options.json:
         output.write_json([as_json(row) for row in page.rows])
     else:
-        _write_table(snapshot, page, _fields(options), catalog.roots)
-    return 0
+        _write_table(_Columns(catalog, snapshot, options), page, catalog.roots)
+    if snapshot.problems:
+        output.write_problems(
+            "could not be listed; their artifacts are missing above", snapshot.problems
+        )
+    return 1 if snapshot.problems else 0
 
 
 def _query(options: argparse.Namespace) -> Query:
@@ -49,25 +64,91 @@ def _fields(options: argparse.Namespace) -> list[str]:
     return [name.strip() for name in options.fields.split(",") if name.strip()]
 
 
-def _write_table(snapshot: Snapshot, page: Page, fields: list[str], roots: tuple[str, ...]) -> None:
-    lines = [_line(snapshot, row, fields) for row in page.rows]
+def _refuse_unknown_fields(snapshot: Snapshot, query: Query, shown: list[str]) -> None:
+    """Raise for a config field that none of the artifacts in question has: most often a slip."""
+    named = [("--where", name) for name in fields_of(query.config)]
+    named += [("--fields", name) for name in shown]
+    if query.sort.lstrip("-").startswith(CONFIG_SORT):
+        named.append(("--sort", query.sort.lstrip("-").removeprefix(CONFIG_SORT)))
+    rows = snapshot.matching(replace(query, config="", sort=Query.sort)) if named else ()
+    rows = tuple(row for row in rows if row.config is not None)
+    for option, name in named:
+        is_metric = option != "--where" and name.startswith(METRICS)
+        if rows and not is_metric and not snapshot.has_field(rows, name):
+            known = snapshot.config_fields(rows[:_SAMPLE])
+            near = difflib.get_close_matches(name, known) or known[:_MAX_NEAR]
+            raise HuldraQueryError(
+                f"{option}: no artifact that is asked for has a field {name!r}"
+                + (f"; near it: {', '.join(near)}" if near else ""),
+                field="config",
+                value=name,
+            )
+
+
+def _page(catalog: Catalog, snapshot: Snapshot, query: Query) -> Page:
+    """Ask the snapshot, or sort by a metric, which only the files of each artifact tell."""
+    name = query.sort.lstrip("-")
+    if not name.startswith(METRICS):
+        return snapshot.query(query)
+    rows = snapshot.matching(replace(query, sort=Query.sort))
+    values = {id(row): catalog.metrics(row).values.get(name.removeprefix(METRICS)) for row in rows}
+    known = [row for row in rows if values[id(row)] is not None]
+    known.sort(key=lambda row: order_key(values[id(row)]), reverse=query.sort.startswith("-"))
+    rows = (*known, *(row for row in rows if values[id(row)] is None))
+    page = rows[query.offset : query.offset + query.limit]
+    return Page(page, len(rows), query.offset, query.limit)
+
+
+class _Columns:
+    """What a line of the table has, beyond what every line has."""
+
+    def __init__(self, catalog: Catalog, snapshot: Snapshot, options: argparse.Namespace) -> None:
+        self._catalog = catalog
+        self._snapshot = snapshot
+        self._fields = _fields(options)
+        asked = {*options.result, *options.attempt}
+        self._errors = bool(asked & {"failed", "crashed"})
+
+    def header(self) -> list[str]:
+        """The names of the columns."""
+        return [*_COLUMNS, *self._fields, *(("error",) if self._errors else ())]
+
+    def line(self, row: Row) -> list[str]:
+        """One artifact's cells."""
+        for_a_person = output.is_terminal()
+        return [
+            "unreadable" if row.problem else row.status,
+            row.class_name if for_a_person else row.namespace,
+            row.digest[:12] if for_a_person else row.digest,
+            output.age(row.updated_at, self._snapshot.taken_at),
+            _took(row, for_a_person),
+            row.hostname,
+            row.backend,
+            *(output.value_text(self._value(row, name)) for name in self._fields),
+            *((_error(row),) if self._errors else ()),
+        ]
+
+    def _value(self, row: Row, name: str) -> object:
+        """A config field, else a metric."""
+        value = self._snapshot.config_value(row, name)
+        if value is None and name.startswith(METRICS):
+            return self._catalog.metrics(row).values.get(name.removeprefix(METRICS))
+        return value
+
+
+def _error(row: Row) -> str:
+    """The error on one line: its type without modules, and what it says."""
+    if row.failed_key:
+        return f"its dependency {row.failed_key} was not made"
+    kind = row.error_type.rpartition(".")[2]
+    return f"{kind}: {' '.join(row.error_message.split())[:_MAX_ERROR]}" if kind else ""
+
+
+def _write_table(columns: _Columns, page: Page, roots: tuple[str, ...]) -> None:
+    lines = [columns.line(row) for row in page.rows]
     last = page.offset + len(page.rows)
     note = f"{page.offset + 1 if lines else 0}–{last} of {page.total} in {', '.join(roots)}"
-    output.write_table([*_COLUMNS, *fields], lines, output.clean(note))
-
-
-def _line(snapshot: Snapshot, row: Row, fields: list[str]) -> list[str]:
-    for_a_person = output.is_terminal()
-    return [
-        "unreadable" if row.problem else row.status,
-        row.class_name if for_a_person else row.namespace,
-        row.digest[:12] if for_a_person else row.digest,
-        output.age(row.updated_at, snapshot.taken_at),
-        _took(row, for_a_person),
-        row.hostname,
-        row.backend,
-        *(output.value_text(snapshot.config_value(row, name)) for name in fields),
-    ]
+    output.write_table(columns.header(), lines, output.clean(note))
 
 
 def _took(row: Row, for_a_person: bool) -> str:

@@ -11,6 +11,8 @@ from typing import Any
 
 from huldra.catalog import presentation
 
+_MAX_PROBLEMS = 10
+
 
 class CommandError(Exception):
     """The command cannot do what it was asked; the message is one line for a person."""
@@ -49,6 +51,16 @@ def write(text: str) -> None:
     except UnicodeEncodeError:
         encoding = sys.stdout.encoding or "ascii"
         sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
+
+
+def write_problems(what: str, problems: Sequence[str]) -> None:
+    """Write one block to stderr: what is wrong with how many places, and a line for each."""
+    count = presentation.count(len(problems), "folder")
+    lines = [f"huldra: {count} {what}:", *(f"  {clean(problem)}" for problem in problems)]
+    shown = lines[: _MAX_PROBLEMS + 1]
+    if len(lines) > len(shown):
+        shown.append(f"  and {len(lines) - len(shown)} more")
+    sys.stderr.write("\n".join(shown) + "\n")
 
 
 def write_json(value: Any) -> None:

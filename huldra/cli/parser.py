@@ -19,7 +19,7 @@ ARTIFACT is a hash or its beginning (4 digits or more), Class/<hash>, <namespace
 artifact's directory. Where the output is no terminal, tables are tab-separated with a header line.
 
 exit codes: 0 done; 1 something is not there, is refused or failed; 2 the command line is wrong;
-130 ended by Ctrl-C. An error is one line on stderr.
+130 ended by Ctrl-C. An error is one line on stderr, what cannot be listed one line each.
 """
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
@@ -27,7 +27,7 @@ _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code (see `huldra --help`)."""
     made = parser()
-    options = made.parse_args(argv)
+    options = made.parse_args(_with_joined_sort(sys.argv[1:] if argv is None else argv))
     try:
         return int(options.run(_catalog(options), options))
     except HuldraQueryError as error:
@@ -40,6 +40,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         # `huldra ls | head`: the reader has enough. Python would complain again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _with_joined_sort(arguments: Sequence[str]) -> list[str]:
+    """Let `--sort -updated_at` mean what it says: argparse takes the second word for an option."""
+    joined: list[str] = []
+    for argument in arguments:
+        if joined and joined[-1] == "--sort" and argument.startswith("-"):
+            joined[-1] = f"--sort={argument}"
+        else:
+            joined.append(argument)
+    return joined
 
 
 def _fail(error: Exception, code: int) -> int:
@@ -56,7 +67,18 @@ def _catalog(options: argparse.Namespace) -> Catalog:
         from huldra.settings import HULDRA_CONFIG  # here: --root works with a bad environment
 
         roots = [HULDRA_CONFIG.root]
+        if not os.path.isdir(roots[0]):
+            raise CommandError(_no_store(roots[0]))
     return Catalog(roots)
+
+
+def _no_store(root: str) -> str:
+    if os.environ.get("HULDRA_PATH"):
+        return f"there is no store at {root}, which HULDRA_PATH names; --root DIR names another"
+    return (
+        f"there is no store at {root}: HULDRA_PATH is not set, so it is ./data-huldra of the"
+        " working directory; set it, or name a store with --root DIR"
+    )
 
 
 def parser() -> argparse.ArgumentParser:
@@ -128,12 +150,15 @@ def _add_ls(commands: Commands[argparse.ArgumentParser]) -> None:
     )
     made.add_argument("--text", default="", help="found in key, host, job id or error")
     made.add_argument(
-        "--sort", default="-updated_at", help=f"{', '.join(SORT_KEYS)} or config.<path>; - reverses"
+        "--sort",
+        default="-updated_at",
+        metavar="COLUMN",
+        help=f"{', '.join(SORT_KEYS)}, config.<path> or metrics.<name>; -COLUMN: descending",
     )
     made.add_argument("--limit", type=a_count, default=50, help="lines (%(default)s; 0: all)")
     made.add_argument("--offset", type=a_count, default=0)
     made.add_argument(
-        "--fields", default="", metavar="A,B.C", help="config fields to show as columns"
+        "--fields", default="", metavar="A,B.C", help="config fields or metrics.<name>, as columns"
     )
     shape = made.add_mutually_exclusive_group()
     shape.add_argument("--json", action="store_true", help="a JSON list")

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from huldra import cli
+from huldra.settings import HULDRA_CONFIG
 from tests.dashboard.store import StoreWriter, example_store, ref
 
 Run = Callable[..., tuple[int, str, str]]
@@ -115,6 +116,109 @@ def test_ls_of_an_empty_store_is_a_header(run: Run) -> None:
     """Nothing there is no error."""
     code, out, _ = run("ls")
     assert (code, len(out.splitlines())) == (0, 1)
+
+
+@pytest.mark.parametrize("arguments", [("--sort", "-x.y"), ("--sort=-x.y",)])
+def test_ls_sorts_downwards(writer: StoreWriter, run: Run, arguments: tuple[str, ...]) -> None:
+    """`--sort -COLUMN` means what it says, with a blank or an equals sign."""
+    keys = [writer.add("p/A", {"x": {"y": y}}) for y in (2, 3, 1)]
+    arguments = tuple(argument.replace("x.y", "config.x.y") for argument in arguments)
+    code, out, _ = run("ls", "--keys", *arguments)
+    assert (code, out.split()) == (0, [keys[1], keys[0], keys[2]])
+
+
+def test_ls_shows_and_sorts_by_metrics(writer: StoreWriter, run: Run) -> None:
+    """`metrics.NAME` is a column, and the best comes first; without the number comes last."""
+    files = [{"metrics.json": f'{{"accuracy": {n}}}'} for n in (0.5, 0.9)]
+    low, high = (writer.add("p/A", {"n": n}, files=one) for n, one in enumerate(files))
+    none = writer.add("p/A", {"n": 3})
+    ordered = ("--sort", "-metrics.accuracy")
+    assert run("ls", "--keys", *ordered)[1].split() == [high, low, none]
+    assert run("ls", "--keys", *ordered, "--limit", "1", "--offset", "1")[1].split() == [low]
+    _, out, _ = run("ls", "--fields", "metrics.accuracy", *ordered)
+    assert [line.split("\t")[-1] for line in out.splitlines()] == [
+        "metrics.accuracy",
+        "0.9",
+        "0.5",
+        "",
+    ]
+
+
+def test_a_config_field_called_metrics_comes_first(writer: StoreWriter, run: Run) -> None:
+    """What the config says of itself is not hidden by a file."""
+    writer.add("p/A", {"metrics": {"x": "mine"}}, files={"metrics.json": '{"x": 1}'})
+    assert run("ls", "--fields", "metrics.x")[1].splitlines()[1].endswith("\tmine")
+
+
+def test_ls_of_failures_has_their_errors(writer: StoreWriter, run: Run) -> None:
+    """Who asks for what failed sees why, on one line."""
+    need = writer.add("p/A", {}, status="failed", error=("builtins.ValueError", "nan\nin loss"))
+    writer.add("p/B", {}, status="failed", failed_key=need)
+    _, out, _ = run("ls", "--result", "failed", "--sort", "namespace")
+    header, first, second = (line.split("\t")[-1] for line in out.splitlines())
+    assert header == "error"
+    assert first == "ValueError: nan in loss"
+    assert second == f"its dependency {need} was not made"
+    assert run("ls")[1].splitlines()[0].endswith("\tbackend")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ("--where", "lrr<1"),
+            "--where: no artifact that is asked for has a field 'lrr'; near it: lr",
+        ),
+        (("--where", "lr<1 and opt.nme=adam"), "a field 'opt.nme'; near it: opt.name"),
+        (("--fields", "lr,opt"), ""),
+        (("--fields", "lr,zzz"), "--fields: no artifact that is asked for has a field 'zzz'"),
+        (("--sort", "config.zzz"), "--sort: no artifact that is asked for has a field 'zzz'"),
+        (("p.A", "--where", "only_b=1"), "a field 'only_b'"),
+        (("--where", "only_b=1"), ""),
+        (("nothing", "--where", "zzz=1"), ""),
+    ],
+)
+def test_ls_names_the_field_that_was_meant(
+    writer: StoreWriter, run: Run, arguments: tuple[str, ...], said: str
+) -> None:
+    """A field that no artifact in question has is an error with what is near, and no empty list."""
+    writer.add("p/A", {"lr": 0.1, "opt": {"name": "adam"}})
+    writer.add("p/B", {"only_b": 1})
+    code, out, err = run("ls", *arguments)
+    assert code == (2 if said else 0)
+    assert said in err
+    assert bool(out) != bool(said)
+
+
+def test_ls_of_a_folder_that_cannot_be_listed_fails(writer: StoreWriter, run: Run) -> None:
+    """One block says what is missing, after what could be listed; --keys and --json as well."""
+    writer.add("p/A", {}, version_controlled=True)
+    (writer.root / "data").write_text("in the place of a folder")
+    for arguments in ((), ("--keys",), ("--json",)):
+        code, out, err = run("ls", *arguments)
+        assert code == 1
+        assert "p/A" in out
+        assert err.splitlines() == [
+            "huldra: 1 folder could not be listed; their artifacts are missing above:",
+            f"  {writer.root / 'data'}: Not a directory",
+        ]
+
+
+def test_a_store_that_is_not_there_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It says which folder was meant, why that one, and what to do."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HULDRA_PATH", raising=False)
+    HULDRA_CONFIG.reset()
+    assert cli.main(["ls"]) == 1
+    err = capsys.readouterr().err
+    assert f"there is no store at {tmp_path}/data-huldra: HULDRA_PATH is not set" in err
+    monkeypatch.setenv("HULDRA_PATH", str(tmp_path / "gone"))
+    HULDRA_CONFIG.reset()
+    assert cli.main(["ls"]) == 1
+    assert "gone, which HULDRA_PATH names" in capsys.readouterr().err
+    HULDRA_CONFIG.reset()
 
 
 def test_show_tells_what_there_is(model: str, run: Run) -> None:
@@ -412,6 +516,7 @@ def test_the_store_is_that_of_huldra_path(writer: StoreWriter, tmp_path: Path) -
     key = writer.add("p/A", {})
     done = huldra("ls", "--keys", env=os.environ | {"HULDRA_PATH": str(writer.root)})
     assert (done.returncode, done.stdout) == (0, f"{key}\n")
+    (tmp_path / "data-huldra").mkdir()
     done = huldra("ls", "--keys", cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
