@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
+import os
 import socket
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,14 +14,19 @@ from huldra.errors import HuldraExecutorError
 
 OLDEST = (2, 50)
 INSTALL = "pip install 'ray>=2.50'"
+_LOOPBACK = "127.0.0.1"
 _PROBE_TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """A runtime: where its head listens, whether we started it, whether it ends with us."""
+    """A runtime: where its head listens, whether we started it, whether it ends with us.
+
+    `contact` is the address by which this process came to it, which differs for `ray://`.
+    """
 
     address: str
+    contact: str
     is_ours: bool
     ends_with_us: bool
 
@@ -36,7 +44,10 @@ def require() -> Any:
 
 
 def reach(address: str | None, cpus: int | None = None, **options: Any) -> Runtime:
-    """Connect to `address`, else use the runtime that is there, else start one of `cpus`."""
+    """Use the runtime that this process has, else connect to `address`, else start one of `cpus`.
+
+    A runtime of our own listens on the loopback alone.
+    """
     ray = require()
     if ray.is_initialized():
         return _present(ray, is_ours=False)
@@ -45,19 +56,53 @@ def reach(address: str | None, cpus: int | None = None, **options: Any) -> Runti
         "logging_level": "ERROR",
         "configure_logging": False,
     }
+    address = address or os.environ.get("RAY_ADDRESS") or None
     if address is None:
-        quiet |= {"include_dashboard": False, "num_cpus": cpus}
-        # Ray would listen on this host's address on the network; nobody there has business here.
-        quiet |= {"_node_ip_address": "127.0.0.1"}
+        # "local", since Ray would join a cluster that anybody has started on this machine.
+        quiet |= {"address": "local", "include_dashboard": False, "num_cpus": cpus}
     else:
         quiet |= {"address": address}
     try:
-        ray.init(**{**quiet, **options})
+        with contextlib.nullcontext() if address else _on_loopback():
+            ray.init(**{**quiet, **options})
     except Exception as error:  # a node that did not come up is a bare Exception in Ray
         where = f"at {address}" if address else "of our own"
         reason = f"{error}; {_root(error)}".rstrip("; ")
         raise HuldraExecutorError(f"wanted a Ray runtime {where}, found none: {reason}") from error
-    return _present(ray, is_ours=True)
+    if address is None and "_node_ip_address" not in options:
+        _refuse_other_interfaces(ray)
+    return _present(ray, is_ours=True, contact=address)
+
+
+@contextlib.contextmanager
+def _on_loopback() -> Iterator[None]:
+    """While entered, a head that starts here takes the loopback for this host's address.
+
+    Ray listens where the address of its node is, and replaces a loopback one that it is given by
+    an address on the network, unless it believes that this machine can have no cluster.
+    """
+    from ray._private import ray_constants
+
+    before = getattr(ray_constants, "ENABLE_RAY_CLUSTER", True)
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
+
+
+def _refuse_other_interfaces(ray: Any) -> None:
+    """End a runtime of our own that the network can reach: whoever reaches it runs code here."""
+    addresses = {str(node["NodeManagerAddress"]) for node in ray.nodes()}
+    if addresses <= {_LOOPBACK}:
+        return
+    ray.shutdown()
+    raise HuldraExecutorError(
+        f"wanted a Ray runtime of our own on {_LOOPBACK}, found it on {', '.join(addresses)}: Ray"
+        f" {importlib.metadata.version('ray')} does not keep to the loopback. Install another"
+        " version, or start Ray yourself (`ray.init()`) if others may reach it, and say"
+        " executor=ray"
+    )
 
 
 def _root(error: BaseException) -> str:
@@ -92,9 +137,18 @@ def is_listening(address: str) -> bool | None:
     return True
 
 
-def _present(ray: Any, *, is_ours: bool) -> Runtime:
+def _present(ray: Any, *, is_ours: bool, contact: str | None = None) -> Runtime:
     address = str(ray.get_runtime_context().gcs_address)
-    return Runtime(address, is_ours, _ends_with_us())
+    return Runtime(address, contact or _client_address() or address, is_ours, _ends_with_us())
+
+
+def _client_address() -> str | None:
+    """The address of the server that this process speaks to, where it is a Ray Client."""
+    from ray.util import client
+
+    api: Any = client.ray
+    # No public call tells.
+    return f"ray://{api.worker._conn_str}" if api.is_connected() else None  # noqa: SLF001
 
 
 def _ends_with_us() -> bool:

@@ -64,6 +64,19 @@ def run_script(script: Path, env: Mapping[str, str], timeout_s: float = TIMEOUT_
     return done.stdout
 
 
+def start_script(script: Path, env: Mapping[str, str], *arguments: str) -> subprocess.Popen[str]:
+    """Start a script as a user would, from its folder, with pipes to all that it says and hears."""
+    return subprocess.Popen(
+        [sys.executable, script.name, *arguments],
+        cwd=script.parent,
+        env=env,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
 def finish(child: subprocess.Popen[str]) -> tuple[int, str, str]:
     """Wait for a child's end: its code and what it said."""
     out, err = child.communicate(timeout=TIMEOUT_S)

@@ -264,6 +264,24 @@ def test_a_start_that_fails_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
         runtime.reach("127.0.0.1:1")
 
 
+def test_a_runtime_that_the_network_reaches_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Ray that does not keep to the loopback is shut down, and the error says where it was."""
+    from huldra_ray import runtime
+
+    ended: list[bool] = []
+    fake = SimpleNamespace(
+        is_initialized=lambda: False,
+        init=lambda **_: None,
+        nodes=lambda: [{"NodeManagerAddress": "192.0.2.7"}],
+        shutdown=lambda: ended.append(True),
+    )
+    monkeypatch.setattr(runtime, "require", lambda: fake)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with pytest.raises(HuldraExecutorError, match=r"127\.0\.0\.1, found it on 192\.0\.2\.7"):
+        runtime.reach(None)
+    assert ended
+
+
 def test_the_example_runs(
     executor: RayExecutor, huldra_root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
