@@ -7,10 +7,9 @@ import contextlib
 import json
 import logging
 import os
-import sys
 import threading
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from huldra.engines.foreign_driver import driver_record
@@ -28,8 +27,9 @@ from huldra.engines.protocol import (
 from huldra.engines.release import ExitRelease, release_queued
 from huldra.errors import HuldraExecutorError, HuldraSubmitError
 from huldra.store.job_ref import JobRef
-from huldra_ray import NAME, resources, runtime
-from huldra_ray.desk import FarDesk
+from huldra_ray import NAME, driver_path, remote, resources, runtime, runtime_envs
+from huldra_ray.supervisor import Supervisor
+from huldra_ray.supervisor_client import SupervisorProxy
 
 log = logging.getLogger("huldra.ray")
 
@@ -45,8 +45,8 @@ class RayExecutor:
     """Runs nodes on Ray: the runtime of this process, a cluster, or one of our own.
 
     Jobs of a cluster that runs outside of this process go on when this process ends: a detached
-    actor, `huldra-supervisor-1` in the namespace `huldra`, sends them. `runtime_env` is Ray's,
-    and is given to each node's task.
+    actor, `huldra-supervisor-2` in the namespace `huldra`, sends them. `runtime_env` is Ray's,
+    and is given to each node's task, with what this process gave to `ray.init`.
     """
 
     def __init__(
@@ -61,15 +61,14 @@ class RayExecutor:
         self._ray = runtime.require()
         self._runtime = runtime.reach(address, cpus, **init_options)
         self._runtime_env = dict(runtime_env or {})
-        self._paths = _huldra_folders()
         self._ended = threading.Condition()
         self._open: dict[str, SubmittedNode] = {}
         self._over: dict[str, JobStatus] = {}
         self._reasons: dict[str, str] = {}
-        self._told_ends_with_us = False
+        self._has_logged_end = False
         self._is_closed = False
-        self._desk = self._open_desk()
-        self._cursor = self._desk.news(-1, 0.0)[0]
+        self._supervisor = self._reach_supervisor()
+        self._cursor = self._supervisor.news(-1, 0.0)[0]
         self._listener = threading.Thread(target=self._listen, name="huldra-ray-news", daemon=True)
         self._listener.start()
         # Registered after Ray's own, and so called before it.
@@ -116,7 +115,8 @@ class RayExecutor:
         """Name what no node of the cluster can give."""
         refusals = refuse_by_capabilities(graph, self.capabilities)
         nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
-        return refusals + resources.refuse(graph.tasks.values(), nodes)
+        refusals += resources.refuse(graph.tasks.values(), nodes)
+        return refusals + self._refuse_runtime_envs(graph.tasks.values())
 
     def named_jobs(self, graph: TaskGraph) -> JobRef:
         """The jobs of a graph, by what their names have in common."""
@@ -124,13 +124,15 @@ class RayExecutor:
 
     def submit(self, graph: TaskGraph, on_submitted: OnSubmitted) -> None:
         """Send all tasks, with refs as edges."""
-        self._say_what_ends_with_us()
+        self._log_that_jobs_end_with_us()
         refs = graph.refs(graph.named_job or self.named_jobs(graph))
         names = {key: ref.job_id for key, ref in refs.items()}
         with self._ended:
             before = {(node.root, node.key): name for name, node in self._open.items()}
         in_flight = graph.in_flight(before)
-        batch = [self._entry(graph, key, names) for key in graph.tasks]
+        site = driver_path.describe()
+        envs = _RuntimeEnvs(self._common_env(), None if self._runtime.ends_with_us else site)
+        batch = [self._entry(graph, key, names, envs) for key in graph.tasks]
         for entry, key in zip(batch, graph.tasks, strict=True):
             entry["after"] += in_flight.get(key, ())
         with self._ended:
@@ -138,7 +140,7 @@ class RayExecutor:
                 self._over.pop(name, None)
                 self._open[name] = graph.sent(key)
         try:
-            self._desk.submit(batch)
+            self._supervisor.submit(batch, site)
         except Exception as error:
             raise HuldraSubmitError(
                 f"Ray at {self._runtime.address} did not take it: {error!r}"
@@ -179,7 +181,7 @@ class RayExecutor:
         """Cancel these; what runs is interrupted, and killed after a grace."""
         names = [ref.job_id for ref in refs if ref.job_id not in self._over]
         if names:
-            self._desk.cancel(names)
+            self._supervisor.cancel(names)
 
     def logs(self, refs: Collection[JobRef]) -> Mapping[JobRef, Sequence[str]]:
         """What Ray's workers printed while they worked for the run of each job."""
@@ -203,11 +205,31 @@ class RayExecutor:
 
     # --- sending
 
-    def _entry(self, graph: TaskGraph, key: str, names: Mapping[str, str]) -> dict[str, Any]:
+    def _common_env(self) -> dict[str, Any]:
+        """What all nodes have: Ray adds that of the driver's job by itself, where it is theirs."""
+        of_job = {} if self._runtime.ends_with_us else runtime_envs.of_driver(self._ray)
+        return runtime_envs.merge(of_job, self._runtime_env)
+
+    def _refuse_runtime_envs(self, tasks: Iterable[Task]) -> list[Refusal]:
+        common = self._common_env()
+        reasons: dict[str, list[str]] = {}
+        refusals = []
+        for task in tasks:
+            own = task.resources.extra.get(runtime_envs.EXTRA_KEY)
+            if repr(own) not in reasons:
+                env = runtime_envs.merge(common, own)
+                outlives = not self._runtime.ends_with_us
+                reasons[repr(own)] = list(runtime_envs.problems(env, outlives_driver=outlives))
+            refusals += [Refusal(task.key, "runtime_env", reason) for reason in reasons[repr(own)]]
+        return refusals
+
+    def _entry(
+        self, graph: TaskGraph, key: str, names: Mapping[str, str], envs: _RuntimeEnvs
+    ) -> dict[str, Any]:
         task = graph.tasks[key]
         options = resources.options(task.resources)
-        if self._runtime_env:
-            options.setdefault("runtime_env", self._runtime_env)
+        if env := envs.of(task):
+            options["runtime_env"] = env
         in_flight = [ref.job_id for ref in task.after_jobs if ref.engine == NAME]
         return {
             "name": names[key],
@@ -226,16 +248,14 @@ class RayExecutor:
             "logs": os.path.dirname(graph.run_path),
         }
 
-    def _open_desk(self) -> Any:
+    def _reach_supervisor(self) -> Any:
         if self._runtime.ends_with_us:
-            from huldra_ray.supervisor import Supervisor
+            return Supervisor(remote.task_for)
+        return SupervisorProxy(self._ray, self._runtime.contact)
 
-            return Supervisor(self._paths)
-        return FarDesk(self._ray, self._paths)
-
-    def _say_what_ends_with_us(self) -> None:
-        if self._runtime.ends_with_us and not self._told_ends_with_us:
-            self._told_ends_with_us = True
+    def _log_that_jobs_end_with_us(self) -> None:
+        if self._runtime.ends_with_us and not self._has_logged_end:
+            self._has_logged_end = True
             log.info("these jobs end with this process: it started their Ray runtime")
 
     # --- hearing
@@ -244,7 +264,7 @@ class RayExecutor:
         """Note each end as the supervisor tells it; ends with the runtime."""
         while not self._is_closed:
             try:
-                self._cursor, ends = self._desk.news(self._cursor, _LISTEN_S)
+                self._cursor, ends = self._supervisor.news(self._cursor, _LISTEN_S)
                 if not self._ray.is_initialized():
                     raise HuldraExecutorError("it was shut down")
             except BaseException as error:  # noqa: BLE001  at its shutdown Ray raises SystemExit here
@@ -265,7 +285,7 @@ class RayExecutor:
     def _stop_listening(self) -> None:
         """Be out of Ray before it is shut down here: else it may end the whole process."""
         self._is_closed = True
-        self._desk.close()
+        self._supervisor.close()
         self._listener.join(_LISTEN_S)
 
     def _note(self, ends: Sequence[tuple[str, JobStatus, str]]) -> None:
@@ -281,7 +301,7 @@ class RayExecutor:
             self._ended.notify_all()
 
     def _lose_all(self, error: BaseException) -> None:
-        self._desk.close()
+        self._supervisor.close()
         with self._ended:
             left = list(self._open)
         self._note([(name, JobStatus.LOST, f"Ray is gone: {error!r}") for name in left])
@@ -294,7 +314,7 @@ class RayExecutor:
 
     def _ask(self, refs: Sequence[JobRef]) -> dict[JobRef, JobStatus]:
         try:
-            told = self._desk.status([ref.job_id for ref in refs])
+            told = self._supervisor.status([ref.job_id for ref in refs])
         except Exception as error:  # noqa: BLE001  a query that fails answers UNKNOWN
             log.debug("Ray at %s did not answer: %r", self._runtime.address, error)
             return dict.fromkeys(refs, JobStatus.UNKNOWN)
@@ -316,14 +336,21 @@ def _call(task: Task, name: str) -> bytes:
     return json.dumps({"payload": task.payload, "name": name, "time_limit_s": limit_s}).encode()
 
 
-def _huldra_folders() -> list[str]:
-    """Where this process has huldra, its adapters and chz; they may be one folder or three."""
-    folders = []
-    for package in ("huldra", "huldra_ray", "chz"):
-        file = getattr(sys.modules.get(package), "__file__", None)
-        if file is None:
-            raise HuldraExecutorError(f"{package} has no file here, so workers could not find it")
-        folder = os.path.dirname(os.path.dirname(os.path.abspath(file)))
-        if folder not in folders:
-            folders.append(folder)
-    return folders
+class _RuntimeEnvs:
+    """The runtime_env of each node of one submit: few different ones, each uploaded once."""
+
+    def __init__(self, common: Mapping[str, Any], site: Mapping[str, Any] | None) -> None:
+        """`site` is the driver's, where workers of another driver could be taken for ours."""
+        self._common = common
+        mark = {runtime_envs.DRIVER_VARIABLE: str(site["digest"])} if site else {}
+        self._mark = {"env_vars": mark} if mark else {}
+        self._found: dict[str, dict[str, Any]] = {}
+
+    def of(self, task: Task) -> dict[str, Any]:
+        """The runtime_env of this task; empty where it is that of the job."""
+        own = task.resources.extra.get(runtime_envs.EXTRA_KEY)
+        shape = repr(own)
+        if shape not in self._found:
+            env = runtime_envs.merge(self._common, own, self._mark)
+            self._found[shape] = runtime_envs.uploaded(env) if env else {}
+        return self._found[shape]

@@ -17,7 +17,10 @@ _NAMES = {
 
 
 def options(resources: Resources) -> dict[str, Any]:
-    """The keywords of `task.options(...)`; what is not said is Ray's default: one cpu."""
+    """The keywords of `task.options(...)`; what is not said is Ray's default: one cpu.
+
+    All but `runtime_env`, to which a driver and its executor add theirs.
+    """
     wanted: dict[str, Any] = {}
     if resources.cpus is not None:
         wanted["num_cpus"] = resources.cpus
@@ -27,8 +30,6 @@ def options(resources: Resources) -> dict[str, Any]:
         wanted["memory"] = int(resources.memory_gb * GIB)
     if counters := resources.extra.get("ray_resources"):
         wanted["resources"] = dict(counters)
-    if runtime_env := resources.extra.get("ray_runtime_env"):
-        wanted["runtime_env"] = dict(runtime_env)
     return wanted
 
 

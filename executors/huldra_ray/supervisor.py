@@ -1,14 +1,13 @@
 """Sends nodes as Ray tasks, hears how they end, and sends again what a worker's death cost.
 
-Ray's own retries are off: they would repeat a process that ran out of memory for ever. Lives in
-the driver, or in a detached actor, which owns the tasks and lets the driver go.
+Lives in the driver, or in a detached actor, which owns the tasks and lets the driver go.
 """
 
 from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +15,7 @@ from huldra.engines.protocol import JobStatus, Resources
 from huldra.engines.retry import Death, RetryPolicy
 from huldra.store.artifact import StateManager
 from huldra.store.records import AttemptStatus
-from huldra_ray import far
+from huldra_ray import packages
 from huldra_ray.ended import death_of, status_of
 from huldra_ray.resources import GIB
 
@@ -31,7 +30,8 @@ class _Node:
     name: str
     directory: str
     call: bytes
-    options: dict[str, Any]
+    options: Mapping[str, Any]
+    site: Mapping[str, Any]
     after: tuple[_Node, ...]
     retries: int
     deaths: list[Death] = field(default_factory=list)
@@ -47,6 +47,9 @@ class _Node:
         asked = Resources(memory_gb=memory / GIB if memory else None)
         return RetryPolicy(self.retries).why_not(self.deaths, asked)
 
+    def packages(self) -> tuple[str, ...]:
+        return packages.uris_of(self.options.get("runtime_env") or {})
+
     def open_needs(self) -> list[_Node]:
         return [node for node in self.after if not node.status.is_over]
 
@@ -54,10 +57,11 @@ class _Node:
 class Supervisor:
     """The books of one cluster's nodes. All methods may be called from any thread."""
 
-    def __init__(self, paths: list[str]) -> None:
-        """`paths` are the folders where workers find huldra if they have none."""
-        self._task = _remote_task(paths)
+    def __init__(self, task_for: Callable[[Mapping[str, Any]], Any]) -> None:
+        """`task_for` is `remote.task_for`."""
+        self._task_for = task_for
         self._tasks: dict[str, Any] = {}
+        self._pins = packages.Pins()
         self._changed = threading.Condition()
         self._nodes: dict[str, _Node] = {}
         self._count = 0
@@ -67,29 +71,36 @@ class Supervisor:
         self._ends = queue.SimpleQueue()
         threading.Thread(target=self._hear, name="huldra-ray", daemon=True).start()
 
-    def submit(self, batch: list[dict[str, Any]]) -> None:
-        """Send nodes, each after those that it names in `after`; returns when Ray has them."""
+    def submit(self, batch: list[dict[str, Any]], site: Mapping[str, Any]) -> None:
+        """Send one driver's nodes, each after those that it names in `after`.
+
+        `site` is the driver's `driver_path.describe()`. Returns when Ray has the nodes.
+        """
         with self._changed:
             for entry in batch:
                 known = self._nodes.get(entry["name"])
-                if known is not None and not known.status.is_over:
-                    continue  # another driver sent the same node
-                needs = (self._nodes.get(name) for name in entry["after"])
-                after = tuple(node for node in needs if node is not None)
-                self._count += 1
-                node = _Node(
-                    self._count,
-                    entry["name"],
-                    entry["directory"],
-                    entry["call"],
-                    entry["options"],
-                    after,
-                    entry["retries"],
-                )
-                self._nodes[node.name] = node
-                for need in after:
-                    need.dependents.append(node)
-                self._send(node)
+                if known is None or known.status.is_over:  # else another driver sent the same node
+                    self._add(entry, site)
+
+    def _add(self, entry: Mapping[str, Any], site: Mapping[str, Any]) -> None:
+        needs = (self._nodes.get(name) for name in entry["after"])
+        after = tuple(node for node in needs if node is not None)
+        self._count += 1
+        node = _Node(
+            self._count,
+            entry["name"],
+            entry["directory"],
+            entry["call"],
+            entry["options"],
+            site,
+            after,
+            entry["retries"],
+        )
+        self._nodes[node.name] = node
+        self._pins.hold(node.packages())
+        for need in after:
+            need.dependents.append(node)
+        self._send(node)
 
     def status(self, names: list[str]) -> dict[str, tuple[str, str]]:
         """Status word and reason of those of `names` that are known here."""
@@ -109,6 +120,7 @@ class Supervisor:
         """Ask nothing of Ray from now on, and let nobody wait for news."""
         with self._changed:
             self._is_closed = True
+            self._pins.close()
             self._changed.notify_all()
 
     def cancel(self, names: list[str]) -> None:
@@ -152,15 +164,18 @@ class Supervisor:
             self._end(node, JobStatus.UPSTREAM_FAILED, "what it needs had failed before")
             return
         refs = [need.ref for need in needs]
-        node.ref = self._task_with(node.options).remote(node.call, *refs)
+        node.ref = self._task_of(node).remote(node.call, *refs)
         node.ref.future().add_done_callback(self._listener(node, node.ref))
 
-    def _task_with(self, options: dict[str, Any]) -> Any:
-        """The task with these options; nodes have few different ones, and Ray takes its time."""
-        shape = repr(sorted(options.items()))
+    def _task_of(self, node: _Node) -> Any:
+        """The task with its options; nodes have few different ones, and Ray takes its time."""
+        digest = str(node.site["digest"])
+        shape = f"{digest} {sorted(node.options.items())!r}"
         task = self._tasks.get(shape)
         if task is None:
-            task = self._tasks[shape] = self._task.options(**options)
+            plain = self._tasks.get(digest) or self._task_for(node.site)
+            self._tasks[digest] = plain
+            task = self._tasks[shape] = plain.options(**node.options)
         return task
 
     def _listener(self, node: _Node, ref: Any) -> Callable[[Any], None]:
@@ -214,6 +229,7 @@ class Supervisor:
     def _close(self, node: _Node, status: JobStatus, reason: str) -> None:
         node.status, node.reason, node.ref = status, reason, None
         node.after, node.call = (), b""
+        self._pins.release(node.packages())
         self._log.append((node.name, status.value, reason))
 
 
@@ -233,13 +249,3 @@ def _downstream(node: _Node) -> list[_Node]:
                 found[dependent.number] = dependent
                 stack.append(dependent)
     return [found[number] for number in sorted(found)]  # what is needed was submitted before
-
-
-def _remote_task(paths: list[str]) -> Any:
-    import ray
-    from ray import cloudpickle as pickle
-
-    cloudpickle: Any = pickle
-
-    cloudpickle.register_pickle_by_value(far)
-    return ray.remote(max_retries=0, retry_exceptions=False)(far.runner(paths))

@@ -34,7 +34,7 @@ def run_call(told: bytes) -> None:
     with _same_folder(), prints, _TimeLimit(call["time_limit_s"]) as limit:
         try:
             try:
-                run_node(call["payload"], owns_process=True)
+                run_node(call["payload"], owns_process=True, keeps_folder=_has_a_folder())
             finally:
                 descendants.end_own()
             return
@@ -77,7 +77,8 @@ class _TimeLimit:
     def _stop(self) -> None:
         self.is_over = True
         self._start(_KILL_GRACE_S, self._kill)
-        os.kill(os.getpid(), signal.SIGTERM)
+        # To the main thread: one that sleeps there would not wake from a signal to this one.
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
 
     def _kill(self) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -85,6 +86,13 @@ class _TimeLimit:
 
 def _raise_stopped(*_: object) -> NoReturn:
     raise _Stopped
+
+
+def _has_a_folder() -> bool:
+    """Return True if the node's runtime_env names the folder where it runs."""
+    import ray
+
+    return bool(ray.get_runtime_context().runtime_env.get("working_dir"))
 
 
 @contextlib.contextmanager

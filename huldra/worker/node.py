@@ -118,6 +118,7 @@ def run_node(
     *,
     job: JobRef | None = None,
     owns_process: bool = False,
+    keeps_folder: bool = False,
     preempt_signals: tuple[int, ...] = (),
     can_renew: bool = False,
 ) -> None:
@@ -131,6 +132,7 @@ def run_node(
         job: The engine's job, where the adapter knows it better than the node's claim.
         owns_process: The process exists for this node: the working directory may be changed, a
             cancel is looked for, and the process is ended when its lease is lost.
+        keeps_folder: The engine was asked for a working directory of the node's own: stay in it.
         preempt_signals: Signals beside SIGTERM that mean preemption here. The attempt is recorded,
             the previous handlers come back, and then the signal is raised again.
         can_renew: The caller runs the payload again in a new process when this one has other code
@@ -140,7 +142,7 @@ def run_node(
         NeedsNewProcess: Only with `can_renew`; the node is as it was.
         NodeFailed: The node is not made; the text says why, and where its log is.
     """
-    failure = _run(payload, job, owns_process, preempt_signals, can_renew)
+    failure = _run(payload, job, owns_process, keeps_folder, preempt_signals, can_renew)
     if failure is not None:
         # Raised outside of any `except`: an engine that pickles errors with their causes would
         # otherwise carry the user's exception, which may not pickle.
@@ -158,6 +160,7 @@ def _run(
     payload: str,
     job: JobRef | None,
     owns_process: bool,
+    keeps_folder: bool,
     preempt_signals: tuple[int, ...],
     can_renew: bool,
 ) -> str | None:
@@ -165,7 +168,9 @@ def _run(
         words = json.loads(payload)
         _refuse_protocol(words)
         run = _load_run(words["run"])
-        with _entered(run, words, job, owns_process, preempt_signals, can_renew) as node:
+        with _entered(
+            run, words, job, owns_process, keeps_folder, preempt_signals, can_renew
+        ) as node:
             return node.make()
     except NodeFailed as error:
         return str(error)
@@ -189,6 +194,7 @@ def _entered(
     words: Mapping[str, Any],
     job: JobRef | None,
     owns_process: bool,
+    keeps_folder: bool,
     preempt_signals: tuple[int, ...],
     can_renew: bool,
 ) -> Iterator[_Node]:
@@ -196,7 +202,7 @@ def _entered(
     is_drivers = is_same_process(run.driver, this_process())
     if not is_drivers:
         code.enter(run.path, run.facts, can_renew=can_renew)
-        _adopt(run, owns_process)
+        _adopt(run, owns_process and not keeps_folder)
     key = words["key"]
     record = run.node(key)
     paths = ArtifactPaths(record["directory"])
@@ -215,11 +221,11 @@ def _entered(
         context.worker.reset(token)
 
 
-def _adopt(run: Run, owns_process: bool) -> None:
+def _adopt(run: Run, may_change_folder: bool) -> None:
     context.forget_inherited()
     if HULDRA_CONFIG.snapshot() != run.facts["settings"]:
         HULDRA_CONFIG.apply(run.facts["settings"])
-    if owns_process:
+    if may_change_folder:
         with contextlib.suppress(OSError):  # the driver's folder may not exist on this host
             os.chdir(run.facts["cwd"])
 

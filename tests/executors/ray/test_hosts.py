@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from huldra_ray import RayExecutor, runtime
-from huldra_ray.desk import NAMESPACE, SUPERVISOR
+from huldra_ray.supervisor_start import NAMESPACE, SUPERVISOR
 from tests.executors import hosts
 from tests.executors.ray import clusters
 from tests.support import children

@@ -102,6 +102,7 @@ def test_a_time_limit_ends_the_node(executor: RayExecutor, huldra_root: Path) ->
 _CANCELS_AT_ONCE = """
 import json
 import ray
+from huldra_ray import driver_path, remote
 from huldra_ray.supervisor import Supervisor
 
 def entry(name, after):
@@ -110,18 +111,19 @@ def entry(name, after):
     return {"name": name, "call": call, "after": after, **more}
 
 ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
-supervisor = Supervisor([])
+supervisor = Supervisor(remote.task_for)
 cursor = 0
+site = driver_path.describe()
 for r in range(20):
     names = [f"{r}-{i}" for i in range(10)]
-    supervisor.submit([entry(f"{r}", [])] + [entry(name, [f"{r}"]) for name in names])
+    supervisor.submit([entry(f"{r}", [])] + [entry(name, [f"{r}"]) for name in names], site)
     supervisor.cancel(names)
     while cursor < 11 * (r + 1):
         cursor = supervisor.news(cursor, 10)[0]
     print(*{status for status, _ in supervisor.status(names).values()})
 for r in range(3):
     names = [f"free-{r}-{i}" for i in range(300)]
-    supervisor.submit([entry(name, []) for name in names])
+    supervisor.submit([entry(name, []) for name in names], site)
     supervisor.cancel(names)
     while cursor < 220 + 300 * (r + 1):
         cursor = supervisor.news(cursor, 10)[0]
@@ -146,14 +148,15 @@ print(type(job.exception(timeout=60)).__name__)
 _HEARS_OF_THE_SHUTDOWN_LATE = """
 import json, threading
 import ray
+from huldra_ray import driver_path, remote
 from huldra_ray.supervisor import Supervisor
 
 call = json.dumps({"payload": "{}", "name": "a", "time_limit_s": None}).encode()
 ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
-supervisor = Supervisor([])
+supervisor = Supervisor(remote.task_for)
 entry = {"name": "a", "call": call, "after": [], "directory": "/", "options": {}, "retries": 5}
 supervisor._listener = lambda node, ref: lambda future: None
-supervisor.submit([entry])
+supervisor.submit([entry], driver_path.describe())
 node = supervisor._nodes["a"]
 ray.shutdown()
 supervisor._ends.put((node, node.ref, ray.exceptions.WorkerCrashedError()))

@@ -2,49 +2,51 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from huldra.errors import HuldraExecutorError
-from huldra_ray import far, runtime
+from huldra.provenance import sources
+from huldra_ray import driver_path, runtime
+from huldra_ray.supervisor_start import NAMESPACE, SUPERVISOR
 
-SUPERVISOR = "huldra-supervisor-1"
-NAMESPACE = "huldra"
+_START_TIMEOUT_S = 300.0
+# Ray's description of the job that this process may be part of, and whose settings are not ours.
+_OF_THIS_JOB = {"RAY_JOB_CONFIG_JSON_ENV_VAR", "RAY_RUNTIME_ENV_HOOK", "RAY_JOB_ID"}
 _CALL_TIMEOUT_S = 120.0
 _RETRY_S = 0.5
 _LOOK_S = 0.2
 
 
-class FarDesk:
+class SupervisorProxy:
     """The cluster's one supervisor, for all drivers; started by the first, and there to stay."""
 
-    def __init__(self, ray: Any, paths: list[str]) -> None:
-        """`paths` are the folders where the driver has huldra."""
-        from ray import cloudpickle as pickle
-
-        cloudpickle: Any = pickle
-
-        cloudpickle.register_pickle_by_value(far)
+    def __init__(self, ray: Any, address: str) -> None:
+        """`address` is the one by which this process reached the cluster."""
         self._ray = ray
         self._address = str(ray.get_runtime_context().gcs_address)
         self._changed = threading.Condition()
         self._is_closed = False
-        options = {
-            "name": SUPERVISOR,
-            "namespace": NAMESPACE,
-            "lifetime": "detached",
-            "get_if_exists": True,
-            "num_cpus": 0,
-            # On the head, which is needed anyway: no other host takes everybody's jobs along.
-            "resources": {"node:__internal_head__": 0.001},
-            "max_concurrency": 64,
-        }
-        self._actor = ray.remote(far.FarSupervisor).options(**options).remote(paths)
+        self._actor = self._find()
+        if self._actor is None:
+            _start_supervisor(address)
+            self._actor = ray.get_actor(SUPERVISOR, namespace=NAMESPACE)
 
-    def submit(self, batch: list[dict[str, Any]]) -> None:
+    def _find(self) -> Any:
+        with contextlib.suppress(ValueError):  # there is none
+            return self._ray.get_actor(SUPERVISOR, namespace=NAMESPACE)
+        return None
+
+    def submit(self, batch: list[dict[str, Any]], site: Mapping[str, Any]) -> None:
         """See `Supervisor.submit`."""
-        self._call(self._actor.submit, batch)
+        self._call(self._actor.submit, batch, site)
 
     def status(self, names: list[str]) -> dict[str, tuple[str, str]]:
         """See `Supervisor.status`."""
@@ -111,3 +113,34 @@ class FarDesk:
         with self._changed:
             self._refuse_if_over(deadline)
             self._changed.wait(_RETRY_S)
+
+
+def _start_supervisor(address: str) -> None:
+    """Start the cluster's supervisor from a process that is no part of this driver's job.
+
+    Tasks inherit the runtime_env of the actor that sends them, which inherits its job's; and
+    nothing that is inherited can be taken away again. So that job must have none.
+    """
+    environ = {name: value for name, value in os.environ.items() if name not in _OF_THIS_JOB}
+    path = os.pathsep.join(sources.import_path())
+    command = [sys.executable, "-m", "huldra_ray.supervisor_start", address]
+    # Ray adds the working directory to the import path of the job's workers.
+    with tempfile.TemporaryDirectory() as empty:
+        try:
+            done = subprocess.run(
+                [*command, *driver_path.huldra_folders()],
+                cwd=empty,
+                env={**environ, "PYTHONPATH": path, "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=_START_TIMEOUT_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise HuldraExecutorError(
+                f"the supervisor on Ray at {address} did not start in {_START_TIMEOUT_S:.0f} s"
+            ) from error
+    if done.returncode:
+        reason = done.stderr.strip().rpartition("\n")[2]
+        raise HuldraExecutorError(f"the supervisor on Ray at {address} did not start: {reason}")
