@@ -9,8 +9,9 @@ if TYPE_CHECKING:
     import chz
     import submitit as submitit
 
+    from huldra.answers import Differences, Found, diff, find, open_artifact, run
     from huldra.base import Huldra
-    from huldra.collection import HuldraList, load_or_create, plan
+    from huldra.collection import HuldraList, frame, load_or_create, plan, rows, status
     from huldra.config.documents import HuldraSerializer
     from huldra.config.fields import MISSING, field
     from huldra.engines.protocol import Executor, JobStatus, Resources
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from huldra_submitit import SubmititAdapter as SubmititAdapter
 
     __version__: str
+    open = open_artifact  # noqa: A001  `huldra.open`, as `tarfile.open` is one
 
 # Each name is imported at its first use: a program that only reads a setting, or the command line,
 # does not pay for the whole library.
@@ -71,8 +73,19 @@ _HOMES = {
     "huldra.base": ("Huldra",),
     "huldra.collection": (
         "HuldraList",
+        "frame",
         "load_or_create",
         "plan",
+        "rows",
+        "status",
+    ),
+    "huldra.answers": (
+        "Differences",
+        "Found",
+        "diff",
+        "find",
+        "open",
+        "run",
     ),
     "huldra.errors": (
         "HuldraArtifactMissing",
@@ -141,17 +154,21 @@ _HOMES = {
     ),
     "huldra.scheduling.sweep": ("Sweep",),
 }
+_OWN_NAME = {"open": "open_artifact"}  # within its module it would hide Python's
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
+# Without `open`, which a star import would put in the place of Python's.
 __all__ = [
     "HULDRA_CONFIG",
     "MISSING",
     "Attempt",
     "AttemptStatus",
     "AttemptSummary",
+    "Differences",
     "ErrorRecord",
     "Executor",
     "Explanation",
+    "Found",
     "Huldra",
     "HuldraArtifactMissing",
     "HuldraCancelled",
@@ -192,22 +209,28 @@ __all__ = [
     "__version__",
     "chz",
     "configure_logging",
+    "diff",
     "field",
+    "find",
+    "frame",
     "get_huldra_root",
     "get_logger",
     "huldra_root",
     "load_env",
     "load_or_create",
     "plan",
+    "rows",
+    "run",
     "run_subprocess",
     "set_huldra_root",
+    "status",
 ]
 
 
 def __getattr__(name: str) -> Any:
     """Import the module that a public name stands in, at the name's first use."""
     if name in _HOME:
-        value = getattr(importlib.import_module(_HOME[name]), name)
+        value = getattr(importlib.import_module(_HOME[name]), _OWN_NAME.get(name, name))
         globals()[name] = value
         return value
     if name == "chz":

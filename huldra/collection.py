@@ -128,8 +128,36 @@ class HuldraList(Generic[H], metaclass=_ListMeta):
         """What `load_or_create` would do, and why; nothing is written."""
         return plan_of(cls.all())
 
+    @classmethod
+    def status(cls) -> dict[str, str]:
+        """How far each experiment is, by name: `huldra.status` of all of them."""
+        return status(dict(cls.items()))
 
-_OWN_NAMES = frozenset({"all", "items", "names", "by_name", "load_or_create", "plan", "mro"})
+    @classmethod
+    def rows(cls) -> list[dict[str, Any]]:
+        """One row per experiment: `huldra.rows` of all of them."""
+        return rows(dict(cls.items()))
+
+    @classmethod
+    def frame(cls) -> Any:
+        """The rows as a `pandas.DataFrame`: `huldra.frame` of all of them."""
+        return frame(dict(cls.items()))
+
+
+_OWN_NAMES = frozenset(
+    {
+        "all",
+        "by_name",
+        "frame",
+        "items",
+        "load_or_create",
+        "mro",
+        "names",
+        "plan",
+        "rows",
+        "status",
+    }
+)
 
 
 def _members(cls: type, attribute: str, value: Any) -> Iterator[tuple[str, Any]]:
@@ -251,3 +279,35 @@ def load_or_create(
 def plan(objects: Iterable[Huldra[Any]] | Mapping[str, Huldra[Any]]) -> Plan:
     """What `load_or_create(objects)` would do, and why; nothing is written."""
     return plan_of(list(_named(objects).values()))
+
+
+def status(objects: Iterable[Huldra[Any]] | Mapping[str, Huldra[Any]]) -> dict[str, str]:
+    """Return how far each config is, by name: `success`, `failed`, `running`, `absent`, ….
+
+    Asks the store alone: nothing is computed, submitted, retried or written.
+    """
+    from huldra.catalog.runs import status_of
+    from huldra.scheduling import rows as looking
+
+    members = _named(objects)
+    found = looking.looked_up(members.values())
+    return {name: status_of(row) for name, row in zip(members, found, strict=True)}
+
+
+def rows(objects: Iterable[Huldra[Any]] | Mapping[str, Huldra[Any]]) -> list[dict[str, Any]]:
+    """Return one row per config, by what the store says; nothing is computed or written.
+
+    The columns: `name`, `class`, `hash`, `status`, `duration_s` (of the last attempt, seconds),
+    `error` (None without one), the config fields that differ among the configs (`data.name` for a
+    nested one), and `metrics.<name>`, the last value of each number in the artifact's files.
+    """
+    from huldra.scheduling import rows as looking
+
+    return looking.rows(_named(objects))
+
+
+def frame(objects: Iterable[Huldra[Any]] | Mapping[str, Huldra[Any]]) -> Any:
+    """Return `rows(objects)` as a `pandas.DataFrame`; raise `ImportError` without pandas."""
+    from huldra.scheduling import rows as looking
+
+    return looking.frame(rows(objects))

@@ -101,12 +101,15 @@ def progress(record: RunRecord, snapshot: Snapshot) -> Sweep:
 
 def _member(name: str, key: str, record: RunRecord, snapshot: Snapshot) -> SweepMember:
     row = snapshot.get(key, record.root)
-    status = "absent" if row is None else _status(row)
+    status = "absent" if row is None else status_of(row)
     return SweepMember(name, key, key in record.planned, status, row)
 
 
-def _status(row: Row) -> str:
-    # Made is made, whatever became of a later attempt that is over.
+def status_of(row: Row) -> str:
+    """Return the one word for how far an artifact is; a complete one is `success`.
+
+    What became of a later attempt that is over does not count then.
+    """
     if row.result_status == "success" and not row.is_open:
         return "success"
     return row.status

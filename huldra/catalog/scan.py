@@ -142,6 +142,15 @@ class Catalog:
                     found.append(known.row)
         return tuple(found)
 
+    def rows_at(self, places: Iterable[Place]) -> list[Row]:
+        """The rows of these artifacts, in their order, read now; absent ones are among them."""
+        now = self._now()
+        entries = [new_entry(*place) for place in places]
+        _look_at_all(entries, now, None)
+        for entry in entries:
+            look_again(entry, now)
+        return [entry.row for entry in entries]
+
     def detail(self, row: Row, *, server_time_s: float | None = None) -> Detail:
         """Everything recorded about one artifact, read now.
 

@@ -167,3 +167,10 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tup
         was, now = old.get(path, _ABSENT), new.get(path, _ABSENT)
         if type(was) is not type(now) or was != now:
             yield path, was, now
+
+
+def document_differences(
+    one: Mapping[str, Any], other: Mapping[str, Any]
+) -> Iterator[tuple[str, Any, Any]]:
+    """Give `(field path, one's value, the other's)` where two documents of configs differ."""
+    yield from _differences(_flat_document(one), _flat_document(other))

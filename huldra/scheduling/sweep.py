@@ -6,15 +6,13 @@ import html
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Generic, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import Any, Generic, Literal, TypeVar
 
-from huldra.config import documents
-from huldra.errors import HuldraError
+from huldra.errors import HuldraError, HuldraWaitTimeout
+from huldra.scheduling import rows
 from huldra.scheduling.job import Job, as_done, cancel_all
 from huldra.scheduling.planning import text_table
-from huldra.store import artifact
-from huldra.store.location import paths_of
 from huldra.store.records import AttemptStatus
 
 T = TypeVar("T")
@@ -51,22 +49,26 @@ class Sweep(Mapping[str, Job[T]], Generic[T]):
             return Progress(self).run(deadline)
         return sum(1 for _ in as_done(self._jobs.values(), deadline)) == len(self)
 
-    def results(self, timeout: float | None = None) -> dict[str, T]:
-        """What each `_load` returns, by name, waiting for all.
+    def results(
+        self, timeout: float | None = None, *, failed: Literal["raise", "skip"] = "raise"
+    ) -> dict[str, T]:
+        """Return what each `_load` returns, by name, once all jobs have ended.
 
-        Raises an `ExceptionGroup` of all failures, after everything has ended.
+        With `failed="skip"` the jobs that ended without a result are left out; `failed()` has
+        their errors. By default an `ExceptionGroup` holds all failures; each names its member.
         """
+        if failed not in ("raise", "skip"):
+            raise ValueError(f"failed must be 'raise' or 'skip', not {failed!r}")
         deadline = None if timeout is None else time.monotonic() + timeout
         for _ in as_done(self._jobs.values(), deadline):
             pass
-        errors = []
-        for name, job in self._jobs.items():
-            if (error := job.exception(0.0)) is not None:
-                error.add_note(f"sweep member: {name}")
-                errors.append(error)
-        if errors:
-            raise ExceptionGroup(f"{len(errors)} of {len(self)} jobs were not made", errors)
-        return {name: job.result() for name, job in self._jobs.items()}
+        errors = {name: job.exception(0.0) for name, job in self._jobs.items()}
+        bad = [_noted(error, name) for name, error in errors.items() if error is not None]
+        if failed == "skip":
+            bad = [error for error in bad if isinstance(error, HuldraWaitTimeout)]
+        if bad:
+            raise ExceptionGroup(f"{len(bad)} of {len(self)} jobs have no result", bad)
+        return {name: job.result() for name, job in self._jobs.items() if errors[name] is None}
 
     def failed(self) -> dict[str, Exception]:
         """The errors of the jobs that are done and not made, by name; waits for nothing."""
@@ -81,28 +83,20 @@ class Sweep(Mapping[str, Job[T]], Generic[T]):
         return cancel_all(self._jobs.values())
 
     def rows(self) -> list[dict[str, Any]]:
-        """One row a job: name, status, duration, config columns that vary, result columns.
+        """Return one row per job: the columns of `huldra.rows`, and what `_load` returns.
 
-        A result is taken apart into columns when it is a mapping of plain values; else it stands
-        under `result` if it is plain. `pandas.DataFrame(sweep.rows())` is the table.
+        `status` is the job's, so the engine is asked. A result is taken apart into columns when it
+        is a mapping of plain values; else it stands under `result` if it is plain.
         """
-        configs = {
-            name: _flat_config(documents.plain_config(job.artifact))
-            for name, job in self._jobs.items()
-        }
-        varying = _varying(configs.values())
-        rows = []
-        for name, job in self._jobs.items():
-            state = artifact.read_state(paths_of(job.artifact))
-            row: dict[str, Any] = {
-                "name": name,
-                "class": type(job.artifact).__name__,
-                "status": job.status().value,
-                "duration_s": state.attempt.duration_s if state.attempt else None,
-            }
-            row.update({column: configs[name].get(column) for column in varying})
-            rows.append({**row, **_result_columns(job)})
-        return rows
+        described = rows.rows({name: job.artifact for name, job in self._jobs.items()})
+        return [
+            {**row, "status": job.status().value, **_result_columns(job)}
+            for row, job in zip(described, self._jobs.values(), strict=True)
+        ]
+
+    def frame(self) -> Any:
+        """Return `rows()` as a `pandas.DataFrame`; raise `ImportError` without pandas."""
+        return rows.frame(self.rows())
 
     def __str__(self) -> str:
         return _table(self._cells())
@@ -112,23 +106,28 @@ class Sweep(Mapping[str, Job[T]], Generic[T]):
         return f"<Sweep {self.name} {len(self)} jobs: {counts}>"
 
     def _repr_html_(self) -> str:
-        header, rows = self._cells()
+        header, lines = self._cells()
         head = "".join(f"<th>{html.escape(cell)}</th>" for cell in header)
         body = "".join(
             "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
-            for row in rows
+            for row in lines
         )
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
     def _cells(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-        rows = self.rows()
-        columns = tuple(dict.fromkeys(column for row in rows for column in row))
-        return columns, [tuple(_cell(row.get(column)) for column in columns) for row in rows]
+        found = self.rows()
+        columns = tuple(dict.fromkeys(column for row in found for column in row))
+        return columns, [tuple(_cell(row.get(column)) for column in columns) for row in found]
+
+
+def _noted(error: Exception, name: str) -> Exception:
+    error.add_note(f"sweep member: {name}")
+    return error
 
 
 def _table(cells: tuple[tuple[str, ...], list[tuple[str, ...]]]) -> str:
-    header, rows = cells
-    return text_table(header, rows) if rows else "(an empty sweep)"
+    header, lines = cells
+    return text_table(header, lines) if lines else "(an empty sweep)"
 
 
 def _cell(value: Any) -> str:
@@ -137,29 +136,6 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     return str(value)
-
-
-def _flat_config(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in config.items():
-        if isinstance(value, Mapping) and set(value) == {"$ref"}:
-            flat[prefix + name] = str(value["$ref"]).rpartition("/")[2][:9]
-        elif isinstance(value, Mapping) and value and all(isinstance(k, str) for k in value):
-            flat.update(_flat_config(value, f"{prefix}{name}."))
-        else:
-            flat[prefix + name] = value
-    return flat
-
-
-def _varying(configs: Iterable[Mapping[str, Any]]) -> list[str]:
-    configs = list(configs)
-    columns = dict.fromkeys(column for config in configs for column in config)
-    absent = object()
-    return [
-        column
-        for column in columns
-        if len({repr(config.get(column, absent)) for config in configs}) > 1
-    ]
 
 
 def _result_columns(job: Job[Any]) -> dict[str, Any]:

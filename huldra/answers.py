@@ -1,0 +1,252 @@
+"""Questions to a store: one artifact, those of a class, what differs, and a run once more.
+
+To look changes nothing: nothing is computed, queued or written. What imports a class says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from huldra.base import Huldra
+from huldra.catalog import Catalog, Query, Row
+from huldra.catalog.runs import read_run, status_of
+from huldra.config import documents
+from huldra.config.hashing import namespace_of
+from huldra.errors import (
+    HuldraArtifactMissing,
+    HuldraError,
+    HuldraQueryError,
+    HuldraSerializationError,
+)
+from huldra.scheduling import rows, run_record
+from huldra.scheduling.explanation import document_differences
+from huldra.scheduling.planning import text_table
+from huldra.settings import HULDRA_CONFIG
+from huldra.store import claim
+from huldra.store.layout import RUNS, StorePaths
+from huldra.store.location import paths_of
+
+if TYPE_CHECKING:
+    from huldra.scheduling.sweep import Sweep
+
+_MAX_NAMED = 5
+_ALL = 10_000_000
+
+
+@dataclass(frozen=True)
+class Found:
+    """One artifact as the store describes it; its class is not imported for that."""
+
+    row: Row
+    catalog: Catalog
+
+    @property
+    def key(self) -> str:
+        """`<namespace>/<hash>`."""
+        return self.row.key
+
+    @property
+    def status(self) -> str:
+        """`success`, `failed`, `running`, `queued`, `stale`, … as the command line shows it."""
+        return status_of(self.row)
+
+    @property
+    def directory(self) -> Path:
+        """The artifact's directory."""
+        return Path(self.row.directory)
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The fields for reading: a nested config is `{"$ref": key}`; empty where none is known."""
+        return self.row.config or {}
+
+    @property
+    def error(self) -> str | None:
+        """Type and message of what it failed with, None without an error."""
+        return rows.error_of(self.row)
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """The last value of each number in its top-level `.json`, `.jsonl` and `.csv` files."""
+        return self.catalog.metrics(self.row).values
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """`metadata.json` as it was recorded; empty where it cannot be read."""
+        return self.catalog.detail(self.row).metadata or {}
+
+    @property
+    def document(self) -> Mapping[str, Any]:
+        """The config as `to_dict` wrote it.
+
+        Raises `HuldraArtifactMissing` where none was recorded: no attempt began.
+        """
+        document = self.metadata.get("huldra_obj")
+        if not isinstance(document, Mapping):
+            raise HuldraArtifactMissing(
+                f"{self.key}: no config is recorded in {self.row.directory}: no attempt began"
+            )
+        return document
+
+    def object(self) -> Huldra[Any]:
+        """The config object; imports its class.
+
+        Raises `HuldraSerializationError` where the class or a field of it is gone, or where the
+        object has another hash today: it would name another artifact.
+        """
+        obj: Huldra[Any] = documents.from_document(self.document)
+        if obj.huldra_hash != self.row.digest:
+            raise HuldraSerializationError(
+                f"{self.key} was written by another definition of its class: the same config has"
+                f" the hash {obj.huldra_hash} today, so the object would name another artifact;"
+                f" the files are in {self.row.directory}"
+            )
+        return obj
+
+    def __repr__(self) -> str:
+        return f"<Found {self.key} {self.status}>"
+
+
+def open_artifact(name: str) -> Huldra[Any] | Found:
+    """Return the config object of an artifact, found by its ID.
+
+    `name` is a hash or its first digits (four or more), `Class/<hash>`, `<namespace>/<hash>`, or
+    the artifact's directory. Where its class cannot be imported or has changed, a `Found` comes
+    back instead, for reading.
+
+    Raises:
+        HuldraArtifactMissing: no artifact of the current root has this ID.
+        HuldraQueryError: more than one has; the message lists them.
+    """
+    found = _the_artifact(name)
+    try:
+        return found.object()
+    except HuldraError:
+        return found
+
+
+def _the_artifact(name: str) -> Found:
+    catalog = Catalog([HULDRA_CONFIG.root])
+    matches = catalog.find(name)
+    if len(matches) == 1:
+        return Found(matches[0], catalog)
+    if not matches:
+        raise HuldraArtifactMissing(
+            f"no artifact {name!r} in {catalog.roots[0]}; wanted a hash (4 digits or more),"
+            " Class/<hash>, <namespace>/<hash> or a directory"
+        )
+    named = ", ".join(row.key for row in matches[:_MAX_NAMED])
+    more = f" and {len(matches) - _MAX_NAMED} more" if len(matches) > _MAX_NAMED else ""
+    raise HuldraQueryError(
+        f"{name!r} may mean {named}{more}; give more of the hash", field="name", value=name
+    )
+
+
+def find(
+    kind: type[Huldra[Any]] | str | None = None, where: str = "", *, status: str | None = None
+) -> list[Found]:
+    """Return the artifacts of a class, the last changed first.
+
+    `kind` is a class, or a namespace or the beginning of one (`my_project.pipelines`); None means
+    all. `where` is in the language of `huldra ls --where`: `"lr<1e-3 and data.name=toy"`. `status`
+    is the result: `success`, `failed`, `incomplete` or `absent`.
+
+    Raises `HuldraQueryError` for a condition that cannot be read.
+    """
+    catalog = Catalog([HULDRA_CONFIG.root])
+    query = Query(
+        namespace=_namespaces(kind),
+        config=where,
+        result_status=() if status is None else (status,),
+        limit=_ALL,
+    )
+    return [Found(row, catalog) for row in catalog.snapshot().query(query).rows]
+
+
+def _namespaces(kind: type[Huldra[Any]] | str | None) -> tuple[str, ...]:
+    if kind is None:
+        return ()
+    return (kind,) if isinstance(kind, str) else (namespace_of(kind),)
+
+
+@dataclass(frozen=True)
+class Differences(Sequence[tuple[str, Any, Any]]):
+    """What differs between two configs: `(field path, value of the first, value of the second)`."""
+
+    names: tuple[str, str]
+    lines: tuple[tuple[str, Any, Any], ...]
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.lines[index]
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def __str__(self) -> str:
+        if not self.lines:
+            return f"{self.names[0]} and {self.names[1]} have equal configs"
+        header = ("field", *self.names)
+        return text_table(header, [(path, repr(a), repr(b)) for path, a, b in self.lines])
+
+    __repr__ = __str__
+
+
+def diff(one: Huldra[Any] | Found | str, other: Huldra[Any] | Found | str) -> Differences:
+    """Return the config fields in which two configs differ, nested configs taken apart.
+
+    Each is a config object, a `Found`, or an ID as `huldra.open` takes it. A field that only one
+    of them has is `<no such field>` in the other.
+
+    Raises `HuldraArtifactMissing` and `HuldraQueryError` for IDs, as `huldra.open` does.
+    """
+    (name_one, first), (name_other, second) = _document_of(one), _document_of(other)
+    return Differences((name_one, name_other), tuple(document_differences(first, second)))
+
+
+def _document_of(target: Huldra[Any] | Found | str) -> tuple[str, Mapping[str, Any]]:
+    if isinstance(target, Huldra):
+        cls = type(target)
+        return f"{cls.__name__} {target.huldra_hash[:8]}", documents.to_document(target)
+    found = _the_artifact(target) if isinstance(target, str) else target
+    return found.row.label, found.document
+
+
+def run(run_id: str) -> Sweep[Any]:
+    """Return the sweep of an earlier submission, from its run in the store; submits nothing.
+
+    `run_id` is as `huldra sweeps` lists it. The jobs are found again at their engine. Imports the
+    classes of the members.
+
+    Raises:
+        HuldraArtifactMissing: the current root has no such run.
+        HuldraSerializationError: a class or a field of a member is gone.
+    """
+    from huldra.scheduling.job import Job
+    from huldra.scheduling.sweep import Sweep
+
+    root = HULDRA_CONFIG.root
+    described = read_run(root, run_id)
+    record = None if described.problem else run_record.read(StorePaths(root).run_record(run_id))
+    if record is None:
+        raise HuldraArtifactMissing(
+            f"no run {run_id!r} in {root}/{RUNS}; `huldra sweeps` lists the runs"
+            + (f" ({described.problem})" if described.problem else "")
+        )
+    built: dict[str, Any] = {}
+    jobs = {}
+    for name, key in described.members.items():
+        obj = _member(key, record, built)
+        attempt = claim.last_attempt(paths_of(obj))
+        jobs[name] = Job[Any](obj, None, attempt.ref if attempt else None)
+    return Sweep(jobs, described.name)
+
+
+def _member(key: str, record: run_record.RunRecord, built: dict[str, Any]) -> Any:
+    """A member's config: from the run, or, complete when the run was sent, from its artifact."""
+    objects, digest = record.objects(), key.rpartition("/")[2]
+    if digest in objects:
+        return documents.build(digest, objects, built)
+    return _the_artifact(key).object()
