@@ -335,8 +335,10 @@ class _Node:
     def _build(self) -> Any:
         try:
             obj = self.run.build(self.key.rpartition("/")[2])
-        finally:  # other code is also the better reason for what it raises
-            self._compare_code()
+        except Exception:
+            self._compare_code()  # other code is the better reason
+            raise
+        self._compare_code()
         found = (key_of(obj), paths_of(obj).directory)
         if found != (self.key, self.paths.directory):
             raise NodeFailed(
