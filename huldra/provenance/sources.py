@@ -58,20 +58,12 @@ class Source:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Loaded:
-    """A module in memory: its file as it was then, and the spec that it was loaded by."""
-
-    source: Source
-    spec: object
-
-
 class _Memory:
     """What this process knows of its modules."""
 
     def __init__(self) -> None:
-        self.loaded: dict[str, _Loaded] = {}
-        self.others: dict[str, object] = {}  # modules that are not looked at, by their specs
+        self.loaded: dict[str, Source] = {}
+        self.specs: dict[str, object] = {}  # of all modules, as they were at the last look
         self.digests: dict[str, tuple[tuple[int, int, int], Source]] = {}
         self.looked_at_s = time.time()
 
@@ -128,10 +120,10 @@ def this_code(classes: Iterable[type]) -> Code:
     notice(_packages(classes))
     found, edited = {}, []
     for name, known in sorted(_memory.loaded.items()):
-        if (source := read(known.source.file)) is None:
+        if (source := read(known.file)) is None:
             continue
         found[name] = source
-        if known.source.digest not in ("", source.digest) and not _is_autoreloaded():
+        if known.digest not in ("", source.digest) and not _is_autoreloaded():
             edited.append(source.file)
     path = import_path()
     interpreters = [entry for entry in path if is_interpreters(entry)]
@@ -177,15 +169,17 @@ def notice(also: Iterable[str] = (), *, doubts: bool = True) -> None:
     the import came last has none.
     """
     since_s, _memory.looked_at_s = _memory.looked_at_s, time.time()
-    wanted = set(also)
-    for name, module in list(sys.modules.items()):
+    known, wanted = _memory.specs, set(also)
+    here = sys.modules.copy()
+    for name in known.keys() - here.keys():
+        del known[name]
+        _memory.loaded.pop(public_module(name), None)
+    for name, module in here.items():
         spec = _spec_of(module)
-        known = _memory.loaded.get(name)
-        if known is not None and known.spec is spec:
-            continue
-        if name not in wanted and spec is _memory.others.get(name, _UNKNOWN):
-            continue
-        _look_at(name, spec, name in wanted, since_s if doubts else None)
+        is_new = known.get(name, _UNKNOWN) is not spec
+        if is_new or (name in wanted and name not in _memory.loaded):
+            known[name] = spec
+            _look_at(name, spec, name in wanted, since_s if doubts else None)
 
 
 _UNKNOWN = object()
@@ -195,18 +189,17 @@ def _look_at(name: str, spec: Any, is_wanted: bool, since_s: float | None) -> No
     name_there = public_module(name)
     file = _file_of(spec)
     if file is None or name_there in MAIN_MODULES or not (is_wanted or _is_users(name, file)):
-        _memory.others[name] = spec
-        _memory.loaded.pop(name, None)
+        _memory.loaded.pop(name_there, None)
         return
     source = read(file) or Source(file, "", 0)
     if since_s is not None and source.mtime_ns > since_s * 1e9:
         source = replace(source, digest="")
-    _memory.loaded[name_there] = _Loaded(source, spec)
+    _memory.loaded[name_there] = source
 
 
 def loaded() -> Mapping[str, Source]:
     """The modules in memory that were looked at: their files as they were when they were loaded."""
-    return {name: known.source for name, known in _memory.loaded.items()}
+    return _memory.loaded.copy()
 
 
 def outdated() -> list[str]:
@@ -214,7 +207,7 @@ def outdated() -> list[str]:
     return [
         name
         for name, known in list(_memory.loaded.items())
-        if (source := read(known.source.file)) is None or source.digest != known.source.digest
+        if (source := read(known.file)) is None or source.digest != known.digest
     ]
 
 
@@ -244,6 +237,8 @@ def _packages(classes: Iterable[type]) -> list[str]:
 
 
 def _spec_of(module: object) -> Any:
+    if type(module) is types.ModuleType:
+        return module.__dict__.get("__spec__")
     # Not by `getattr`, which would have a module load that waits for its first use.
     if not isinstance(module, types.ModuleType):
         return None
