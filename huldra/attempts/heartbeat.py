@@ -7,12 +7,14 @@ lease could not be renewed in time, and that somebody asked for a cancel.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from huldra.errors import HuldraError
 from huldra.store import claim
 from huldra.store.layout import ArtifactPaths
 from huldra.store.process import Owner
@@ -58,17 +60,35 @@ class LeaseRenewal:
     is_alarmed: bool = False
 
 
+@dataclass(slots=True)
+class QueueRenewal:
+    """The lease of all that a driver has queued in one run, renewed every `interval_s`.
+
+    The claims of a run are one file under many names; `files` are those that there are of it, and
+    may grow. `is_over` says that nothing of the run is queued any more, which ends this.
+    """
+
+    files: Sequence[str]
+    interval_s: float
+    is_over: Callable[[], bool]
+    next_due: float = 0.0
+
+
+Renewal = LeaseRenewal | QueueRenewal
+
+
 class _LeaseRenewer:
     """The thread and the leases that it renews."""
 
     def __init__(self) -> None:
-        self.renewals: dict[int, LeaseRenewal] = {}
+        self.renewals: dict[int, Renewal] = {}
         self.changed = threading.Condition()
         self.thread: threading.Thread | None = None
 
-    def add(self, renewal: LeaseRenewal) -> None:
+    def add(self, renewal: Renewal) -> None:
         now = uptime_s()
-        renewal.renewed = now
+        if isinstance(renewal, LeaseRenewal):
+            renewal.renewed = now
         renewal.next_due = now + _pause_s(renewal)
         with self.changed:
             self.renewals[id(renewal)] = renewal
@@ -81,7 +101,7 @@ class _LeaseRenewer:
 
     wakes_at = float("inf")
 
-    def discard(self, renewal: LeaseRenewal) -> None:
+    def discard(self, renewal: Renewal) -> None:
         with self.changed:
             self.renewals.pop(id(renewal), None)
 
@@ -100,11 +120,26 @@ class _LeaseRenewer:
                 has_slept = asleep_s - asleep_before_s > _SLEPT_S
                 due = [b for b in self.renewals.values() if has_slept or b.next_due <= now]
             for renewal in due:
-                _attend(renewal)
+                if isinstance(renewal, QueueRenewal):
+                    _renew_queue(renewal)
+                else:
+                    _attend(renewal)
 
 
-def _pause_s(renewal: LeaseRenewal) -> float:
-    return min(renewal.interval_s, _CANCEL_POLL_S) if renewal.watches_cancel else renewal.interval_s
+def _pause_s(renewal: Renewal) -> float:
+    if isinstance(renewal, QueueRenewal) or not renewal.watches_cancel:
+        return renewal.interval_s
+    return min(renewal.interval_s, _CANCEL_POLL_S)
+
+
+def _renew_queue(renewal: QueueRenewal) -> None:
+    renewal.next_due = uptime_s() + renewal.interval_s
+    for file in list(renewal.files):
+        with contextlib.suppress(OSError):  # its artifact was removed, or the disk is away
+            os.utime(file)
+    with contextlib.suppress(HuldraError):  # an engine that does not answer is asked again
+        if renewal.is_over():
+            stop(renewal)
 
 
 def _attend(renewal: LeaseRenewal) -> None:
@@ -148,11 +183,11 @@ def _new_renewer() -> None:
 os.register_at_fork(after_in_child=_new_renewer)
 
 
-def start(renewal: LeaseRenewal) -> None:
+def start(renewal: Renewal) -> None:
     """Renew this lease from now on."""
     _renewer.add(renewal)
 
 
-def stop(renewal: LeaseRenewal) -> None:
+def stop(renewal: Renewal) -> None:
     """Stop renewing this lease."""
     _renewer.discard(renewal)

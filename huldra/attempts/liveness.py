@@ -125,6 +125,10 @@ def _by_lease(paths: ArtifactPaths, attempt: Attempt, watch: Watch) -> Liveness:
 
 
 def _by_age(paths: ArtifactPaths, attempt: Attempt, watch: Watch) -> Liveness:
+    if (
+        attempt.claim.lease is not None
+    ):  # its driver renews it for as long as anything of the run is queued
+        return _by_lease(paths, attempt, watch)
     return _by_silence(paths, attempt, watch, HULDRA_CONFIG.stale_after, 0.0)
 
 

@@ -14,9 +14,11 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
-from huldra.attempts import context, signals
+from huldra.attempts import context, heartbeat, signals
+from huldra.attempts.heartbeat import QueueRenewal
 from huldra.config import documents
 from huldra.config.hashing import key_of
 from huldra.engines import registry
@@ -38,7 +40,7 @@ from huldra.store.job_ref import JobRef, task_name
 from huldra.store.layout import ArtifactPaths, StorePaths
 from huldra.store.location import paths_of, prepare_artifact, prepare_root
 from huldra.store.process import Owner, new_owner
-from huldra.store.records import Attempt, AttemptStatus, Claim
+from huldra.store.records import Attempt, AttemptStatus, Claim, Lease
 
 
 @dataclass(slots=True)
@@ -58,6 +60,7 @@ class _Dispatch:
     queued: dict[str, Claim] = field(default_factory=dict)
     elsewhere: dict[str, Attempt | None] = field(default_factory=dict)
     sent: dict[str, JobRef] = field(default_factory=dict)
+    renewal: QueueRenewal | None = None
 
 
 def dispatch(
@@ -126,6 +129,13 @@ def _send(work: _Dispatch) -> None:
         with signals.guarded():  # a second Ctrl-C comes when all is free
             _free_unsent(work, error)
         raise
+    finally:
+        if work.renewal is not None:
+            work.renewal.is_over = partial(_are_over, work.executor, list(work.sent.values()))
+
+
+def _are_over(executor: Executor, refs: list[JobRef]) -> bool:
+    return all(status.is_over for status in executor.status(refs).values())
 
 
 def resources_of(obj: Any) -> Resources:
@@ -237,7 +247,20 @@ def _open_queue(work: _Dispatch, draft: TaskGraph) -> RunEnqueuer:
     work.binds_jobs = can_find and work.named_job is None
     folder = StorePaths(HULDRA_CONFIG.root).run_directory(work.run_id)
     findable = work.named_job if can_find else None
-    return RunEnqueuer(folder, work.run_id, work.owner, findable, work.binds_jobs)
+    lease = Lease(HULDRA_CONFIG.lease, HULDRA_CONFIG.heartbeat)
+    ends_with_us = not work.binds_jobs and (findable is None or bool(findable.meta.get("driver")))
+    queue = RunEnqueuer(
+        folder,
+        work.run_id,
+        work.owner,
+        findable,
+        work.binds_jobs,
+        lease if ends_with_us else None,
+    )
+    if ends_with_us:
+        work.renewal = QueueRenewal(queue.leased, lease.heartbeat_s, lambda: False)
+        heartbeat.start(work.renewal)
+    return queue
 
 
 def _queue(queue: RunEnqueuer, node: PlannedNode, hint: Mapping[str, Any] | None) -> Claim | None:

@@ -6,7 +6,9 @@ a link costs a tenth of a file. So a sweep of a thousand is queued in the time o
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from huldra.store import artifact, claim, files
@@ -14,8 +16,20 @@ from huldra.store.files import SharedFile
 from huldra.store.job_ref import JobRef
 from huldra.store.layout import ArtifactPaths
 from huldra.store.process import Owner
-from huldra.store.records import QUEUED, Attempt, Claim, now_text
+from huldra.store.records import QUEUED, Attempt, Claim, Lease, now_text
 from huldra.store.snapshot import derive
+
+_NAMES_MAX = 30_000  # of one file: ext4 takes 65,000
+
+
+@dataclass(slots=True)
+class _Shared:
+    """The claim of many attempts with one number, and their state."""
+
+    claim: Claim
+    claims: SharedFile
+    states: SharedFile
+    names: int = 0
 
 
 class RunEnqueuer:
@@ -23,19 +37,29 @@ class RunEnqueuer:
 
     `named_job` is the job of each attempt, where the engine takes names of ours: see
     `Claim.named_job`. With `binds_jobs` each attempt will be bound to a job whose id is not known
-    yet, and its state is written then.
+    yet, and its state is written then. `lease` is what the driver promises of what it has queued,
+    where that ends with it: `leased` are then the files that it has to renew.
     """
 
     def __init__(
-        self, folder: str, run_id: str, owner: Owner, named_job: JobRef | None, binds_jobs: bool
+        self,
+        folder: str,
+        run_id: str,
+        owner: Owner,
+        named_job: JobRef | None,
+        binds_jobs: bool,
+        lease: Lease | None = None,
     ) -> None:
         self._folder = folder
         self._run_id = run_id
         self._owner = owner
         self._named_job = named_job
         self._binds_jobs = binds_jobs
+        self._lease = lease
         self._queued_at = now_text()
-        self._shared: dict[int, tuple[Claim, SharedFile, SharedFile]] = {}
+        self._shared: dict[int, _Shared] = {}
+        self._names = itertools.count(1)
+        self.leased: list[str] = []
 
     def add(
         self, paths: ArtifactPaths, number: int, hint: Mapping[str, Any] | None
@@ -50,15 +74,24 @@ class RunEnqueuer:
             return claim.claim_next(
                 paths, number, self._owner, kind=QUEUED, run_id=self._run_id, job_hint=hint
             )
-        mine, claims, states = self._shared.get(number) or self._share(number)
-        if not claims.link(paths.claim(number)):
+        shared = self._shared.get(number)
+        if shared is None or shared.names == _NAMES_MAX:
+            shared = self._share(number)
+        if not shared.claims.link(paths.claim(number)):
             return None
+        shared.names += 1
+        if not shared.claims.takes_names:  # then this one is a file of its own
+            self._note_leased(paths.claim(number))
         # A state that is there is an earlier attempt's, or of somebody who was faster than us.
-        if not self._binds_jobs and not states.link(paths.state):
-            artifact.write_state(paths, Attempt(mine))
-        return mine
+        if not self._binds_jobs and not shared.states.link(paths.state):
+            artifact.write_state(paths, Attempt(shared.claim))
+        return shared.claim
 
-    def _share(self, number: int) -> tuple[Claim, SharedFile, SharedFile]:
+    def _note_leased(self, path: str) -> None:
+        if self._lease is not None:
+            self.leased.append(path)
+
+    def _share(self, number: int) -> _Shared:
         mine = Claim(
             number,
             QUEUED,
@@ -66,11 +99,15 @@ class RunEnqueuer:
             self._queued_at,
             self._run_id,
             named_job=self._named_job,
+            lease=self._lease,
         )
+        name = f"{number}-{next(self._names)}" if number in self._shared else str(number)
+        claims = f"{self._folder}/claim-{name}"
         state = derive(Attempt(mine)).to_json()
-        shared = self._shared[number] = (
+        self._note_leased(claims)
+        shared = self._shared[number] = _Shared(
             mine,
-            SharedFile(f"{self._folder}/claim-{number}", files.object_bytes(mine.to_json())),
-            SharedFile(f"{self._folder}/state-{number}.json", files.object_bytes(state)),
+            SharedFile(claims, files.object_bytes(mine.to_json())),
+            SharedFile(f"{self._folder}/state-{name}.json", files.object_bytes(state)),
         )
         return shared

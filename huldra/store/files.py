@@ -294,6 +294,11 @@ class SharedFile:
         self._takes_names = True
         write_atomic(path, data)
 
+    @property
+    def takes_names(self) -> bool:
+        """Return False once a name had to become a file of its own."""
+        return self._takes_names
+
     def link(self, path: str) -> bool:
         """Give it the name `path` if nobody has that yet; False when somebody was first.
 

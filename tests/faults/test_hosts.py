@@ -189,6 +189,58 @@ def _steps_of_first(ledger: str) -> int:
     return sum(line.split()[2] == first for line in lines(ledger, "step"))
 
 
+def queueing(gate: Path, ledger: str) -> str:
+    """A driver whose only worker is held, so that what it sends after that stays queued."""
+    return f"""
+        import huldra
+        from tests.faults.samples import Stepping
+        from tests.support.odd import Note
+        held = Stepping(name="held", gate={str(gate)!r}, ledger={ledger!r})
+        note = Note(name="a", ledger={ledger!r})
+        huldra.load_or_create([held, note], executor="local:1").wait()
+    """
+
+
+_LOAD_NOTE = """
+    from tests.support.odd import Note
+    print(Note(name="a", ledger={!r}).load_or_create())
+"""
+
+
+def test_queue_of_a_driver_that_died_out_of_sight_blocks_nobody(
+    huldra_root: Path, gate: Path, ledger: str
+) -> None:
+    """A container dies with its driver: what that had queued is free once its lease is over."""
+    _needs(*PID_NAMESPACE, "true")
+    driver = elsewhere(queueing(gate, ledger), huldra_root, *PID_NAMESPACE, **SHORT)
+    children.until(lambda: begun_by(ledger) == 1)
+    paths = ArtifactPaths(str(Note(name="a").huldra_dir))
+    children.until(lambda: claim.last_attempt(paths) is not None)
+    driver.kill()
+    driver.communicate()
+    waiter = children.start(_LOAD_NOTE.format(ledger), huldra_root, **SHORT)
+    assert children.finish(waiter)[1] == "a\n"
+    assert [attempt.status.value for attempt in claim.read_history(paths)] == ["crashed", "success"]
+
+
+def test_queue_of_a_driver_that_lives_out_of_sight_is_not_taken(
+    huldra_root: Path, gate: Path, ledger: str
+) -> None:
+    """Its one lease for the whole run is renewed for as long as anything of that is queued."""
+    _needs(*PID_NAMESPACE, "true")
+    driver = elsewhere(queueing(gate, ledger), huldra_root, *PID_NAMESPACE, **SHORT)
+    children.until(lambda: begun_by(ledger) == 1)
+    waiter = children.start(_LOAD_NOTE.format(ledger), huldra_root, **SHORT)
+    with pytest.raises(subprocess.TimeoutExpired):
+        waiter.wait(5)
+    gate.touch()
+    assert children.finish(waiter)[1] == "a\n"
+    assert children.finish(driver)[0] == 0
+    paths = ArtifactPaths(str(Note(name="a").huldra_dir))
+    assert [attempt.status.value for attempt in claim.read_history(paths)] == ["crashed", "success"]
+    assert claim.read_attempt(paths, 1).end.status == "started"  # type: ignore[union-attr]  # it has ended
+
+
 def test_owner_on_another_boot_is_known_by_its_lease_alone(
     huldra_root: Path, gate: Path, ledger: str, tmp_path: Path
 ) -> None:

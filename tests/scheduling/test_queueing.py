@@ -9,15 +9,18 @@ from pathlib import Path
 import pytest
 
 import huldra
+from huldra.attempts import heartbeat
 from huldra.attempts.waiting import Waiting
+from huldra.scheduling import queueing
 from huldra.scheduling.queueing import RunEnqueuer
 from huldra.store import claim
 from huldra.store.job_ref import JobRef
 from huldra.store.layout import ArtifactPaths
 from huldra.store.process import new_owner
-from huldra.store.records import Attempt, AttemptStatus
+from huldra.store.records import Attempt, AttemptStatus, Lease
 from huldra.testing import FakeExecutor
 from huldra.worker import node
+from tests.support import children
 from tests.support.odd import Note
 
 
@@ -109,3 +112,35 @@ def test_a_late_job_takes_no_attempt_of_others(
     monkeypatch.setattr(Waiting, "step", step)
     node.run_node(task.payload)
     assert [attempt.claim.owner for attempt in waited_for] == [owner]
+
+
+def test_a_run_that_is_queued_has_a_lease_which_is_renewed(
+    huldra_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One touch of one file for all nodes, until the engine says that all of them are over."""
+    for name, value in {"lease": 0.6, "heartbeat": 0.05}.items():
+        monkeypatch.setattr(huldra.HULDRA_CONFIG, name, value)
+    monkeypatch.setattr(heartbeat, "_renewer", heartbeat._LeaseRenewer())
+    engine = FakeExecutor()
+    notes = [Note(name=f"n{number}") for number in range(3)]
+    jobs = huldra.load_or_create(notes, executor=engine)
+    files = [ArtifactPaths(str(note.huldra_dir)).claim(1) for note in notes]
+    assert len({os.stat(file).st_ino for file in files}) == 1
+    os.utime(files[0], (0, 0))
+    children.until(lambda: os.stat(files[2]).st_mtime > 0, "a renewal")
+    assert claim.read_claim(ArtifactPaths(str(notes[0].huldra_dir)), 1).lease == Lease(0.6, 0.05)
+    engine.run_all()
+    assert jobs.wait(30)
+    children.until(lambda: not heartbeat._renewer.renewals, "the end of the renewals")
+
+
+def test_a_file_gets_only_so_many_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each further file that a large run needs is renewed, too."""
+    monkeypatch.setattr(queueing, "_NAMES_MAX", 2)
+    lease = Lease(60.0, 20.0)
+    queue = RunEnqueuer(str(tmp_path / "runs/r"), "r", new_owner("engine"), None, False, lease)
+    paths = [paths_of(tmp_path, digit * 32) for digit in "abcde"]
+    assert all(queue.add(each, 1, None) is not None for each in paths)
+    inodes = {os.stat(each.claim(1)).st_ino for each in paths}
+    assert len(inodes) == 3
+    assert {os.stat(file).st_ino for file in queue.leased} == inodes
