@@ -183,7 +183,9 @@ def _to_json(value: Any, sheet: _WriteContext, depth: int) -> Any:
         sheet.nested.append(value)
         return {"$huldra": digest_of(value)}
     written = {f.name: _json_field(f, value, sheet, depth + 1) for f in kind.fields}
-    return {f"${kind.tag}": {"class": kind.name, "fields": written}}
+    is_named = kind.tag != "pydantic" or isinstance(forms.class_form(kind.cls), str)
+    name = kind.name if is_named else _to_json(kind.cls, sheet, depth + 1)
+    return {f"${kind.tag}": {"class": name, "fields": written}}
 
 
 def _json_int(value: int, _sheet: _WriteContext, _depth: int) -> Any:
@@ -393,7 +395,11 @@ def _from_form(tag: str, body: Any, lookup: Callable[[str], Any], missing: list[
         raise ImportPathError(f"the value was not written down: a {body}")
     if tag in forms.RECORD_TAGS:
         values = {k: _from_json(v, lookup, missing) for k, v in body["fields"].items()}
-        return None if missing else _construct(forms.record_of(find(body["class"]), tag), values)
+        form = body["class"]
+        cls = (
+            _from_json(form, lookup, missing) if isinstance(form, dict) else forms.find_class(form)
+        )
+        return None if missing else _construct(forms.record_of(cls, tag), values)
     payload = _from_json(body, lookup, missing)
     if missing:
         return None
@@ -536,15 +542,26 @@ class _Source:
     def _other(self, value: Any) -> str:
         kind = forms.kind_of(value)
         if isinstance(kind, forms.ScalarType):
-            if kind.tag in {"type", "function"}:
+            if kind.tag == "type":
+                return self._class(value)
+            if kind.tag == "function":
                 return self._refer(kind.reduce(value))
             return kind.source(value, self._render)
-        cls = self._refer(kind.name)
+        cls = self._refer(kind.name) if kind.tag != "pydantic" else self._class(kind.cls)
         fields = {plan.name: plan.read(value) for plan in kind.fields}
         if not (kind.is_transparent or _is_rebuilt_by_constructor(kind, fields, value)):
             rebuild = self._refer(import_name(forms.rebuild_record))
             return f"{rebuild}({cls}, {self._render(fields)})"
         return f"{cls}({', '.join(f'{k}={self._render(v)}' for k, v in fields.items())})"
+
+    def _class(self, cls: Any) -> str:
+        """A Python name for a class; `Box[Inner]` for a generic model."""
+        form = forms.class_form(cls)
+        if isinstance(form, str):
+            name, bracket, arguments = form.partition("[")
+            return f"{self._refer(name)}{bracket}{arguments}"
+        origin, arguments_of_it = form
+        return f"{self._render(origin)}[{', '.join(map(self._render, arguments_of_it))}]"
 
     def _refer(self, name: str) -> str:
         """A Python name for `module:qualname`, bound in the namespace."""

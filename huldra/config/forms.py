@@ -298,6 +298,41 @@ def _annotation(cls: type, name: str) -> Any:
     return Any
 
 
+# Arguments of generic models that stand in the name, as pydantic has it: `Box[int]`.
+_NAMED_ARGUMENTS: Mapping[str, type] = {cls.__name__: cls for cls in (bool, int, float, str, bytes)}
+
+
+def class_form(cls: Any) -> str | list[Any]:
+    """The name of a class, or of a generic model with its arguments the model and these.
+
+    `Box[Inner]` of pydantic is a class of its own that no module need have. Its name does not say
+    of which module `Inner` is, and is spelled by pydantic's version.
+    """
+    generic: Any = vars(cls).get("__pydantic_generic_metadata__") if isinstance(cls, type) else {}
+    origin = generic and generic["origin"]
+    if not origin:
+        return import_name(cls)
+    arguments = generic["args"]
+    if all(argument in _NAMED_ARGUMENTS.values() for argument in arguments):
+        return f"{import_name(origin)}[{', '.join(a.__name__ for a in arguments)}]"
+    return [origin, list(arguments)]
+
+
+def find_class(form: str | list[Any]) -> Any:
+    """The class that `class_form` names; raises `ImportPathError` for what is none any more."""
+    if isinstance(form, list):
+        return _rebuild_alias(form)
+    name, bracket, arguments = str(form).partition("[")
+    found = find(name if bracket else form)
+    if not bracket:
+        return found
+    try:
+        named = [_NAMED_ARGUMENTS[argument] for argument in arguments[:-1].split(", ")]
+        return found[tuple(named)]
+    except (KeyError, TypeError) as error:
+        raise ImportPathError(f"{form} is no generic model any more: {error}") from error
+
+
 _EXTRA = "__pydantic_extra__"
 
 
@@ -316,9 +351,9 @@ def _pydantic_record(cls: type) -> RecordType | None:
     ]
     if cls.model_config.get("extra") == "allow":  # type: ignore[attr-defined]  # a pydantic model
         plans.append(FieldSpec(name=_EXTRA, key=_EXTRA, is_required=False))
-    return RecordType(
-        "pydantic", cls, import_name(cls), tuple(plans), _fill_pydantic, is_transparent=False
-    )
+    form = class_form(cls)
+    name = form if isinstance(form, str) else import_name(form[0])
+    return RecordType("pydantic", cls, name, tuple(plans), _fill_pydantic, is_transparent=False)
 
 
 def _fill_pydantic(cls: type, values: dict[str, Any]) -> Any:
@@ -550,8 +585,13 @@ def _is_of_typing(value: Any) -> bool:
     return isinstance(value, type) or type(value).__module__ == "typing"
 
 
-def _find_type(name: str) -> Any:
-    found = find(name)
+def _type_name(value: Any) -> str:
+    form = class_form(value)
+    return form if isinstance(form, str) else str(value.__qualname__)
+
+
+def _find_type(name: str | list[Any]) -> Any:
+    found = find_class(name)
     if not _is_of_typing(found):
         raise ImportPathError(f"{name} is not a class, but a {describe(found)}")
     return found
@@ -626,7 +666,7 @@ def _parts_of(*names: str) -> Callable[[Any], list[Any]]:
 
 
 _TYPE_LEAF = ScalarType(
-    "type", import_name, _find_type, lambda v, render: render(v), plain=import_name
+    "type", class_form, _find_type, lambda v, render: render(v), plain=_type_name
 )
 _FUNCTION_LEAF = ScalarType(
     "function", _callable_name, _find_function, lambda v, render: render(v), plain=_callable_name
@@ -843,6 +883,12 @@ def _pydantic_leaf(cls: type) -> ScalarType | None:
 
 
 def _url_payload(value: Any) -> list[Any]:
+    hosts = value.hosts() if hasattr(value, "hosts") else [{"password": value.password}]
+    if any(host.get("password") for host in hosts):
+        raise UnhashableValue(
+            f"the password in this {type(value).__name__} would stand in the store for all to read:"
+            " leave it out of the config, and read it from the environment in _create"
+        )
     return [import_name(type(value)), str(value)]
 
 

@@ -233,6 +233,8 @@ def _record_encoder(record: forms.RecordType) -> _Encode:
     prefix = (
         b"R" + _encode_str(record.tag, _HashContext()) + _encode_str(record.name, _HashContext())
     )
+    if record.tag == "pydantic" and not isinstance(form := forms.class_form(record.cls), str):
+        prefix += _encode(form[1], _HashContext())  # after `[`: fields begin with `.` or `;`
     planned: list[tuple[_Field, ...]] = []
 
     def encode(value: Any, walk: _HashContext) -> bytes:

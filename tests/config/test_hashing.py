@@ -10,6 +10,7 @@ import os
 import pickle
 import subprocess
 import sys
+import typing
 from typing import Any
 
 import chz
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 
 from huldra.config import hashing
 from huldra.config.fields import MISSING
+from huldra.config.forms import class_form
 from huldra.config.hashing import children_of, digest_of, encoding_of, key_of, namespace_of
 from huldra.errors import HuldraClassError, HuldraCycleError, HuldraIdentityError
 from tests.support import config_samples as samples
@@ -646,6 +648,42 @@ def test_a_secret_is_refused_with_the_reason() -> None:
         pytest.skip("pydantic is not installed")
     with pytest.raises(HuldraIdentityError, match=r"Holder\.value\.token .*for all to read"):
         digest(samples.Secretive(token="t"))
+
+
+@pytest.mark.skipif(pydantic is None, reason="pydantic is not installed")
+@pytest.mark.parametrize(
+    ("kind", "address"),
+    [
+        ("HttpUrl", "https://me:pw@a.b/c"),
+        ("PostgresDsn", "postgres://me:pw@a.b,me@c.d/e"),
+        ("RedisDsn", "redis://:pw@a.b/1"),
+    ],
+)
+def test_an_address_with_a_password_is_refused(kind: str, address: str) -> None:
+    """It would stand in the store for all to read; without the password the address is fine."""
+    address_of = getattr(pydantic, kind)
+    with pytest.raises(HuldraIdentityError, match=f"the password in this {kind} .*environment"):
+        digest(address_of(address))
+    assert digest(address_of(address.replace(":pw", "")))
+
+
+@pytest.mark.skipif(pydantic is None, reason="pydantic is not installed")
+def test_spellings_of_one_generic_model_are_one() -> None:
+    """Which module made `Box[int]` first, and how a union is written, changes nothing."""
+    optional = samples.Box[typing.Optional[int]](v=1)  # noqa: UP045  # the other spelling
+    assert digest(samples.Box[int | None](v=1)) == digest(optional)
+    assert class_form(samples.Box[int]) == f"{MODULE}:Box[int]"
+
+
+@pytest.mark.skipif(pydantic is None, reason="pydantic is not installed")
+def test_a_generic_model_of_what_has_no_name_is_refused() -> None:
+    """Its argument is named, and not the model, which is where it belongs."""
+
+    class Local(pydantic.BaseModel):  # type: ignore[name-defined, misc]  # where it is installed
+        pass
+
+    with pytest.raises(HuldraIdentityError, match="Local is defined in a function"):
+        digest(samples.Box[Local]())
 
 
 def test_a_structured_dtype_is_refused() -> None:

@@ -260,6 +260,13 @@ if pydantic is not None:
         model_config = pydantic.ConfigDict(extra="allow")
         inner: Person | None = pydantic.Field(default=None, alias="Inner")
 
+    class Box(pydantic.BaseModel, Generic[X]):
+        v: X | None = None
+
+    class Shelf:
+        class Person(pydantic.BaseModel):  # noqa: D106
+            name: str
+
 
 class Color(enum.Enum):
     RED = "red"
@@ -491,4 +498,16 @@ if pydantic is not None:
             when="2026-01-31T12:00:00+02:00", where="https://a.b/c?d=e"
         ),
         "pydantic with alias and extra": Aliased(Inner=Person(name="y"), other=[1]),
+        "generic model": Box(v=1),
+        "generic model of int": Box[int](v=1),
+        "generic model of float": Box[float](v=1),
+        "generic model of a model": Box[Person](v=Person(name="x")),
+        "generic model of a model, empty": Box[Person](),
+        "generic model of another model, empty": Box[Shelf.Person](),
+        "generic model of a list": Box[list[Person]](v=[]),
+        "generic model of another list": Box[list[Shelf.Person]](v=[]),
+        "generic model of a union": Box[int | str](v=1),
+        "generic model of a generic model": Box[Box[int]](v=Box[int](v=1)),
+        "type of a generic model": Box[int],
+        "type of a generic model of a model": Box[Person],
     }
