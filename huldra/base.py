@@ -27,7 +27,12 @@ from huldra.config.forms import container_base
 from huldra.config.hashing import are_same, children_of, digest_of, key_of
 from huldra.config.import_paths import public_module
 from huldra.engines.protocol import Resources
-from huldra.errors import HuldraClassError, HuldraDependencyError, HuldraIdentityError
+from huldra.errors import (
+    HuldraArtifactMissing,
+    HuldraClassError,
+    HuldraDependencyError,
+    HuldraIdentityError,
+)
 from huldra.logs.capture import configure_logging, get_logger, log_status
 from huldra.store import artifact
 from huldra.store.layout import ArtifactPaths
@@ -136,17 +141,20 @@ class Huldra(Generic[T]):
     # ---- what users call ----------------------------------------------------------------------
 
     @overload
-    def load_or_create(self, executor: None = None) -> T: ...
+    def load_or_create(self, executor: None = None, *, force: bool = False) -> T: ...
 
     @overload
-    def load_or_create(self, executor: object) -> Job[T]: ...
+    def load_or_create(self, executor: object, *, force: bool = False) -> Job[T]: ...
 
-    def load_or_create(self, executor: object | None = None) -> T | Job[T]:
+    def load_or_create(self, executor: object | None = None, *, force: bool = False) -> T | Job[T]:
         """The result: loaded if it is there, made in this process if not, dependencies first.
 
         With an `executor` (an `Executor`, the engine's own object, or a name such as `"local:8"`,
         `"slurm"`, `"dask"`, `"ray"`) the whole graph of what is missing goes to that engine, and
         a `Job` comes back at once.
+
+        With `force` an artifact that exists is discarded first, and computed again; its
+        dependencies are not.
 
         Without one, an artifact that somebody else is making is waited for, at most
         `_max_wait_time_sec` seconds.
@@ -159,6 +167,8 @@ class Huldra(Generic[T]):
             HuldraStoreError: The disk refused.
             HuldraRefused: The engine cannot honour `_resources`; nothing was sent.
         """
+        if force:
+            self.discard()
         if executor is not None:
             return self._submit(executor)
         paths = paths_of(self)
@@ -222,6 +232,29 @@ class Huldra(Generic[T]):
             " _dependencies() to have it planned, and made once for all",
             key,
         )
+
+    def load(self) -> T:
+        """Return what `_load` returns of a complete artifact; compute and write nothing.
+
+        Raises `HuldraArtifactMissing`, with the reason, where there is no complete artifact.
+        """
+        paths = paths_of(self)
+        if self._is_there(paths):
+            return self._loaded(paths)
+        raise HuldraArtifactMissing(
+            f"{key_of(self)} is not complete: {self.explain().reason}; load_or_create() computes it"
+        )
+
+    def discard(self) -> bool:
+        """Remove the artifact with all its files; return False if there is none.
+
+        Raises:
+            HuldraLockNotAcquired: an attempt is queued or running; nothing was removed.
+            HuldraStoreError: the file system refused.
+        """
+        from huldra.scheduling.discard import discard
+
+        return discard(self)
 
     def exists(self) -> bool:
         """Whether the artifact is made, by `SUCCESS.json` and `_validate`. Writes nothing.
