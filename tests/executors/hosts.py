@@ -42,9 +42,12 @@ print(Step(name={name!r}, notes={notes!r}).load_or_create()["from"])
 """
 
 
-def prefix_of(name: str) -> list[str]:
-    """The command that runs a command as the first process of the host `name`."""
-    return [*_OTHER_HOST, "sh", "-c", f'hostname {name} && exec "$@"', "sh"]
+def prefix_of(name: str, *more: str) -> list[str]:
+    """The command that runs a command as the first process of the host `name`.
+
+    `more` are further options of `unshare`.
+    """
+    return [*_OTHER_HOST, *more, "sh", "-c", f'hostname {name} && exec "$@"', "sh"]
 
 
 def require_other_hosts() -> None:

@@ -12,17 +12,25 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from tests.faults import harness, operations, power, removals
+from tests.faults import harness, histories, operations, power, removals
 from tests.faults.playing import Planned, Tally, new_base, play_all, use_short_times
+
+_HISTORIES_FOR_ONE_GRAPH = 4  # of this many rounds one is a graph, which takes longest
 
 
 def _rounds(options: argparse.Namespace, _: Path) -> Iterator[Planned]:
     numbers = range(options.rounds)
     if options.only is not None:
         numbers = range(options.only, options.only + 1)
+    may_have_hosts = histories.can_play_hosts()
     for number in numbers:
-        plan = harness.draw(options.seed, number)
-        yield Planned(f"--seed {options.seed} --only {number}", partial(harness.play, plan))
+        name = f"--seed {options.seed} --only {number}"
+        if number % _HISTORIES_FOR_ONE_GRAPH:
+            history = histories.draw(options.seed, number, may_have_hosts=may_have_hosts)
+            yield Planned(f"history {name}", partial(histories.play, history))
+        else:
+            plan = harness.draw(options.seed, number)
+            yield Planned(f"graph {name}", partial(harness.play, plan))
 
 
 def _operations(options: argparse.Namespace, base: Path) -> Iterator[Planned]:

@@ -115,14 +115,21 @@ def alone(ledger: str, name: str, paths: ArtifactPaths) -> Iterator[str]:
     if token is None:
         yield "lost"
         return
-    handle = os.open(f"{ledger}.{name}.{token}.lock", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC)
+    with locked(f"{ledger}.{name}.{token}.lock") as is_alone:
+        yield "begin" if is_alone else "overlap"
+
+
+@contextlib.contextmanager
+def locked(path: str) -> Iterator[bool]:
+    """Hold the lock of this name, which goes with the process; False where another one has it."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            yield "overlap"
+            yield False
         else:
-            yield "begin"
+            yield True
     finally:
         os.close(handle)
 
@@ -221,7 +228,7 @@ def start(
         os.dup2(handle, 2)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        _call_and_report(call, folder, name, fault)
+        call_and_report(call, folder, name, fault)
         if stays:
             disk.await_path(folder / f"{name}.leave")
         code = 0
@@ -233,9 +240,10 @@ def start(
         os._exit(code)
 
 
-def _call_and_report(
+def call_and_report(
     call: Callable[[], object], folder: Path, name: str, fault: disk.Fault | None
 ) -> None:
+    """Call `call` under `fault`, and leave in `<name>.json` what became of it."""
     if fault is not None:
         disk.Disk(huldra.get_huldra_root(), fault).install()
     report: dict[str, object]
@@ -243,10 +251,15 @@ def _call_and_report(
         report = {"value": call()}
     except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001  it is reported
         traceback.print_exc()
-        is_clear = isinstance(error, huldra.HuldraError | KeyboardInterrupt)
+        is_clear = isinstance(error, huldra.HuldraError | KeyboardInterrupt) or _has_note(error)
         report = {"error": f"{type(error).__name__}: {error}", "is_clear": is_clear}
     (folder / "mended").touch()
     files.write_atomic(str(folder / f"{name}.json"), json.dumps(report).encode())
+
+
+def _has_note(error: BaseException) -> bool:
+    """Return True if it is the user's own error, of `_load` for example, which huldra explains."""
+    return any("huldra" in note for note in getattr(error, "__notes__", ()))
 
 
 def finished(children: list[Child], outcome: Outcome, timeout_s: float = ENDS_WITHIN_S) -> None:
@@ -311,12 +324,12 @@ def check_books(work: Work, ledger: Path, outcome: Outcome, *, has_history: bool
     else:
         check_published(work, outcome, f"at the end, {work.name}")
         if has_history:
-            wrong = _wrong_attempts(work, outcome.counts)
+            wrong = wrong_attempts(ArtifactPaths(str(work.huldra_dir)), outcome.counts)
             outcome.wrong += [f"{work.name}: {text}" for text in wrong]
 
 
-def _wrong_attempts(work: Work, counts: Counter[str]) -> Iterator[str]:
-    paths = ArtifactPaths(str(work.huldra_dir))
+def wrong_attempts(paths: ArtifactPaths, counts: Counter[str]) -> Iterator[str]:
+    """Yield what is wrong with the attempts of an artifact that is made, and in nobody's hands."""
     attempts = claim.read_history(paths)
     counts["attempts"] += len(attempts)
     counts.update(

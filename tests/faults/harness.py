@@ -18,7 +18,6 @@ seed and number alone, as far as what is done to it goes; when it happens is the
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import random
@@ -39,7 +38,7 @@ from huldra.store import claim
 from huldra.store.layout import ArtifactPaths
 from huldra.store.process import start_time
 from huldra.store.records import QUEUED, AttemptStatus
-from tests.faults.cases import SETTINGS, Outcome
+from tests.faults.cases import SETTINGS, Outcome, locked
 from tests.support import children
 from tests.support.odd import leave, lines
 
@@ -59,7 +58,7 @@ class Piece(huldra.Huldra[str]):
         paths = ArtifactPaths(str(self.huldra_dir))
         number = claim.last_number(paths)
         told = f"{self.name} {number} {os.getpid()} {start_time(os.getpid())}"
-        with _alone(f"{self.ledger}.{self.name}.lock") as is_alone:
+        with locked(f"{self.ledger}.{self.name}.lock") as is_alone:
             leave(self.ledger, f"{'begin' if is_alone else 'overlap'} {told}")
             text = self._compute()
             leave(self.ledger, f"end {told}")
@@ -74,20 +73,6 @@ class Piece(huldra.Huldra[str]):
 
     def _load(self) -> str:
         return (self.huldra_dir / "text").read_text()
-
-
-@contextlib.contextmanager
-def _alone(lock: str) -> Iterator[bool]:
-    handle = os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
-    finally:
-        os.close(handle)
 
 
 @dataclass(frozen=True)
