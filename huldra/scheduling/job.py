@@ -182,6 +182,8 @@ class Job(Generic[T]):
             self._is_made = True
             return AttemptStatus.SUCCESS, True
         attempt = claim.last_attempt(self._paths)
+        if attempt is None and self._ref is None:
+            return AttemptStatus.CRASHED, True  # it was there, and somebody has removed it
         if attempt is None:
             return self._engine_status(AttemptStatus.QUEUED)
         status = attempt.status
@@ -244,6 +246,11 @@ class Job(Generic[T]):
             and attempt.end is not None
         ):
             return error_of(self._key, self._paths, attempt.end.error)
+        if attempt is None and self._ref is None:
+            return HuldraJobLost(
+                f"{self._key} was removed from {where} after this job had found it there;"
+                " ask for it again to have it made again"
+            )
         word = self._ask()
         if (failed := self._failed_dependency(word)) is not None:
             return failed

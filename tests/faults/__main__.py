@@ -15,22 +15,27 @@ from pathlib import Path
 from tests.faults import harness, histories, operations, power, removals
 from tests.faults.playing import Planned, Tally, new_base, play_all, use_short_times
 
-_HISTORIES_FOR_ONE_GRAPH = 4  # of this many rounds one is a graph, which takes longest
+_HISTORIES_FOR_ONE_GRAPH = 3  # a round of a graph takes several times as long
 
 
-def _rounds(options: argparse.Namespace, _: Path) -> Iterator[Planned]:
-    numbers = range(options.rounds)
-    if options.only is not None:
-        numbers = range(options.only, options.only + 1)
-    may_have_hosts = histories.can_play_hosts()
-    for number in numbers:
-        name = f"--seed {options.seed} --only {number}"
-        if number % _HISTORIES_FOR_ONE_GRAPH:
-            history = histories.draw(options.seed, number, may_have_hosts=may_have_hosts)
-            yield Planned(f"history {name}", partial(histories.play, history))
-        else:
-            plan = harness.draw(options.seed, number)
-            yield Planned(f"graph {name}", partial(harness.play, plan))
+def _graphs(options: argparse.Namespace, _: Path) -> Iterator[Planned]:
+    count = options.rounds // (1 + _HISTORIES_FOR_ONE_GRAPH)
+    for number in _numbers(options, count):
+        name = f"--form graphs --seed {options.seed} --only {number}"
+        yield Planned(name, partial(harness.play, harness.draw(options.seed, number)))
+
+
+def _histories(options: argparse.Namespace, _: Path) -> Iterator[Planned]:
+    count = options.rounds - options.rounds // (1 + _HISTORIES_FOR_ONE_GRAPH)
+    has_hosts = histories.can_play_hosts()
+    for number in _numbers(options, count):
+        name = f"--form histories --seed {options.seed} --only {number}"
+        history = histories.draw(options.seed, number, may_have_hosts=has_hosts)
+        yield Planned(name, partial(histories.play, history))
+
+
+def _numbers(options: argparse.Namespace, count: int) -> range:
+    return range(count) if options.only is None else range(options.only, options.only + 1)
 
 
 def _operations(options: argparse.Namespace, base: Path) -> Iterator[Planned]:
@@ -56,7 +61,8 @@ def _is_chosen(number: int, options: argparse.Namespace) -> bool:
 
 
 FORMS: dict[str, Callable[[argparse.Namespace, Path], Iterator[Planned]]] = {
-    "rounds": _rounds,
+    "graphs": _graphs,
+    "histories": _histories,
     "operations": _operations,
     "removals": _removals,
     "power": _power,
@@ -78,7 +84,9 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=harness.__doc__)
-    parser.add_argument("--rounds", type=int, default=200, help="random rounds")
+    parser.add_argument(
+        "--rounds", type=int, default=200, help="random rounds: graphs and histories"
+    )
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     parser.add_argument("--only", type=int, help="play this one round of the seed again")
     parser.add_argument("--form", action="append", choices=tuple(FORMS), help="default: all")

@@ -485,21 +485,23 @@ def _check_disk(obj: Logged, outcome: Outcome) -> None:
 
 def _observe(history: History, folder: Path) -> int:
     """Look at what stands as made until the round is over; how often something stood."""
-    looks = 0
+    looks, torn = 0, set[bytes]()
     objects = history.objects(folder / "ledger", "observer")
     while not (folder / "over").exists():
         for obj in objects:
-            looks += _look(obj, folder)
+            looks += _look(obj, folder, torn)
         time.sleep(0.002)
     return looks
 
 
-def _look(obj: Logged, folder: Path) -> bool:
+def _look(obj: Logged, folder: Path, torn: set[bytes]) -> bool:
+    """Look once; `torn` are the records of which the history has it already."""
     success = Path(ArtifactPaths(str(obj.huldra_dir)).success)
     before = _bytes_of(success)
     if before is None:
         return False
-    if not _is_whole(obj) and _bytes_of(success) == before:
+    if before not in torn and not _is_whole(obj) and _bytes_of(success) == before:
+        torn.add(before)
         leave(str(folder / "ledger"), f"torn {obj.name}")
     return True
 

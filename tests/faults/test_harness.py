@@ -32,7 +32,7 @@ def play(folder: Path, *options: str, timeout_s: float = 110.0) -> None:
 @pytest.mark.slow
 def test_random_faults_leave_the_books_in_order(tmp_path: Path) -> None:
     """After rounds of kills, stops and interrupts all is made, once an attempt; none is stuck."""
-    play(tmp_path, "--form", "rounds", "--rounds", "8", "--seconds", "35")
+    play(tmp_path, "--form", "graphs", "--rounds", "32", "--seconds", "35")
 
 
 def test_a_round_is_drawn_from_its_seed_and_number_alone() -> None:
