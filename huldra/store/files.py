@@ -95,7 +95,8 @@ class Folder:
         return self
 
     def __exit__(self, *_: object) -> None:
-        os.close(self.descriptor)
+        with contextlib.suppress(OSError):  # it was only looked at; what was written in it is said
+            os.close(self.descriptor)
 
     def error(self, error: OSError, wanted: str, name: str) -> HuldraStoreError:
         """What an error means that the system gave for a name in this folder."""

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.faults import harness, histories, operations, power, removals
-from tests.faults.playing import Planned, Tally, new_base, play_all, use_short_times
+from tests.faults.playing import Planned, Tally, new_base, play_all, prepare
 
 _HISTORIES_FOR_ONE_GRAPH = 3  # a round of a graph takes several times as long
 
@@ -51,9 +51,8 @@ def _removals(options: argparse.Namespace, base: Path) -> Iterator[Planned]:
 
 
 def _power(_: argparse.Namespace, __: Path) -> Iterator[Planned]:
-    for writes_journal in (False, True):
-        play = partial(power.play, is_durable=True, writes_journal=writes_journal)
-        yield Planned(f"power cuts, writes_journal={writes_journal}", play)
+    for case in power.EVERY_CASE:
+        yield Planned(str(case), partial(power.play, case))
 
 
 def _is_chosen(number: int, options: argparse.Namespace) -> bool:
@@ -73,8 +72,8 @@ def main() -> int:
     """Play what the command line asks for; 1 when anything was wrong."""
     options = _options()
     print(f"--seed {options.seed} --rounds {options.rounds} --every {options.every}", flush=True)
-    use_short_times()
     base = new_base()
+    prepare(base)
     tallies = [_play(form, options, base / form) for form in options.form or FORMS]
     if not any(tally.wrong for tally in tallies):
         shutil.rmtree(base, ignore_errors=True)
@@ -97,7 +96,7 @@ def _options() -> argparse.Namespace:
 
 def _play(form: str, options: argparse.Namespace, base: Path) -> Tally:
     base.mkdir(parents=True)
-    if form == "power" and (reason := power.why_not()):
+    if form == "power" and (reason := power.why_not(base)):
         print(f"== {form}: not played: {reason}")
         return Tally(played=1)
     started = time.monotonic()

@@ -291,7 +291,7 @@ def check_report(child: Child, text: str, outcome: Outcome, *, must_have: bool =
     elif "error" in report and not report["is_clear"]:
         outcome.wrong.append(f"the {child.name} raised no error of huldra's: {report['error']}")
     if must_have and report.get("value") != text:
-        outcome.wrong.append(f"the {child.name} ended with {report}: {child.log()}")
+        outcome.wrong.append(f"the {child.name} ended with {str(report)[:300]}: {child.log()}")
 
 
 def _word(report: dict[str, object]) -> str:

@@ -607,19 +607,19 @@ def _check_history(history: History, folder: Path, outcome: Outcome) -> None:
     outcome.wrong += model.contradictions(lines)
     for obj in history.objects(folder / "ledger", "none"):
         paths = ArtifactPaths(str(obj.huldra_dir))
-        outcome.wrong += [f"{obj.name}: {text}" for text in made_again(paths, lines)]
+        outcome.wrong += [f"{obj.name}: {text}" for text in made_again(obj.name, paths, lines)]
 
 
-def made_again(paths: ArtifactPaths, lines: Iterable[str]) -> Iterator[str]:
+def made_again(name: str, paths: ArtifactPaths, lines: Iterable[str]) -> Iterator[str]:
     """Yield each attempt that began after one that had made the artifact."""
     attempts = claim.read_history(paths)
     successes = [a.number for a in attempts if a.status is AttemptStatus.SUCCESS]
     first = attempts[0].claim.owner.token if attempts else ""
     for line in lines:
         word, *rest = line.split()
-        if word not in ("begin", "overlap") or rest[2] != first or not successes:
+        if word not in ("begin", "overlap") or (rest[0], rest[2]) != (name, first):
             continue
-        if int(rest[3]) > successes[0]:
+        if successes and int(rest[3]) > successes[0]:
             yield f"attempt {rest[3]} began after attempt {successes[0]} had made it"
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import huldra
-from tests.faults.cases import SETTINGS, Outcome
+from tests.faults.cases import SETTINGS, Outcome, Work
 
 _IN_MEMORY = Path("/dev/shm")
 _REPORTS_EVERY_S = 30.0
@@ -41,10 +41,17 @@ def new_base() -> Path:
     return Path(tempfile.mkdtemp(prefix="huldra-faults-", dir=_IN_MEMORY if is_there else None))
 
 
-def use_short_times() -> None:
-    """Let leases and polls of this process and its children be short."""
+def prepare(base: Path) -> None:
+    """Let leases and polls of this process and its children be short, and their starts quick.
+
+    What a call imports on its first use is imported here once, and not in each forked child.
+    """
     os.environ.update(SETTINGS)
     huldra.HULDRA_CONFIG.reload()
+    with huldra.huldra_root(base / "first"):
+        Work(name="first").load_or_create()
+        Work(name="second").load_or_create(executor="inline")
+        Work(name="third").load_or_create(executor="threads:1").result()
 
 
 def play_all(

@@ -14,7 +14,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,40 +33,27 @@ _ONLY_LOOKS = frozenset(
 _TIMES_LOOKED = 3  # copies that are thrown away because the kernel wrote meanwhile
 
 
+FEW, MANY = 3, 20  # files of an artifact: those of few are synced one by one
+
+
 class Spread(huldra.Huldra[str]):
     """Files at several depths, one of them by a rename."""
 
-    name: str
-    ledger: str = huldra.field(default="", hashed=False)
+    count: int
 
     def _create(self) -> str:
         folder = self.huldra_dir
-        (folder / "first").write_text(_PART)
-        (folder / "sub" / "deep").mkdir(parents=True, exist_ok=True)
-        (folder / "sub" / "deep" / "second").write_text(_PART)
+        deep = folder / "sub" / "deep"
+        deep.mkdir(parents=True, exist_ok=True)
+        for number in range(self.count - 1):
+            (deep / f"{number}").write_text(_PART)
         (folder / "draft").write_text(_PART)
-        (folder / "draft").rename(folder / "third")
+        (folder / "draft").rename(folder / "last")
         return self._load()
 
     def _load(self) -> str:
-        names = ("first", "sub/deep/second", "third")
-        return "".join((self.huldra_dir / name).read_text() for name in names)
-
-
-WHOLE = _PART * 3
-
-
-def why_not() -> str | None:
-    """Say why images cannot be mounted here; None when they can."""
-    if os.getuid() != 0:
-        return "mounting an image of a disk needs root"
-    if shutil.which("mkfs.ext4", path=f"{os.environ.get('PATH')}:/usr/sbin:/sbin") is None:
-        return "no program 'mkfs.ext4' on this machine"
-    return None
-
-
-class CannotMount(Exception):
-    """This machine does not let us mount an image."""
+        names = [f"sub/deep/{number}" for number in range(self.count - 1)]
+        return "".join((self.huldra_dir / name).read_text() for name in [*names, "last"])
 
 
 @contextmanager
@@ -77,11 +63,26 @@ def mounted(image: Path, folder: Path) -> Iterator[Path]:
     command = ["mount", "-o", "loop,commit=300", str(image), str(folder)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
-        raise CannotMount(f"{' '.join(command)}: {done.stderr.strip()}")
+        raise OSError(f"{' '.join(command)}: {done.stderr.strip()}")
     try:
         yield folder
     finally:
         subprocess.run(["umount", str(folder)], check=True)
+
+
+def why_not(folder: Path) -> str | None:
+    """Say why images cannot be mounted here; None when they can. Tries it in `folder`."""
+    if os.getuid() != 0:
+        return "mounting an image of a disk needs root"
+    image = folder / "probe"
+    try:
+        _make(image)
+        with mounted(image, folder / "probed"):
+            return None
+    except (OSError, subprocess.CalledProcessError) as error:
+        return str(error)
+    finally:
+        image.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,29 @@ class _Each:
             disk.await_path(self._folder / f"go-{self._stops}")
 
 
-def play(folder: Path, *, is_durable: bool, writes_journal: bool) -> Outcome:
+@dataclass(frozen=True)
+class Case:
+    """A call of an artifact of `count` files; with HULDRA_DURABLE or without.
+
+    `writes_journal` has the journal written before each cut. The first `spared` moments are not
+    cut, which saves time: then nothing can count as made.
+    """
+
+    count: int
+    writes_journal: bool
+    is_durable: bool = True
+    spared: int = 0
+
+    def __str__(self) -> str:
+        """As a line of a report."""
+        journal = "written" if self.writes_journal else "as it is"
+        return f"power cuts of {self.count} files, the journal {journal}"
+
+
+EVERY_CASE = [Case(count, is_written) for count in (FEW, MANY) for is_written in (False, True)]
+
+
+def play(case: Case, folder: Path) -> Outcome:
     """Cut the power at each operation of one call, and check what is left each time."""
     outcome = Outcome()
     folder.mkdir(parents=True)
@@ -116,9 +139,9 @@ def play(folder: Path, *, is_durable: bool, writes_journal: bool) -> Outcome:
     _make(image)
     with mounted(image, folder / "mount") as mount:
         huldra.set_huldra_root(mount / "store")
-        cuts = list(_cuts_of_a_call(folder, is_durable, writes_journal, outcome))
+        cuts = list(_cuts_of_a_call(case, folder, outcome))
     for cut in cuts:
-        _check(cut, folder, outcome)
+        _check(case, cut, folder, outcome)
         cut.image.unlink()
     return outcome
 
@@ -132,28 +155,27 @@ def _make(image: Path) -> None:
     )
 
 
-def _cuts_of_a_call(
-    folder: Path, is_durable: bool, writes_journal: bool, outcome: Outcome
-) -> Iterator[Cut]:
-    work = Spread(name="a")
+def _cuts_of_a_call(case: Case, folder: Path, outcome: Outcome) -> Iterator[Cut]:
+    work = Spread(count=case.count)
 
     def ask() -> str:
-        huldra.HULDRA_CONFIG.update(durable=is_durable)
+        huldra.HULDRA_CONFIG.update(durable=case.is_durable)
         return work.load_or_create()
 
     child = cases.start(ask, folder, "caller", fault=_Each(folder))
-    camera = _Camera(folder, writes_journal)
+    camera = _Camera(folder, case.writes_journal)
     for number in itertools.count(1):
         at = folder / f"at-{number}"
         if not cases.until(lambda at=at: at.exists() or child.has_reported()):  # type: ignore[misc]
             raise AssertionError(f"the call stands still before stop {number}")
         if not at.exists():
             break
-        yield from camera.cut(f"before operation {at.read_text()}")
+        if number > case.spared:
+            yield from camera.cut(f"before operation {at.read_text()}")
         (folder / f"go-{number}").touch()
     cases.finished([child], outcome)
     cases.until(child.is_over)
-    cases.check_report(child, WHOLE, outcome, must_have=True)
+    cases.check_report(child, _PART * case.count, outcome, must_have=True)
     yield from camera.cut("at the end of the call")
     outcome.counts["power cuts"] += camera.cuts
 
@@ -200,11 +222,11 @@ def _write_journal(mount: Path) -> None:
         os.close(handle)
 
 
-def _check(cut: Cut, folder: Path, outcome: Outcome) -> None:
+def _check(case: Case, cut: Cut, folder: Path, outcome: Outcome) -> None:
     outcome.counts["disks after a power cut"] += 1
     with mounted(cut.image, folder / "after") as mount:
         huldra.set_huldra_root(mount / "store")
-        child = cases.start(_look, folder, "after the cut")
+        child = cases.start(lambda: _look(case.count), folder, "after the cut")
         cases.finished([child], outcome)
         cases.until(child.is_over)
         report = child.report()
@@ -214,12 +236,12 @@ def _check(cut: Cut, folder: Path, outcome: Outcome) -> None:
         outcome.wrong.append(f"power cut {cut.when}: {report} {child.log()}")
 
 
-def _look() -> str:
-    work = Spread(name="a")
+def _look(count: int) -> str:
+    work, whole = Spread(count=count), _PART * count
     if work.exists():
-        return "made, whole" if _load(work) == WHOLE else "made, and not whole"
+        return "made, whole" if _load(work) == whole else "made, and not whole"
     value = work.load_or_create()
-    if value != WHOLE or _load(work) != WHOLE:
+    if value != whole or _load(work) != whole:
         return "the next call gave another value"
     return "made by the next call"
 

@@ -53,10 +53,12 @@ def _store(paths: ArtifactPaths, _: random.Random) -> None:
 
 
 def _cleaner(paths: ArtifactPaths, dice: random.Random) -> None:
-    for folder, _, names in os.walk(paths.directory, topdown=False):
-        for name in sorted(names):
-            if dice.random() < 0.5:
-                os.unlink(os.path.join(folder, name))
+    """Take the oldest files, as cleaners of scratch disks do, and the folders that are empty."""
+    found = [file for file in Path(paths.directory).rglob("*") if file.is_file()]
+    found.sort(key=lambda file: file.stat().st_mtime_ns)
+    for file in found[: dice.randint(0, len(found))]:
+        file.unlink()
+    for folder, _, _ in os.walk(paths.directory, topdown=False):
         if not os.listdir(folder):
             os.rmdir(folder)
 

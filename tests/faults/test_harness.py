@@ -35,6 +35,27 @@ def test_random_faults_leave_the_books_in_order(tmp_path: Path) -> None:
     play(tmp_path, "--form", "graphs", "--rounds", "32", "--seconds", "35")
 
 
+@pytest.mark.faults
+@pytest.mark.slow
+def test_random_histories_agree_with_the_model(tmp_path: Path) -> None:
+    """Kills, stops, cancels, removals, bad disks: one `_create` at a time, nothing torn or lost."""
+    play(tmp_path, "--form", "histories", "--rounds", "32", "--seconds", "40")
+
+
+@pytest.mark.faults
+@pytest.mark.slow
+def test_a_fault_at_any_file_operation_costs_no_result_and_blocks_nobody(tmp_path: Path) -> None:
+    """Errors and kills at each operation: others end in time, a new process gets the value."""
+    play(tmp_path, "--form", "operations", "--every", "47", "--seconds", "50")
+
+
+@pytest.mark.faults
+@pytest.mark.slow
+def test_a_removal_before_any_file_operation_publishes_nothing(tmp_path: Path) -> None:
+    """The folder goes while a call makes it: nothing is published after the loss."""
+    play(tmp_path, "--form", "removals", "--every", "23", "--seconds", "40")
+
+
 def test_a_round_is_drawn_from_its_seed_and_number_alone() -> None:
     """A failure's seed and number play the same round again."""
     assert harness.draw(3, 4) == harness.draw(3, 4)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -128,11 +129,22 @@ def test_what_was_read_is_kept_when_closing_reports_an_error(
     """A server that reports an error at `close` has given the content already."""
     path = tmp_path / "state.json"
     path.write_bytes(b"{}")
-    close = os.close
+    monkeypatch.setattr(os, "close", _refusing(os.close))
+    assert files.read_bytes(str(path)) == b"{}"
 
+
+def test_folder_that_cannot_be_closed_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error at the `close` of a folder is no error of what was done in it."""
+    with monkeypatch.context() as patched, files.Folder(str(tmp_path)) as folder:
+        assert folder.path == str(tmp_path)
+        patched.setattr(os, "close", _refusing(os.close))
+
+
+def _refusing(close: Callable[[int], None]) -> Callable[[int], None]:
     def closing(handle: int) -> None:
         close(handle)
         raise OSError(errno.EIO, "input/output error")
 
-    monkeypatch.setattr(os, "close", closing)
-    assert files.read_bytes(str(path)) == b"{}"
+    return closing
