@@ -35,6 +35,7 @@ def make_executor(executor: str, factory: str) -> Any:
 def main(path: str) -> None:
     """Carry out one order."""
     order = json.loads(Path(path).read_text())
+    sys.path[:0] = order.get("paths", [])
     huldra.set_huldra_root(Path(order["root"]))
     huldra.HULDRA_CONFIG.update(**order["settings"])
     steps: list[huldra.Huldra[Any]] = [

@@ -76,6 +76,14 @@ from huldra.store.process import start_time
 from huldra.testing.pipelines import Step, count_notes
 
 _LOOK_S = 0.02
+_CLONE = """
+from huldra.testing import pipelines
+
+class Cloned(pipelines.Step):
+    def _create(self):
+        pipelines.BEHAVIOURS["tell clone"] = lambda step: {word!r}
+        return super()._create()
+"""
 
 
 @dataclass(frozen=True)
@@ -230,6 +238,16 @@ class Scene:
             process = subprocess.Popen(command, env=environ, stdout=log, stderr=log)
         self._drivers.append(process)
         return order
+
+    def start_clone(self, driver: Driver, word: str, names: Sequence[str]) -> Path:
+        """Start a driver that has a module of its own, whose nodes report `word`."""
+        clone = self.folder / f"clone-{word}"
+        clone.mkdir()
+        (clone / "huldra_suite_clone.py").write_text(_CLONE.format(word=word))
+        documents = [self.step(name, "tell clone").to_dict() for name in names]
+        for document in documents:
+            document["objects"][document["root"]]["class"] = "huldra_suite_clone:Cloned"
+        return self.start_driver(driver, "wait", steps=documents, paths=[str(clone)])
 
     def report(self, order: Path, what: str) -> dict[str, Any]:
         """What a driver wrote about its order, once it has."""
@@ -901,6 +919,19 @@ class ExecutorSuite:
         scene.start_driver(Driver(), "look", pickles=[str(path)], cancel=True)
         with pytest.raises(concurrent.futures.CancelledError):
             job.result(timeout=self.patience_s)
+
+    def test_two_clones_at_one_time_get_their_own_code(
+        self, second_driver: Driver, scene: Scene
+    ) -> None:
+        """Drivers whose modules share a name have their nodes made by their own files."""
+        orders = {
+            word: scene.start_clone(second_driver, word, [f"{word}{n}" for n in range(6)])
+            for word in ("one", "other")
+        }
+        for word, order in orders.items():
+            results = scene.report(order, "done")["results"]
+            told = {str(result.get("value", result).get("report", result)) for result in results}
+            assert told == {word}
 
     @pytest.mark.parametrize("manner", ["vanish", "kill"])
     def test_jobs_outlive_their_driver(
