@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,12 @@ def test_progress_is_plain_lines_where_there_is_no_terminal(
     sweep = Basic.load_or_create(executor="threads:2")
     assert sweep.wait(timeout=30, progress=True)
     assert "Basic: 5 success" in capsys.readouterr().err
+
+
+def test_progress_needs_no_stderr(huldra_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where stderr is closed, waiting with progress just waits."""
+    monkeypatch.setattr(sys, "stderr", None)
+    assert Basic.load_or_create(executor="threads:2").wait(timeout=30, progress=True)
 
 
 def test_what_is_no_config_is_refused() -> None:

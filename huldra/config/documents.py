@@ -29,6 +29,8 @@ DOCUMENT_VERSION: Final = 1
 MAX_PYTHON_BRACKETS: Final = 90
 MAX_PYTHON_CHARACTERS: Final = 1_000_000
 """`to_python` refuses beyond these: Python's own parser stops at 200 brackets."""
+MAX_PLAIN_UNHASHED: Final = 10_000
+"""Items of an unhashed field's value that the plain view shows."""
 
 _LARGEST_JSON_INT: Final = 2**63 - 1
 _LOST: Final = "$lost"
@@ -425,10 +427,30 @@ def plain_config(obj: Any) -> dict[str, Any]:
     """The fields of `obj` as JSON for reading and filtering; lossy, and never an error.
 
     A nested config is `{"$ref": "<namespace>/<hash>"}`, a path or a date its text, a tuple or a
-    set a list, a dataclass a dict; what cannot be written is its description.
+    set a list, a dataclass a dict; what cannot be written is its description, and so is a value of
+    an unhashed field that is long: nobody filters by it, and the document has it already.
     """
     record = forms.record_of(type(obj), "huldra")
-    return {plan.name: _plain(plan.read(obj), 0) for plan in record.fields}
+    return {plan.name: _plain_field(plan, obj) for plan in record.fields}
+
+
+def _plain_field(plan: forms.FieldSpec, obj: Any) -> Any:
+    value = plan.read(obj)
+    if not plan.is_hashed and _is_longer(value, MAX_PLAIN_UNHASHED):
+        return f"<{describe(value)} of more than {MAX_PLAIN_UNHASHED} items>"
+    return _plain(value, 0)
+
+
+def _is_longer(value: Any, limit: int) -> bool:
+    """Return True if containers, text and bytes in `value` hold more than `limit` items in all."""
+    waiting = [value]
+    while waiting and limit >= 0:
+        current = waiting.pop()
+        if isinstance(current, str | bytes | bytearray | list | tuple | set | frozenset | dict):
+            limit -= len(current)
+            if limit >= 0 and not isinstance(current, str | bytes | bytearray):
+                waiting += [*current, *current.values()] if isinstance(current, dict) else current
+    return limit < 0
 
 
 def _plain(value: Any, depth: int) -> Any:
@@ -478,7 +500,7 @@ def _plain_key(key: Any) -> str:
 # --- to Python -----------------------------------------------------------------------------
 
 
-def to_python(obj: Any) -> str:
+def to_python(obj: Any, *, max_characters: int = MAX_PYTHON_CHARACTERS) -> str:
     """Write `obj` as a Python expression: `TrainModel(lr=0.0003, steps=5000)`.
 
     `eval(to_python(obj), python_namespace(obj))` equals `obj`. Classes of configs stand by their
@@ -486,11 +508,11 @@ def to_python(obj: Any) -> str:
 
     Raises:
         HuldraSerializationError: nested deeper than `MAX_PYTHON_BRACKETS`, or longer than
-            `MAX_PYTHON_CHARACTERS` (nested configs are written out, not shared), or a field that
-            is not hashed has a value that cannot be written.
+            `max_characters` (nested configs are written out, not shared), or a field that is not
+            hashed has a value that cannot be written.
         HuldraIdentityError: a value has no stable identity.
     """
-    return _Source(obj).text
+    return _Source(obj, max_characters).text
 
 
 def python_namespace(obj: Any) -> dict[str, object]:
@@ -501,9 +523,9 @@ def python_namespace(obj: Any) -> dict[str, object]:
 class _Source:
     """One expression in the making, and the names that it uses."""
 
-    def __init__(self, obj: Any) -> None:
+    def __init__(self, obj: Any, max_characters: int = MAX_PYTHON_CHARACTERS) -> None:
         self.names: dict[str, object] = {}
-        self._room = MAX_PYTHON_CHARACTERS
+        self._room = self._max_characters = max_characters
         self._depth = 0
         self._root = type(obj)
         try:
@@ -534,7 +556,7 @@ class _Source:
         self._room -= len(text) if writer is None or type(value) in forms.SCALARS else 0
         if self._room < 0:
             raise HuldraSerializationError(
-                f"{self._root.__qualname__} is longer than {MAX_PYTHON_CHARACTERS} characters of "
+                f"{self._root.__qualname__} is longer than {self._max_characters} characters of "
                 "Python: use to_dict() instead"
             )
         return text

@@ -21,6 +21,7 @@ from huldra.store.records import Claim, Result
 
 _NO_RESOURCES = Resources()
 _NO_PYTHON = "__huldra_no_python__"
+_MAX_PYTHON_DEF = 20_000  # characters of it in the metadata, for people; the document has it all
 _WAIT_S = 600.0  # that an in-process call waits for others, unless its class says otherwise
 
 
@@ -124,7 +125,7 @@ def _python_def(obj: Any, children: list[tuple[str, Any]]) -> str:
     """The config as Python; too deep or too large for one expression, `huldra_obj` has it all."""
     if not any(_NO_PYTHON in child.__dict__ for _, child in children):
         try:
-            return documents.to_python(obj)
+            return documents.to_python(obj, max_characters=_MAX_PYTHON_DEF)
         except HuldraSerializationError:
             pass
     obj.__dict__[_NO_PYTHON] = True  # then what holds it cannot be written either

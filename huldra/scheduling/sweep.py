@@ -174,6 +174,10 @@ class Progress:
         """Show and wait; whether all jobs are done."""
         from rich.console import Console
 
+        if sys.stderr is None:  # closed (`2>&-`), or a program without a console
+            for _ in self._ticks(deadline):
+                pass
+            return len(self._done) == len(self._sweep)
         console = Console(file=sys.stderr)
         if console.is_terminal:
             self._run_live(console, deadline)

@@ -291,6 +291,18 @@ def test_an_unhashed_value_that_cannot_be_written_is_an_error_or_noted() -> None
     assert plain_config(one)["workers"]["f"].startswith("<function")
 
 
+@pytest.mark.parametrize(
+    "value", [list(range(20_000)), {"a": ["x" * 20_000]}, "x" * 20_000, [[0] * 6_000] * 2]
+)
+def test_a_long_unhashed_value_stands_in_the_document_alone(value: Any) -> None:
+    """In the view for reading it is described; a hashed value, or a short one, is shown."""
+    view = plain_config(samples.Marked(workers=value))
+    assert view["workers"].endswith("of more than 10000 items>")
+    assert from_document(to_document(samples.Marked(workers=value))).workers == value
+    assert plain_config(Holder(value=value))["value"] == value
+    assert plain_config(samples.Marked(workers=[1, 2]))["workers"] == [1, 2]
+
+
 def test_an_unhashed_value_of_a_nested_plain_object_is_noted_too() -> None:
     """What does not count and cannot be written is noted wherever it stands."""
     one = Holder(value=[samples.Watched(callback=[Train(), lambda: 0])])

@@ -167,3 +167,12 @@ def test_metadata_names_config_and_dependencies(huldra_root: Path) -> None:
     assert "Note(" in found.huldra_python_def
     assert [d["hash"] for d in found.dependencies] == [inner.huldra_hash]
     assert found.dependencies[0]["field"] == "needs[0]"
+
+
+def test_a_long_config_has_no_python_source_in_its_metadata(huldra_root: Path) -> None:
+    """Nobody reads thousands of characters; the document has the whole config."""
+    note = Note(name="x" * 30_000)
+    note.load_or_create()
+    found = note.get_metadata()
+    assert found.huldra_python_def == "Note(...)"
+    assert Note.from_dict(found.huldra_obj) == note
