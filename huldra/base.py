@@ -1,4 +1,4 @@
-"""`Huldra`: the class that users subclass. Thin: each method hands over to a module below."""
+"""`Huldra`: the class that users subclass. Each method delegates to a module below."""
 
 from __future__ import annotations
 
@@ -55,15 +55,19 @@ _REPR_DEPTH = 3
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field, chz.field))
 class Huldra(Generic[T]):
-    """A computation as a config: its fields say what, its directory holds the result.
+    """A computation as a config: its fields specify it, its directory holds the result.
 
     Subclass it with annotated fields, write `_create` (compute, write into `huldra_dir`, return
-    the result) and `_load` (read the result back). The subclass is a chz class: keyword-only,
+    the result) and `_load` (read the result back). The subclass is a chz class: keyword-only and
     frozen. Class keywords:
 
-    * `version_controlled=True` keeps artifacts under `<root>/git/` instead of `<root>/data/`;
-    * `cache_version="2"` enters the hash: change it when the code's meaning changes;
+    * `version_controlled=True` stores artifacts under `<root>/git/` instead of `<root>/data/`;
+    * `cache_version="2"` is part of the hash: change it when the meaning of the code changes;
     * `version=`, `typecheck=` are chz's own.
+
+    `_resources` (a `Resources`, or a method that returns one) is what a node requests from an
+    engine. `_max_wait_time_sec` is how many seconds a call in this process waits for another
+    owner: 600 by default, None for no limit, 0 for no wait.
     """
 
     if TYPE_CHECKING:
@@ -89,12 +93,12 @@ class Huldra(Generic[T]):
         typecheck: bool | None = None,
         **kwargs: Any,
     ) -> None:
-        """Make the subclass a chz class; refuse what could not work."""
+        """Turn the subclass into a chz class; raise `HuldraClassError` if it breaks a rule."""
         _refuse_unknown_keywords(cls, kwargs)
         super().__init_subclass__(**kwargs)
         if cache_version is not None and not isinstance(cache_version, str):
             raise HuldraClassError(
-                f"{cls.__qualname__}: cache_version is a text (cache_version='2'),"
+                f"{cls.__qualname__}: cache_version must be a string (cache_version='2'),"
                 f" not {cache_version!r}"
             )
         if version_controlled is not None:
@@ -116,17 +120,21 @@ class Huldra(Generic[T]):
     # ---- what a subclass writes ---------------------------------------------------------------
 
     def _create(self) -> T:
-        """Compute the result, write it into `huldra_dir`, return it."""
+        """Compute the result, write it into `huldra_dir`, and return it.
+
+        At most one process runs it at a time. It may start again in a directory that holds the
+        files of an earlier attempt, if that attempt failed or its process died.
+        """
         raise NotImplementedError(f"{type(self).__qualname__} has no _create")
 
     def _load(self) -> T:
-        """Read the result back from `huldra_dir`."""
+        """Read the result from `huldra_dir` and return it. Called only on a complete artifact."""
         raise NotImplementedError(f"{type(self).__qualname__} has no _load")
 
     def _validate(self) -> bool:
-        """Whether what is in `huldra_dir` is good; False has it made again.
+        """Return True if the files in `huldra_dir` are valid, False to compute them again.
 
-        What it raises reaches the caller and leaves the artifact as it is.
+        An exception reaches the caller and leaves the artifact as it is.
         """
         return True
 
@@ -135,7 +143,7 @@ class Huldra(Generic[T]):
     else:
 
         def _dependencies(self) -> list[Any]:
-            """What must be made first: by default every Huldra object in the fields."""
+            """Return the configs that must be complete first: by default those in the fields."""
             return [child for _, child in children_of(self)]
 
     # ---- what users call ----------------------------------------------------------------------
@@ -147,25 +155,37 @@ class Huldra(Generic[T]):
     def load_or_create(self, executor: object, *, force: bool = False) -> Job[T]: ...
 
     def load_or_create(self, executor: object | None = None, *, force: bool = False) -> T | Job[T]:
-        """The result: loaded if it is there, made in this process if not, dependencies first.
+        """Return the result: load it if the artifact is complete, else compute it.
+
+        Without an `executor`, this process computes the missing dependencies in order and then
+        this artifact. When the call returns, the artifact is complete on the disk. The value is
+        what `_create` returned if this call ran it, else what `_load` returned. If another process
+        computes the artifact, the call waits up to `_max_wait_time_sec` seconds for its result.
 
         With an `executor` (an `Executor`, the engine's own object, or a name such as `"local:8"`,
-        `"slurm"`, `"dask"`, `"ray"`) the whole graph of what is missing goes to that engine, and
-        a `Job` comes back at once.
+        `"slurm"`, `"dask"`, `"ray"`), the call submits the graph of all missing artifacts to that
+        engine and returns a `Job` without waiting for any node. On a worker it computes in place
+        and returns a finished `Job`.
 
-        With `force` an artifact that exists is discarded first, and computed again; its
-        dependencies are not.
+        With `force`, the call first discards an existing artifact (see `discard`) and then computes
+        it again; it keeps the dependencies.
 
-        Without one, an artifact that somebody else is making is waited for, at most
-        `_max_wait_time_sec` seconds.
+        A hit writes nothing. Concurrent calls, in any process and on any host, run `_create` once;
+        it runs again only after a failure, or after its process died.
 
         Raises:
-            HuldraComputeError: `_create` failed, of this artifact or of one it needs.
-            HuldraWaitTimeout: Somebody else took too long.
-            HuldraLockNotAcquired: Somebody else has it, and `_max_wait_time_sec` is 0.
-            HuldraCycleError: The artifact asks for itself.
-            HuldraStoreError: The disk refused.
-            HuldraRefused: The engine cannot honour `_resources`; nothing was sent.
+            HuldraComputeError: `_create` of this artifact or of a dependency failed, here or in
+                the process that this call waited for. The next call runs it again.
+            HuldraWaitTimeout: Another process did not finish in time. Transient.
+            HuldraLockNotAcquired: Another process holds the artifact and `_max_wait_time_sec` is
+                0, or (`HuldraClaimLost`) another process took over the claim. Transient.
+            HuldraCancelled: The attempt was cancelled while this call ran it.
+            HuldraCycleError: The artifact depends on itself.
+            HuldraIdentityError: A field holds a value without a stable identity.
+            HuldraStoreError: The file system refused. Transient if the disk was full.
+            HuldraRefused: The engine cannot honour `_resources`; nothing was submitted.
+            HuldraExecutorError: The engine is unknown or unreachable, or (`HuldraSubmitError`) it
+                did not accept the graph.
         """
         if force:
             self.discard()
@@ -213,30 +233,31 @@ class Huldra(Generic[T]):
             raise
 
     def _check_plan(self, paths: ArtifactPaths) -> None:
-        """On a worker, what was planned is loaded or the node fails; what was not is made here."""
+        """On a worker, fail if a planned dependency is missing; warn about an undeclared one."""
         worker = context.worker.get()
         if worker is None:
             return
         key = key_of(self)
         if key in worker.needs:
             raise HuldraDependencyError(
-                f"{key} was planned as a dependency and is not there any more: it is not made again"
-                f" on a worker; log: {paths.log}",
+                f"planned dependency {key} is missing; workers never recompute planned"
+                f" dependencies; log: {paths.log}",
                 failed_key=key,
                 log_path=paths.log,
                 state_path=paths.state,
                 directory=paths.directory,
             )
         get_logger().warning(
-            "%s was not planned and is made here, on the worker of another artifact; name it in"
-            " _dependencies() to have it planned, and made once for all",
+            "%s is an undeclared dependency and is computed inline, on the worker of another"
+            " artifact; add it to _dependencies() so that it is scheduled",
             key,
         )
 
     def load(self) -> T:
-        """Return what `_load` returns of a complete artifact; compute and write nothing.
+        """Return what `_load` returns for a complete artifact. Computes and writes nothing.
 
-        Raises `HuldraArtifactMissing`, with the reason, where there is no complete artifact.
+        Raises:
+            HuldraArtifactMissing: The artifact is not complete. The error names the reason.
         """
         paths = paths_of(self)
         if self._is_there(paths):
@@ -246,36 +267,40 @@ class Huldra(Generic[T]):
         )
 
     def discard(self) -> bool:
-        """Remove the artifact with all its files; return False if there is none.
+        """Remove the artifact with all its files. Return False if there is none.
 
         Raises:
-            HuldraLockNotAcquired: an attempt is queued or running; nothing was removed.
-            HuldraStoreError: the file system refused.
+            HuldraLockNotAcquired: An attempt is queued or running; nothing was removed. Transient.
+            HuldraStoreError: The file system refused.
         """
         from huldra.scheduling.discard import discard
 
         return discard(self)
 
     def exists(self) -> bool:
-        """Whether the artifact is made, by `SUCCESS.json` and `_validate`. Writes nothing.
+        """Return True if the artifact is complete and `_validate` accepts it. Writes nothing.
 
-        What `_validate` raises reaches the caller: it says neither yes nor no.
+        An exception in `_validate` reaches the caller.
         """
         return self._is_there(paths_of(self))
 
     def get_metadata(self) -> Metadata:
-        """What was recorded when the artifact was made.
+        """Return what the last attempt recorded: the config, git, the environment.
 
-        Raises `HuldraArtifactMissing` when nobody has tried to make it.
+        Raises:
+            HuldraArtifactMissing: No metadata is recorded for the artifact.
         """
         from huldra.scheduling import in_process
 
         return in_process.metadata_of(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """The config as plain JSON, lossless and flat: see `from_dict`.
+        """Return the config as plain JSON, from which `from_dict` builds an equal config.
 
-        Raises `HuldraIdentityError`, naming the field, for a value that cannot be written down.
+        The document is flat: it holds each nested config once.
+
+        Raises:
+            HuldraIdentityError: A value cannot be serialized. The error names the field.
         """
         from huldra.config import documents
 
@@ -283,36 +308,44 @@ class Huldra(Generic[T]):
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
-        """The object that `to_dict` wrote down.
+        """Return the config that `to_dict` serialized. Imports the modules that `data` names.
 
-        Raises `HuldraSerializationError` when the document, or a class it names, cannot be used,
-        or when it holds an object of a class that is not this one.
+        Raises:
+            HuldraSerializationError: The document is not valid, a class or a field in it no longer
+                exists, or it holds a config of a class other than this one.
         """
         from huldra.config import documents
 
         return documents.checked_instance(cls, documents.from_document(data))
 
     def to_python(self) -> str:
-        """The config as Python source, as in `TrainModel(lr=0.0003, steps=5000)`."""
+        """Return the config as Python source, such as `TrainModel(lr=0.0003, steps=5000)`.
+
+        Raises:
+            HuldraSerializationError: The source would be too deep or too long for Python's parser,
+                or an unhashed field holds a value without a Python form; use `to_dict`.
+        """
         from huldra.config import documents
 
         return documents.to_python(self)
 
     @property
     def huldra_dir(self) -> Path:
-        """The artifact's directory; it exists while `_create` runs and ever after."""
+        """The artifact's directory. It exists from the start of the first `_create` on."""
         return Path(paths_of(self).directory)
 
     @property
     def raw_dir(self) -> Path:
-        """The folder that all artifacts of the root share for large files; it exists."""
+        """The folder for large files that all artifacts of the root share. Created if missing."""
         return Path(raw_directory())
 
     @property
     def huldra_hash(self) -> str:
-        """The 32 hexadecimal digits that name the artifact.
+        """The hash of the config: 32 hexadecimal digits, equal on every machine.
 
-        Raises `HuldraIdentityError`, naming the field, when a value has no stable identity.
+        Raises:
+            HuldraIdentityError: A value has no stable identity, or a required field is missing.
+                The error names the field.
         """
         return digest_of(self)
 
@@ -322,24 +355,30 @@ class Huldra(Generic[T]):
 
     @property
     def log(self) -> logging.Logger:
-        """A logger named after the class; inside `_create` its lines reach `huldra.log`."""
+        """The logger named after the class. Inside `_create` its records go to `huldra.log`."""
         configure_logging()
         cls = type(self)
         return logging.getLogger(f"{public_module(cls.__module__)}.{cls.__qualname__}")
 
     def plan(self) -> Plan:
-        """What `load_or_create` would do, and why; nothing is written. Print it to see a table."""
+        """Return what `load_or_create` would do for each node, and why. Print it for a table.
+
+        Writes nothing. It is a snapshot: other processes may change the store afterwards.
+        """
         return plan_of([self])
 
     def explain(self) -> Explanation:
-        """Why this is a hit or a miss, and on a miss what differs from the nearest artifact."""
+        """Return why this is a hit or a miss, and on a miss how the nearest artifact differs.
+
+        Writes nothing and runs no `_create`.
+        """
         from huldra.scheduling.explanation import explain
 
         return explain(self)
 
 
 def plan_of(objects: list[Any]) -> Plan:
-    """The plan of many objects as one graph."""
+    """Return the plan of many configs as one graph."""
     from huldra.scheduling import in_process
     from huldra.scheduling.planning import make_plan
 
@@ -363,8 +402,8 @@ def _refuse_names_of_ours(cls: type) -> None:
         bare = name.removeprefix("X_")
         if bare in _NAMES_OF_OURS:
             raise HuldraClassError(
-                f"{cls.__module__}.{cls.__qualname__}: the field {bare!r} has the name of"
-                f" Huldra.{bare}; call the field something else"
+                f"{cls.__module__}.{cls.__qualname__}: the field {bare!r} would hide"
+                f" Huldra.{bare}; rename the field"
             )
 
 
@@ -382,7 +421,7 @@ def _refuse_unknown_keywords(cls: type, keywords: dict[str, Any]) -> None:
 
     name = next(iter(keywords))
     near = difflib.get_close_matches(name, _KEYWORDS, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(_KEYWORDS)}"
+    hint = f"did you mean {near[0]!r}?" if near else f"valid keywords: {', '.join(_KEYWORDS)}"
     raise HuldraClassError(
         f"{cls.__module__}.{cls.__qualname__}: unknown class keyword {name!r}; {hint}"
     )
@@ -407,14 +446,14 @@ def _refuse_what_would_not_run(cls: type) -> None:
         else:
             continue
         raise HuldraClassError(
-            f"{cls.__module__}.{cls.__qualname__}.{name} {found}, so that a call of it runs"
-            f" nothing; {cure}"
+            f"{cls.__module__}.{cls.__qualname__}.{name} {found}, so calling it runs nothing;"
+            f" {cure}"
         )
     container = container_base(cls)
     if container is not None:
         raise HuldraClassError(
-            f"{cls.__module__}.{cls.__qualname__} is also a {container.__qualname__}: what it holds"
-            " beside its fields is not hashed; put it into a field"
+            f"{cls.__module__}.{cls.__qualname__} is also a {container.__qualname__}, whose items"
+            " would not be hashed; put them into a field"
         )
 
 
@@ -428,8 +467,8 @@ def _refuse_hidden_fields(cls: type) -> None:
         owner = next((base for base in cls.__mro__ if name in vars(base)), cls)
         raise HuldraClassError(
             f"{cls.__module__}.{cls.__qualname__}: {owner.__qualname__}.{name} hides the field"
-            f" {name!r}: the object would show {found!r}, and the hash the field's value; rename"
-            " one of them, or give the field another default"
+            f" {name!r}: the object would show {found!r}, but the hash would use the field's value;"
+            " rename one of them, or change the field's default"
         )
 
 
@@ -440,9 +479,9 @@ def _make_chz(cls: type, version: str | None, typecheck: bool | None) -> None:
         if cls.__module__ in sys.modules:
             raise
         raise HuldraClassError(
-            f"{cls.__qualname__} says that it is of the module {cls.__module__!r}, which is not"
-            " loaded, so no other process can import it; put the class into a file that can be"
-            " imported, or set sys.modules before the module's code runs"
+            f"{cls.__qualname__} belongs to the module {cls.__module__!r}, which is not loaded, so"
+            " no other process can import it; move the class into a file that can be imported, or"
+            " set sys.modules before the module's code runs"
         ) from None
     except (ValueError, TypeError) as error:
         raise HuldraClassError(f"{cls.__module__}.{cls.__qualname__}: {error}") from error
@@ -468,7 +507,7 @@ def _equal(self: Any, other: object) -> bool:
 
 
 def _is_same_class(ours: type, theirs: type) -> bool:
-    """Whether two classes are one: `python -m proj.train` has `__main__.T` and `proj.train.T`."""
+    """Return True if both are the same class: `__main__.T` and `proj.train.T` may be one."""
     if ours is theirs:
         return True
     if not getattr(theirs, "__huldra_class__", False) or ours.__qualname__ != theirs.__qualname__:

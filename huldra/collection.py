@@ -1,4 +1,4 @@
-"""`HuldraList`: configs under names, and the calls that take many configs at once."""
+"""`HuldraList`: named configs, and the functions that take many configs at once."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class _ListMeta(type):
         return len(cls.__huldra_items__)
 
     def __bool__(cls) -> bool:
-        return True  # a class is never "empty" where somebody asks `if Experiments:`
+        return True  # `if Experiments:` tests for the class, never for its size
 
     def __contains__(cls, item: object) -> bool:
         if isinstance(item, str):
@@ -49,13 +49,13 @@ class _ListMeta(type):
 
 
 class HuldraList(Generic[H], metaclass=_ListMeta):
-    """Experiments under names; the class itself is the collection and is never instantiated.
+    """Named experiments. The class itself is the collection and is never instantiated.
 
-    Attributes that are Huldra objects are members under their names, but for those that start with
-    `_`. A dict gives members under its
-    keys, a list or tuple under `attribute_0`, `attribute_1`, …. Bases come first; an attribute of
-    the same name replaces theirs. Two members of one name, and a name that is one of
-    this class's own methods, are refused.
+    Each attribute that is a config is a member under its name, unless the name starts with `_`. The
+    values of a dict are members under their keys, those of a list or tuple under `attribute_0`,
+    `attribute_1`, …. Members of base classes come first; an attribute of the same name replaces
+    theirs. A class with two members of one name, or with a member that has the name of a method of
+    `HuldraList`, is a `HuldraClassError`.
     """
 
     __huldra_items__: dict[str, Any] = {}  # noqa: RUF012  one a class, made below
@@ -77,32 +77,38 @@ class HuldraList(Generic[H], metaclass=_ListMeta):
         cls.__huldra_items__ = {**items, **own}
 
     def __new__(cls) -> HuldraList[H]:
-        """Refuse: the class is the collection."""
-        raise TypeError(f"{cls.__qualname__} is used as it is, without calling it")
+        """Raise `TypeError`: the class itself is the collection."""
+        raise TypeError(f"{cls.__qualname__} cannot be instantiated; use the class itself")
 
     @classmethod
     def all(cls) -> list[H]:
-        """Every experiment, in order."""
+        """Return all experiments, in order."""
         return list(cls.__huldra_items__.values())
 
     @classmethod
     def items(cls) -> list[tuple[str, H]]:
-        """Every `(name, experiment)`, in order."""
+        """Return all `(name, experiment)` pairs, in order."""
         return list(cls.__huldra_items__.items())
 
     @classmethod
     def names(cls) -> list[str]:
-        """Every name, in order."""
+        """Return all names, in order."""
         return list(cls.__huldra_items__)
 
     @classmethod
     def by_name(cls, name: str) -> H:
-        """The experiment of that name; a `KeyError` that lists the names otherwise."""
+        """Return the experiment of that name.
+
+        Raises:
+            KeyError: There is none. The error lists the names.
+        """
         try:
             return cast(H, cls.__huldra_items__[name])
         except KeyError:
             names = ", ".join(cls.__huldra_items__) or "none"
-            raise KeyError(f"{cls.__qualname__} has no {name!r}; it has {names}") from None
+            raise KeyError(
+                f"{cls.__qualname__} has no experiment {name!r}; available: {names}"
+            ) from None
 
     @overload
     @classmethod
@@ -114,10 +120,16 @@ class HuldraList(Generic[H], metaclass=_ListMeta):
 
     @classmethod
     def load_or_create(cls, executor: object | None = None) -> dict[str, Any] | Sweep[Any]:
-        """All of them: `{name: result}`, or with an `executor` a `Sweep` of jobs, at once.
+        """Load or compute all experiments as one graph; shared dependencies are computed once.
 
-        Without an executor a failure does not stop the others; at the end an `ExceptionGroup`
-        holds all of them.
+        Without an `executor`, return `{name: result}`. A failure does not stop the others. With an
+        `executor`, submit what is missing and return a `Sweep` of jobs without waiting.
+
+        Raises:
+            ExceptionGroup: Some experiments failed in this process. It holds one error for each,
+                with the experiment's name as a note, and is raised after all have ended.
+            HuldraRefused: The engine cannot honour a request; nothing was submitted.
+            HuldraExecutorError: As in `Huldra.load_or_create`.
         """
         return load_many(
             dict(cls.items()), executor, name=cls.__qualname__, module=public_module(cls.__module__)
@@ -125,7 +137,7 @@ class HuldraList(Generic[H], metaclass=_ListMeta):
 
     @classmethod
     def plan(cls) -> Plan:
-        """What `load_or_create` would do, and why; nothing is written."""
+        """Return what `load_or_create` would do for each node, and why. Writes nothing."""
         return plan_of(cls.all())
 
     @classmethod
@@ -173,20 +185,20 @@ def _members(cls: type, attribute: str, value: Any) -> Iterator[tuple[str, Any]]
         return
     if attribute in _OWN_NAMES:
         raise HuldraClassError(
-            f"{cls.__qualname__}: {attribute!r} is the name of HuldraList.{attribute};"
-            " call the experiment something else, or put it into a dict under that name"
+            f"{cls.__qualname__}: {attribute!r} would hide HuldraList.{attribute}; rename the"
+            " experiment, or put it into a dict under that name"
         )
     yield from pairs
 
 
 def _are_experiments(cls: type, attribute: str, values: Iterable[Any]) -> bool:
-    """Whether a container holds experiments: all of its values, or none."""
+    """Return True if all values are experiments, False if none is; raise for a mixture."""
     others = [value for value in values if not isinstance(value, Huldra)]
     count = len(list(values))
     if others and len(others) < count:
         raise HuldraClassError(
-            f"{cls.__qualname__}.{attribute} holds {count - len(others)} experiments and"
-            f" {others[0]!r}, which is none; keep other things out of it"
+            f"{cls.__qualname__}.{attribute} mixes Huldra configs with {others[0]!r}; only configs"
+            " are allowed"
         )
     return count > 0 and not others
 
@@ -198,7 +210,7 @@ def load_many(
     name: str = "",
     module: str = "",
 ) -> dict[str, Any] | Sweep[Any]:
-    """Load or make all members: results by name, or a sweep where an engine does it."""
+    """Load or compute all members. Return results by name, or a sweep if there is an executor."""
     configure_logging()
     if executor is None:
         return _make_all(members)
@@ -218,7 +230,7 @@ def _make_all(members: Mapping[str, Huldra[Any]]) -> dict[str, Any]:
     for name, obj in members.items():
         try:
             results[name] = obj.load_or_create()
-        except Exception as error:  # noqa: BLE001  told at the end, all together
+        except Exception as error:  # noqa: BLE001  raised at the end, all together
             error.add_note(f"experiment: {name}")
             errors.append(error)
     if errors:
@@ -227,7 +239,7 @@ def _make_all(members: Mapping[str, Huldra[Any]]) -> dict[str, Any]:
 
 
 def _named(objects: Iterable[Huldra[Any]] | Mapping[str, Huldra[Any]]) -> dict[str, Huldra[Any]]:
-    """Each object under its name: `str(key)` of a mapping, else `Class_<first digits of hash>`."""
+    """Name each object: `str(key)` of a mapping, else `Class_<first digits of the hash>`."""
     if isinstance(objects, _ListMeta):
         return dict(cast(Any, objects).items())
     if isinstance(objects, Mapping):
@@ -239,13 +251,13 @@ def _named(objects: Iterable[Huldra[Any]] | Mapping[str, Huldra[Any]]) -> dict[s
     for key, obj in pairs:
         if not isinstance(obj, Huldra):
             raise HuldraClassError(
-                f"wanted Huldra objects, got {obj!r} of {type(obj).__qualname__}"
+                f"expected Huldra configs, found {obj!r} of type {type(obj).__qualname__}"
             )
         name = f"{type(obj).__name__}_{obj.huldra_hash[:9]}" if key is _UNNAMED else str(key)
         if key is not _UNNAMED and name in named:
             raise HuldraClassError(
-                f"the keys {keys[name]!r} and {key!r} are one name, {name!r}: experiments go by"
-                " str(key); rename one"
+                f"the keys {keys[name]!r} and {key!r} give the same name, {name!r}: experiments"
+                " are named str(key); rename one"
             )
         keys[name], named[name] = key, obj
     return named
@@ -269,15 +281,17 @@ def load_or_create(
 def load_or_create(
     objects: Iterable[Huldra[T]] | Mapping[str, Huldra[T]], executor: object | None = None
 ) -> dict[str, T] | Sweep[T]:
-    """Load or make many configs as one graph, as `HuldraList.load_or_create` does.
+    """Load or compute many configs as one graph, as `HuldraList.load_or_create` does.
 
-    Results go by name: `str(key)` of a mapping's keys, else `Class_<first digits of the hash>`.
+    The names of the results are `str(key)` for the keys of a mapping, else
+    `Class_<first digits of the hash>`. Raises what `HuldraList.load_or_create` raises, and
+    `HuldraClassError` for an object that is no config and for two keys with one name.
     """
     return load_many(_named(objects), executor)
 
 
 def plan(objects: Iterable[Huldra[Any]] | Mapping[str, Huldra[Any]]) -> Plan:
-    """What `load_or_create(objects)` would do, and why; nothing is written."""
+    """Return what `load_or_create(objects)` would do for each node, and why. Writes nothing."""
     return plan_of(list(_named(objects).values()))
 
 

@@ -2,28 +2,32 @@
 
 HuldraError
 ├── HuldraSettingsError            a setting has a value that is not allowed
-├── HuldraClassError               a class cannot be a Huldra as it is written
-├── HuldraIdentityError            a value has no stable identity, so no directory
-├── HuldraSerializationError       a config cannot be written down or read back
-├── HuldraCycleError               an artifact needs itself
-├── HuldraStoreError               the disk said no, or holds what is not ours
-│   └── HuldraArtifactMissing      asked about an artifact that is not there
-├── HuldraComputeError             `_create` did not make the artifact
-│   ├── HuldraValidationError      `_validate` is still false after `_create`
-│   └── HuldraDependencyError      a dependency was not made, so this was not tried
-├── HuldraWaitTimeout              someone else holds the artifact for too long
-├── HuldraLockNotAcquired          the artifact could not be claimed
-│   └── HuldraClaimLost            the claim was taken over while we held it
+├── HuldraClassError               a class does not meet the rules for Huldra classes
+├── HuldraIdentityError            a value has no stable identity, so the config has no directory
+├── HuldraSerializationError       a config cannot be serialized, or a document cannot be read
+├── HuldraCycleError               an artifact depends on itself
+├── HuldraStoreError               the file system refused, or a path holds foreign files
+│   └── HuldraArtifactMissing      no attempt is recorded for the artifact
+├── HuldraComputeError             `_create` failed
+│   ├── HuldraValidationError      `_validate` still returns False after `_create`
+│   └── HuldraDependencyError      a dependency failed or is missing, so `_create` did not run
+├── HuldraWaitTimeout              the artifact was not complete within the time limit
+├── HuldraLockNotAcquired          another process holds the artifact
+│   └── HuldraClaimLost            another process took over the claim
 ├── HuldraCancelled                the attempt was cancelled
-├── HuldraQueryError               a question to the catalog is not understood
-├── HuldraExecutorError            an engine failed us
-│   ├── HuldraRefused              the engine cannot honour what was asked; nothing was sent
-│   ├── HuldraSubmitError          the engine did not take the graph
-│   └── HuldraJobLost              the engine lost the job and the artifact is not made
-├── RemoteError                    what another process raised, as text
-└── NodeFailed                     the one error that crosses an engine's boundary: plain text
+├── HuldraQueryError               a catalog query is invalid
+├── HuldraExecutorError            an engine reported an error
+│   ├── HuldraRefused              the engine cannot honour a request; nothing was submitted
+│   ├── HuldraSubmitError          the engine did not accept the whole graph
+│   └── HuldraJobLost              the job ended, or the engine lost it, without a result
+└── RemoteError                    an exception of another process, as text
+NodeFailed                         the only exception that crosses an engine's boundary
 
-Each error carries its data as attributes and survives pickling.
+Each error carries its data as attributes and survives pickling. Transient, so that the same call
+may succeed later, are `HuldraWaitTimeout`, `HuldraLockNotAcquired`, `HuldraClaimLost`,
+`HuldraJobLost`, a `HuldraSubmitError` and a `HuldraExecutorError` of an engine that was
+unreachable, and a `HuldraStoreError` of a full or unreachable disk. After a `HuldraComputeError`
+the next call runs `_create` again. All others stay until the code, the config or a setting changes.
 """
 
 from __future__ import annotations
@@ -33,7 +37,7 @@ from typing import Any
 
 
 class HuldraError(Exception):
-    """Base of all errors of huldra; keyword data becomes attributes."""
+    """Base class of all errors of huldra. Keyword arguments become attributes."""
 
     def __init__(self, message: str, /, **data: Any) -> None:
         super().__init__(message)
@@ -51,7 +55,10 @@ def _rebuild(cls: type[HuldraError], message: str, data: dict[str, Any]) -> Huld
 
 
 class HuldraSettingsError(HuldraError):
-    """A setting is not allowed: carries `variable`, `value` and `allowed`."""
+    """A setting has a value that is not allowed.
+
+    `variable` names the setting, `value` is what was found, `allowed` says what is valid.
+    """
 
     variable: str
     value: str
@@ -59,40 +66,43 @@ class HuldraSettingsError(HuldraError):
 
 
 class HuldraClassError(HuldraError):
-    """A class cannot be a Huldra as it is written."""
+    """A class does not meet the rules for Huldra classes, or no worker could import it."""
 
 
 class HuldraIdentityError(HuldraError):
-    """The value at `field_path` has no stable identity."""
+    """The value at `field_path` has no stable identity, so the config has no hash."""
 
     field_path: str
 
 
 class HuldraSerializationError(HuldraError):
-    """A config cannot be written down, or what was written cannot be read back."""
+    """A config cannot be serialized, or a serialized config cannot be read."""
 
 
 class HuldraCycleError(HuldraError):
-    """An artifact needs itself; `path` names each step, first and last being the same."""
+    """An artifact depends on itself. `path` names each step; the first and last are the same."""
 
     path: tuple[str, ...]
 
 
 class HuldraStoreError(HuldraError):
-    """The disk refused, or holds something that huldra did not write; `directory` says where."""
+    """The file system refused an operation, or a path holds files that huldra did not create.
+
+    `directory` says where. Transient where the disk was full or could not be reached.
+    """
 
     directory: str
 
 
 class HuldraArtifactMissing(HuldraStoreError, LookupError):
-    """Nothing was ever recorded for this artifact."""
+    """No attempt is recorded for this artifact."""
 
 
 class HuldraComputeError(HuldraError):
-    """`_create` ended without the artifact.
+    """`_create` failed; the failure is recorded, and the next explicit call runs `_create` again.
 
-    `original_error` is what it raised (a `RemoteError` when another process did),
-    `state_path` the artifact's state file, `directory` the artifact's directory.
+    `original_error` is the exception that `_create` raised: a `RemoteError` if another process
+    ran it. `state_path` is the artifact's state file, `directory` the artifact's directory.
     """
 
     original_error: BaseException | None = None
@@ -101,31 +111,40 @@ class HuldraComputeError(HuldraError):
 
 
 class HuldraValidationError(HuldraComputeError):
-    """`_create` returned but `_validate` is still false."""
+    """`_create` returned, but `_validate` still returns False."""
 
 
 class HuldraDependencyError(HuldraComputeError):
-    """A dependency was not made: `failed_key` is its key and `log_path` its log."""
+    """A dependency failed or is missing, so `_create` did not run.
+
+    `failed_key` is the key of the dependency that failed first, `log_path` its log.
+    """
 
     failed_key: str = ""
     log_path: str = ""
 
 
 class HuldraWaitTimeout(HuldraError, TimeoutError):
-    """Waited `waited_s` seconds for another owner of `directory`."""
+    """The artifact in `directory` was not complete after `waited_s` seconds.
+
+    Transient: the owner keeps running, and a later call finds its result.
+    """
 
     waited_s: float
     directory: str
 
 
 class HuldraLockNotAcquired(HuldraError):
-    """The artifact in `directory` could not be claimed."""
+    """Another process holds the artifact in `directory`, and this call may not wait.
+
+    Transient.
+    """
 
     directory: str
 
 
 class HuldraClaimLost(HuldraLockNotAcquired):
-    """Another owner took the claim over; nothing of this attempt was published."""
+    """Another process took over the claim; this attempt published nothing. Transient."""
 
 
 class HuldraCancelled(HuldraError, concurrent.futures.CancelledError):
@@ -133,34 +152,42 @@ class HuldraCancelled(HuldraError, concurrent.futures.CancelledError):
 
 
 class HuldraQueryError(HuldraError, ValueError):
-    """A question to the catalog is not understood: `field` of it has `value`."""
+    """A catalog query is invalid: its parameter `field` has the value `value`."""
 
     field: str
     value: str
 
 
 class HuldraExecutorError(HuldraError):
-    """An engine failed us."""
+    """An engine reported an error, could not be reached, or cannot do what was requested."""
 
 
 class HuldraRefused(HuldraExecutorError):
-    """The engine cannot honour a request; `refusals` lists each; nothing was sent."""
+    """The engine cannot honour a request. `refusals` lists each one. Nothing was submitted."""
 
     refusals: tuple[Any, ...] = ()
 
 
 class HuldraSubmitError(HuldraExecutorError):
-    """The engine did not take the graph; the message says what became of the part that was sent."""
+    """The engine did not accept the whole graph.
+
+    The message says what happened to the part that it had accepted. Transient where the engine was
+    unreachable or busy.
+    """
 
 
 class HuldraJobLost(HuldraExecutorError):
-    """The engine ended or forgot the job, and its artifact is not made."""
+    """The job ended, or the engine lost it, and its artifact is not complete.
+
+    Transient: the next `load_or_create()` submits the node again. A job that was killed for lack
+    of memory needs a larger `Resources.memory_gb` first; the message says so.
+    """
 
 
 class RemoteError(HuldraError):
-    """What `_create` raised in another process.
+    """An exception that `_create` raised in another process.
 
-    `type_name` is the qualified name of the original's type, `message` its text and
+    `type_name` is the qualified name of the original type, `message` its text and
     `traceback_text` its formatted traceback.
     """
 
@@ -173,4 +200,4 @@ class RemoteError(HuldraError):
 
 
 class NodeFailed(Exception):
-    """A node was not made; the single text argument is all that crosses to the engine."""
+    """A node did not complete. Its one argument, a text, is all that crosses to the engine."""

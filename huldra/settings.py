@@ -1,9 +1,9 @@
 """Settings: a table of environment variables, and `HULDRA_CONFIG`, which reads it on first use.
 
-Each variable is read once a process, at the first use of its setting, never at import; the first
-use of any setting checks all of them, so that a bad value is told at once and not from a heartbeat
-an hour later. What the code assigns wins over the environment, and the environment over `.env`.
-`docs/settings.md` is the user's page.
+Each process reads a variable once, at the first use of its setting, never at import. The first use
+of any setting checks all of them, so that a bad value is an error at once and not in a heartbeat an
+hour later. An assignment in code takes precedence over the environment, and the environment over
+`.env`. `docs/settings.md` is the page for users.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 @dataclass(frozen=True)
 class Parser(Generic[T]):
-    """How a value is understood.
+    """How to read a value.
 
-    `parse` takes text or a Python value and raises ValueError or TypeError for what is not allowed;
-    `allowed` completes the sentence "allowed: ..." of the error.
+    `parse` takes text or a Python value, and raises ValueError or TypeError for a value that is not
+    allowed. `allowed` completes the sentence "allowed: …" of the error.
     """
 
     parse: Callable[[Any], T]
@@ -41,7 +41,7 @@ class Parser(Generic[T]):
 
 @dataclass(frozen=True)
 class Variable(Generic[T]):
-    """An environment variable and its setting: `default` holds when it is unset or empty."""
+    """An environment variable and its setting. `default` applies when it is unset or empty."""
 
     name: str
     attribute: str
@@ -49,20 +49,29 @@ class Variable(Generic[T]):
     default: T
 
     def validate(self, value: object, source: str = "") -> T:
-        """Return `value` as this variable's type, or raise `HuldraSettingsError` naming it."""
+        """Return `value` converted to the type of this setting.
+
+        Raises:
+            HuldraSettingsError: The value is not allowed. The error names `source`, by default the
+                variable.
+        """
         try:
             return self.parser.parse(value)
         except (ValueError, TypeError) as error:
             raise _refusal(source or self.name, value, self.parser.allowed) from error
 
     def read(self, environ: Mapping[str, str] | None = None) -> T:
-        """Return the value that the environment gives, or the default; reads no `.env`."""
+        """Return the value of the environment, or the default. Reads no `.env`.
+
+        Raises:
+            HuldraSettingsError: The value is not allowed.
+        """
         text = (os.environ if environ is None else environ).get(self.name, "").strip()
         return self.validate(text) if text else self.default
 
 
 def _refusal(variable: str, value: object, allowed: str) -> HuldraSettingsError:
-    """The error for a value that is not allowed."""
+    """Return the error for a value that is not allowed."""
     return HuldraSettingsError(
         f"{variable} is {value!r}; allowed: {allowed}",
         variable=variable,
@@ -72,7 +81,7 @@ def _refusal(variable: str, value: object, allowed: str) -> HuldraSettingsError:
 
 
 def _parse_flag(value: object) -> bool:
-    """Understand the usual words for yes and no."""
+    """Parse the usual words for yes and no."""
     if isinstance(value, bool):
         return value
     word = str(value).strip().lower()
@@ -82,7 +91,7 @@ def _parse_flag(value: object) -> bool:
 
 
 def _parse_seconds(value: Any) -> float:
-    """Understand a finite duration above zero."""
+    """Parse a finite duration above zero."""
     seconds = float(_not_flag(value))
     if not (math.isfinite(seconds) and seconds > 0):
         raise ValueError(value)
@@ -90,7 +99,7 @@ def _parse_seconds(value: Any) -> float:
 
 
 def _parse_count(value: Any) -> int:
-    """Understand a whole number that is not negative."""
+    """Parse a whole number that is not negative."""
     number = int(_not_flag(value))
     if number < 0 or number != float(value):
         raise ValueError(value)
@@ -98,7 +107,7 @@ def _parse_count(value: Any) -> int:
 
 
 def _not_flag(value: Any) -> Any:
-    """Let pass what is not a bool."""
+    """Return `value`, unless it is a bool."""
     # A bool is an int in Python; `poll_interval = True` is a slip, not one second.
     if isinstance(value, bool):
         raise TypeError(value)
@@ -114,7 +123,7 @@ def _parse_directory(value: Any) -> str:
 
 
 def choice(*words: str) -> Parser[str]:
-    """A parser for one of `words`, in any letter case; gives the word as it is spelled here."""
+    """Return a parser for one of `words`, in any letter case. It returns the word as given here."""
     by_folded = {word.casefold(): word for word in words}
 
     def parse(value: object) -> str:
@@ -127,7 +136,7 @@ def choice(*words: str) -> Parser[str]:
 
 
 def optional(parser: Parser[T]) -> Parser[T | None]:
-    """A parser that lets None pass (in code; in the environment an empty value is unset)."""
+    """Return a parser that also accepts None (in code; an empty variable counts as unset)."""
     return Parser(lambda value: None if value is None else parser.parse(value), parser.allowed)
 
 
@@ -158,25 +167,28 @@ _BY_ATTRIBUTE = {variable.attribute: variable for variable in VARIABLES}
 class Settings:
     """The settings of this process; `HULDRA_CONFIG` is the one that huldra uses.
 
-    Attributes are read and assigned like any: an assignment is validated, wins over the
-    environment for the rest of the process, and raises `HuldraSettingsError` when the value is
-    not allowed (the old one then stays). Durations are in seconds.
+    Read and assign them as plain attributes. An assignment is checked, and takes precedence over
+    the environment for the rest of the process. It raises `HuldraSettingsError` for a value that is
+    not allowed, and then keeps the old value. The first read of a setting raises
+    `HuldraSettingsError` if any variable has a bad value. All durations are in seconds.
 
     Attributes:
         root: The store's directory, absolute. A relative `HULDRA_PATH`, and the default
-            `./data-huldra`, count from the working directory at the first use.
+            `./data-huldra`, are resolved against the working directory at the first use.
         log_level: What the console shows: DEBUG, INFO, WARNING, ERROR or CRITICAL.
-        ignore_git_diff: Leave uncommitted changes out of the metadata.
-        poll_interval: How often a waiter looks at a queued or running artifact elsewhere.
-        wait_log_every: How often a waiter says that it waits.
-        stale_after: How long an owner that nobody can say anything about counts as alive.
-        lease: How long a claim holds without a heartbeat.
-        heartbeat: How often a claim is renewed, less than `lease`. Assign None for a third of it.
-        preempt_max: How often a preempted job is sent again.
-        cancelled_is_preempted: A scheduler's CANCELLED counts as a preemption.
-        rich_uncaught_tracebacks: Uncaught exceptions are shown by Rich.
-        durable: A result is on the disk before it counts, so that a power cut leaves no hit over
-            empty files.
+        ignore_git_diff: Keep uncommitted changes out of the metadata.
+        poll_interval: Seconds between two checks of an artifact that is queued or running
+            elsewhere.
+        wait_log_every: Seconds between two log lines of a process that waits.
+        stale_after: Seconds for which an owner counts as alive when its state cannot be determined.
+        lease: Seconds for which a claim is valid without a renewal.
+        heartbeat: Seconds between two renewals of a claim, less than `lease`. Assign None for a
+            third of the lease.
+        preempt_max: How many times huldra retries a job after infrastructure failures.
+        cancelled_is_preempted: Treat a scheduler's CANCELLED as a preemption.
+        rich_uncaught_tracebacks: Show uncaught exceptions with Rich.
+        durable: Sync a result to the disk before it counts as complete, so that after a power cut
+            no complete artifact has empty files.
     """
 
     # A value that was read or assigned stands in the instance's own dict, so that reading it again
@@ -204,7 +216,7 @@ class Settings:
 
         @property
         def heartbeat(self) -> float:
-            """How often a claim is renewed, in seconds."""
+            """Seconds between two renewals of a claim."""
             raise NotImplementedError
 
         @heartbeat.setter
@@ -223,7 +235,7 @@ class Settings:
 
     def __delattr__(self, name: str) -> None:
         raise AttributeError(
-            f"a setting cannot be deleted: {name}; reset() forgets all assignments"
+            f"cannot delete the setting {name!r}; HULDRA_CONFIG.reset() drops all assignments"
         )
 
     def __dir__(self) -> list[str]:
@@ -233,7 +245,12 @@ class Settings:
         return f"Settings({', '.join(f'{k}={v!r}' for k, v in self.snapshot().items())})"
 
     def update(self, **values: object) -> None:
-        """Assign several settings at once: all of them, or none when one is not allowed."""
+        """Assign several settings at once: all of them, or none if one is not allowed.
+
+        Raises:
+            HuldraSettingsError: A value is not allowed.
+            AttributeError: A name is unknown. The error lists the valid settings.
+        """
         checked = {}
         for name, value in values.items():
             if name not in _BY_ATTRIBUTE:
@@ -254,18 +271,18 @@ class Settings:
         return values
 
     def apply(self, snapshot: Mapping[str, Any]) -> None:
-        """Assign what `snapshot` of another process holds; unknown keys are ignored."""
+        """Assign the values of another process's `snapshot`. Ignores unknown keys."""
         self.update(**{k: v for k, v in snapshot.items() if k in _BY_ATTRIBUTE})
 
     def reload(self) -> None:
-        """Forget what was read from the environment; what was assigned stays."""
+        """Drop the values that were read from the environment; keep assignments."""
         for name in _BY_ATTRIBUTE:
             if name not in self._assigned or name == "heartbeat":
                 self.__dict__.pop(name, None)
         self.__dict__["_environment_is_checked"] = False
 
     def reset(self) -> None:
-        """Forget everything, assignments too; the next use reads the environment again."""
+        """Drop all values, assignments too; the next use reads the environment again."""
         self._assigned.clear()
         self.reload()
 
@@ -278,7 +295,7 @@ class Settings:
             self.__dict__["_environment_is_checked"] = True
 
     def _resolve(self, name: str) -> Any:
-        """The value of a setting that is not in the instance yet."""
+        """Return the value of a setting that is not in the instance yet."""
         if name == "heartbeat":
             return self._explicit_heartbeat() or self.lease / 3
         if name in self._assigned:
@@ -287,7 +304,7 @@ class Settings:
         return DIRECTORY.parse(value) if name == "root" else value  # the default is relative
 
     def _explicit_heartbeat(self) -> float | None:
-        """The heartbeat that was given; None when it follows the lease."""
+        """Return the heartbeat that was set; None if it follows the lease."""
         value = {**_read("heartbeat"), **self._assigned}["heartbeat"]
         return None if value is None else float(value)
 
@@ -302,12 +319,12 @@ HULDRA_CONFIG = Settings()
 
 
 def _read(*attributes: str) -> dict[str, Any]:
-    """What the environment says of these settings, each one checked."""
+    """Return the environment's values of these settings, each one checked."""
     return {name: _BY_ATTRIBUTE[name].read() for name in attributes}
 
 
 def _check_heartbeat(values: Mapping[str, Any]) -> None:
-    """Refuse a heartbeat that comes too late to renew its lease."""
+    """Raise for a heartbeat that is too slow to renew its lease."""
     lease, heartbeat = values["lease"], values.get("heartbeat")
     if heartbeat is not None and heartbeat >= lease:
         allowed = f"a number of seconds above 0 and below HULDRA_LEASE_SECS, which is {lease:g}"
@@ -315,15 +332,18 @@ def _check_heartbeat(values: Mapping[str, Any]) -> None:
 
 
 def _unknown(name: str) -> str:
-    """The words for a misspelled setting."""
-    return f"no such setting: {name!r}; there are {', '.join(_BY_ATTRIBUTE)}"
+    """Return the message for a misspelled setting."""
+    return f"unknown setting {name!r}; valid settings: {', '.join(_BY_ATTRIBUTE)}"
 
 
 def read_dotenv(path: str | os.PathLike[str] | None = None) -> bool:
     """Put the variables of `path` (default: `.env` in the working directory) into the environment.
 
-    Variables that are set already stay. Returns whether a file was read: False when there is none,
-    or python-dotenv is not installed. Raises `HuldraSettingsError` for a file that cannot be read.
+    Variables that are already set keep their values. Return True if a file was read, False if there
+    is none or python-dotenv is not installed.
+
+    Raises:
+        HuldraSettingsError: The file exists and cannot be read.
     """
     try:
         file = os.path.abspath(".env" if path is None else path)
@@ -345,11 +365,11 @@ def read_dotenv(path: str | os.PathLike[str] | None = None) -> bool:
 def load_env(path: str | os.PathLike[str] | None = None) -> bool:
     """Read a `.env` file now (default: the one in the working directory), and the settings again.
 
-    Huldra does this by itself at the first use of a setting; call it to name another file, or to
-    read earlier. What is set in the environment, or assigned in the code, wins over the file.
+    huldra reads `.env` itself at the first use of a setting; call this to name another file, or to
+    read it earlier. The environment, and assignments in code, take precedence over the file.
 
     Returns:
-        Whether a file was read; False when no `path` was given and there is no `.env`, or
+        True if a file was read. False if no `path` was given and there is no `.env`, or
         python-dotenv is not installed.
 
     Raises:
@@ -364,17 +384,21 @@ def load_env(path: str | os.PathLike[str] | None = None) -> bool:
 
 
 def _is_empty(path: str | os.PathLike[str]) -> bool:
-    """Whether the file is there and holds nothing, which python-dotenv reports as not read."""
+    """Return True for an existing, empty file, which python-dotenv reports as not read."""
     return os.path.isfile(path) and os.path.getsize(path) == 0
 
 
 def set_huldra_root(path: str | os.PathLike[str]) -> None:
-    """Make `path` the store's root for this process and the jobs that it sends from now on."""
+    """Use `path` as the store's root in this process and in the jobs that it submits from now on.
+
+    Raises:
+        HuldraSettingsError: `path` cannot be a directory's path.
+    """
     HULDRA_CONFIG.root = os.fspath(path)
 
 
 def get_huldra_root() -> Path:
-    """The store's root, absolute; it need not exist yet."""
+    """Return the store's root, absolute. It need not exist yet."""
     from pathlib import Path  # here: it is a tenth of what importing huldra may cost
 
     return Path(HULDRA_CONFIG.root)
@@ -382,7 +406,10 @@ def get_huldra_root() -> Path:
 
 @contextlib.contextmanager
 def huldra_root(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Use another root inside the `with` block, in all threads of this process."""
+    """Use another root inside the `with` block, in all threads of this process.
+
+    Jobs that were submitted inside the block keep that root.
+    """
     before = HULDRA_CONFIG.root
     set_huldra_root(path)
     try:

@@ -1,10 +1,10 @@
-"""The seam between huldra and an engine: what a graph is, and what an executor promises.
+"""The interface between huldra and an engine: what a graph is, and what an executor promises.
 
-An engine carries tokens only. Configs travel in the run record on the shared disk, results
-in the artifacts, and each task is the same call: `huldra.worker.run_node(payload)`, where
-`payload` is a short JSON text. `run_node` is idempotent: run twice, or re-run after a worker
-died, it makes the artifact once. So an adapter may re-run a payload after an infrastructure
-failure, and must never re-run one because `run_node` raised `NodeFailed`.
+An engine carries only tokens. Configs travel in the run record on the shared disk, results in the
+artifacts, and each task is the same call: `huldra.worker.run_node(payload)`, where `payload` is a
+short JSON text. `run_node` is idempotent: run twice, or again after a worker died, it completes the
+artifact once. So an adapter may run a payload again after an infrastructure failure. It must never
+do so because `run_node` raised `NodeFailed`.
 """
 
 from __future__ import annotations
@@ -31,12 +31,16 @@ ENTRY_POINTS = "huldra.executors"
 
 @dataclass(frozen=True)
 class Resources:
-    """What one node needs, for every engine; never part of the hash.
+    """What one node requests from any engine; never part of the hash.
 
     `cpus` and `gpus` are counts, `memory_gb` is in units of 2**30 bytes, `time_min` in
-    minutes. `extra` holds keys for one engine, with that engine's prefix
-    (`{"slurm_partition": "gpu"}`): other engines ignore them; a key with no known prefix is
-    refused at submit.
+    minutes. None requests nothing. `extra` holds options of one engine, with that engine's prefix
+    (`{"slurm_partition": "gpu"}`). Other engines ignore them; a key without a known prefix is
+    refused before anything is submitted.
+
+    Raises:
+        TypeError: A quantity is not a number.
+        ValueError: A quantity is negative or not finite.
     """
 
     cpus: float | None = None
@@ -57,28 +61,28 @@ class Resources:
 
 
 class JobStatus(enum.StrEnum):
-    """What an engine says of a job. UNKNOWN is a legal answer and never means dead."""
+    """The engine's status of a job. UNKNOWN is a legal answer and never means dead."""
 
     QUEUED = "queued"  # the engine has it and has not started it
     RUNNING = "running"
-    SUCCEEDED = "succeeded"  # its process ended well; whether the artifact is made, the store says
+    SUCCEEDED = "succeeded"  # its process ended well; the store decides if the artifact is complete
     FAILED = "failed"  # the user's code, or run_node, ended it as a failure
     CANCELLED = "cancelled"
-    PREEMPTED = "preempted"  # ended by the engine for others; it will not be run again by it
+    PREEMPTED = "preempted"  # ended by the engine for other jobs; the engine will not run it again
     TIMED_OUT = "timed_out"
     OUT_OF_MEMORY = "out_of_memory"
     LOST = "lost"  # the worker, its host or the engine died
-    UPSTREAM_FAILED = "upstream_failed"  # never ran: something that it depends on failed
+    UPSTREAM_FAILED = "upstream_failed"  # never ran: one of its dependencies failed
     UNKNOWN = "unknown"
 
     @property
     def is_over(self) -> bool:
-        """Whether the engine will do nothing more for this job."""
+        """Return True if the engine will do nothing more for this job."""
         return self not in _OPEN
 
     @property
     def is_infrastructure(self) -> bool:
-        """Whether the job ended for a reason that is not the user's code."""
+        """Return True if the job ended for a reason other than the user's code."""
         return self in _INFRASTRUCTURE
 
 
@@ -90,15 +94,22 @@ _INFRASTRUCTURE = frozenset(
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What an engine can do; the conformance suite selects its tests by these.
+    """What an engine can do. The conformance suite selects its tests by these.
 
-    `survives_driver`: jobs go on when the submitting process exits. `finds_by_id`: another
-    process can ask for the status of a job and cancel it. `kills_running`: cancel ends a
-    running `_create`. `isolates`: a node runs in a process of its own, so that its death costs
-    that node only. `retries_infrastructure`: a worker's death costs the node one retry, made by
-    the engine or its adapter. `honours` are the resource keys that it reserves or enforces
-    (`time_min` too); a key outside is refused when it is set. `ignores` are keys that are
-    accepted without effect (inline execution).
+    Attributes:
+        native_dependencies: The engine starts a task only after the tasks in `after` are over.
+        arrays: The engine takes many tasks as one job array.
+        survives_driver: Jobs continue when the submitting process exits.
+        finds_by_id: Another process can query the status of a job and cancel it.
+        cancels_queued: `cancel` takes a queued job off the engine.
+        kills_running: `cancel` ends a running `_create`.
+        isolates: A node runs in its own process, so that its death costs only that node.
+        retries_infrastructure: A worker's death costs the node one retry, by the engine or by its
+            adapter.
+        honours: Resource keys that the engine reserves or enforces (`time_min` too). Any other key
+            that a node sets is refused.
+        ignores: Resource keys that are accepted without effect (inline execution).
+        extra_prefix: The prefix of this engine's keys in `Resources.extra`.
     """
 
     native_dependencies: bool = False
@@ -115,13 +126,13 @@ class Capabilities:
 
 
 def run_folder(payload: str) -> str:
-    """The folder of the run that a task's payload belongs to."""
+    """Return the folder of the run that a task's payload belongs to."""
     run_path: str = json.loads(payload)["run"]
     return os.path.dirname(run_path)
 
 
 def code_of(payload: str) -> str:
-    """What is equal in the payloads of two tasks that one process can serve with what it imports.
+    """Return a token for the code of a task: tasks with equal tokens may share a worker process.
 
     Empty in a payload of an earlier version, and in those of tests.
     """
@@ -133,13 +144,13 @@ def code_of(payload: str) -> str:
 class Task:
     """One node of a graph as an engine sees it.
 
-    `key` is `<namespace>/<hash>`. `task_name` is `<namespace>-<hash>-<claim>`, unique for this
-    submission and stable across drivers that share it. `payload` is the argument of
-    `huldra.worker.run_node`. `needs` are the keys of all that it needs; those of them that are in
-    this graph are `after`. `after_jobs` are jobs that were found in flight under another driver (of
-    this engine, where `JobRef.engine` equals the executor's `name`; a task may start before they
-    end, `run_node` waits for what is missing).
-    `directory` is the artifact's directory, `log_path` the file that `run_node` logs to.
+    `key` is `<namespace>/<hash>`. `task_name` is `<namespace>-<hash>-<claim>`: unique for this
+    submission, and the same for all drivers that share it. `payload` is the argument of
+    `huldra.worker.run_node`. `needs` are the keys of all dependencies; `after` those of them that
+    are in this graph. `after_jobs` are jobs that are in flight under another driver; they belong to
+    this engine if `JobRef.engine` equals the executor's `name`. A task may start before they end:
+    `run_node` waits for what is missing. `directory` is the artifact's directory, `log_path` the
+    file that `run_node` logs to.
     """
 
     key: str
@@ -155,7 +166,7 @@ class Task:
 
 
 class SubmittedNode(NamedTuple):
-    """A node as the executor that it was sent to remembers it: its store, its key and its run."""
+    """What an executor keeps of a node that was submitted to it: its store, key and run."""
 
     root: str
     key: str
@@ -164,10 +175,12 @@ class SubmittedNode(NamedTuple):
 
 @dataclass(frozen=True)
 class TaskGraph:
-    """Tasks in topological order (each after all that it needs), with their run record.
+    """Tasks in topological order (each after all its dependencies), with their run record.
 
-    `run_id` is unique; `run_path` is the run record's file, on disk before `submit` is called.
-    `root` is the store's root. `named_job` is what the executor's `named_jobs` said of the graph.
+    `run_id` is unique. `run_path` is the file of the run record, on disk before `submit` is called.
+    `root` is the store's root. `preempt_max` is the number of retries after infrastructure
+    failures, beside the first try. `named_job` is what the executor's `named_jobs` returned for the
+    graph.
     """
 
     run_id: str
@@ -179,23 +192,23 @@ class TaskGraph:
 
     @property
     def store_suffix(self) -> str:
-        """What may follow a task's name: equal for all drivers of one store, and for no others."""
+        """A suffix for task names: the same for all drivers of one store, and for no others."""
         return f"-{hashlib.blake2s(self.root.encode(), digest_size=4).hexdigest()}"
 
     def refs(self, named: JobRef) -> dict[str, JobRef]:
-        """The job of each task, where `named` is what all of their refs have in common."""
+        """Return the job of each task, where `named` is the part that all of their refs share."""
         return {key: named.named(task.task_name) for key, task in self.tasks.items()}
 
     def sent(self, key: str) -> SubmittedNode:
-        """What to remember of a task of this graph once it was sent."""
+        """Return what an executor keeps of a submitted task."""
         return SubmittedNode(self.root, key, self.run_path)
 
     def in_flight(self, open_jobs: Mapping[tuple[str, str], str]) -> dict[str, list[str]]:
-        """What each task needs of an executor's open jobs, which are given by root and key.
+        """Return the open jobs that each task depends on; `open_jobs` maps (root, key) to a name.
 
-        Jobs that end with this process are not recorded where the core would find them for
-        `after_jobs`. A task that does not wait for them at its engine would hold a worker only to
-        wait there: enough of these, and what they need never gets one.
+        The core does not find jobs that end with this process, so they are not in `after_jobs`. A
+        task that does not wait for them at its engine would hold a worker only to wait; enough such
+        tasks, and their dependencies never get a worker.
         """
         if not open_jobs:
             return {}
@@ -212,7 +225,7 @@ class TaskGraph:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why an engine will not take a task: the task's `key`, the `request` (a resource key), why."""
+    """Why an engine cannot take a task: the task's `key`, the `request` (a resource key), why."""
 
     key: str
     request: str
@@ -227,54 +240,87 @@ OnSubmitted = Callable[[str, JobRef], None]
 
 @runtime_checkable
 class Executor(Protocol):
-    """What an adapter provides. All methods may be called from any thread."""
+    """What an adapter provides. Any thread may call any method."""
 
     @property
     def name(self) -> str:
-        """The engine's name: the `engine` of its refs, and the key in the registry."""
+        """The engine's name: `JobRef.engine` of its jobs, and the key in the registry."""
         ...
 
     @property
     def capabilities(self) -> Capabilities:
-        """What this executor can do, fixed for its life."""
+        """What this executor can do; constant for its lifetime."""
         ...
 
     def check(self, graph: TaskGraph) -> list[Refusal]:
-        """Name each request that cannot be honoured; send nothing. Empty means all is well."""
+        """Return each request that the engine cannot honour; an empty list if there is none.
+
+        Submits nothing. An engine that cannot tell yet, for example because no worker has declared
+        its resources, does not refuse.
+
+        Raises:
+            HuldraExecutorError: The engine could not be reached. Transient.
+        """
         ...
 
     def submit(self, graph: TaskGraph, on_submitted: OnSubmitted) -> None:
-        """Hand the whole graph over, without waiting for any task to run.
+        """Submit the whole graph without waiting for any task to run.
 
-        Calls `on_submitted(key, ref)` as each job's id is born, before it sends the next.
-        Raises `HuldraSubmitError` if the engine did not take all of it; what was sent by then
-        is cancelled first, or named in the message.
+        On return the engine has accepted all tasks; whether they will run or succeed is not
+        promised. Calls `on_submitted(key, ref)` as soon as each job has an id, before it submits
+        the next, so that a crash of this process loses no job.
+
+        Raises:
+            HuldraSubmitError: The engine did not accept all tasks. Those that it had accepted are
+                cancelled first, or named in the message. Transient where the engine was
+                unreachable or busy; the message has the engine's reason.
         """
         ...
 
     def status(self, refs: Collection[JobRef]) -> Mapping[JobRef, JobStatus]:
-        """Ask the engine once for all refs. A query that fails answers UNKNOWN, never dead."""
+        """Return the status of each ref, with one query of the engine for all of them.
+
+        A job whose status the engine could not report is UNKNOWN, never dead; so are all jobs of a
+        query that failed. A ref of another process is a legal argument.
+        """
         ...
 
     def wait(self, refs: Collection[JobRef], timeout_s: float) -> set[JobRef]:
-        """Return those that are over, as soon as one is, or the empty set at the timeout."""
+        """Block until at least one job is over and return all that are; empty after `timeout_s`.
+
+        `timeout_s` is in seconds; 0 only checks. A job that the executor cannot observe is left
+        out, which does not mean that it still runs.
+        """
         ...
 
     def cancel(self, refs: Collection[JobRef]) -> None:
-        """End these jobs if the engine still has them; those that are over stay as they are."""
+        """Ask the engine to end these jobs; jobs that are over stay as they are.
+
+        On return the request is made; the jobs may end later. The core has already recorded the
+        cancellation beside each claim, so a job that the engine cannot end still sees it.
+
+        Raises:
+            HuldraExecutorError: The engine could not be reached. Transient.
+        """
         ...
 
     def logs(self, refs: Collection[JobRef]) -> Mapping[JobRef, Sequence[str]]:
-        """Name the engine's own log files of each job; those that exist are readable here."""
+        """Return the paths of the engine's own log files of each job.
+
+        A path need not exist yet; a file that exists is readable on this host.
+        """
         ...
 
     def close(self) -> None:
-        """Release what this executor started itself; jobs of an outside cluster go on."""
+        """Release what this executor started itself; jobs of an outside cluster continue.
+
+        Queued jobs that end with this executor are released, so that other drivers can submit them.
+        """
         ...
 
 
 def refuse_by_capabilities(graph: TaskGraph, capabilities: Capabilities) -> list[Refusal]:
-    """Name the requests that `capabilities` alone rule out: each adapter's `check` starts here."""
+    """Return the requests that `capabilities` alone rule out; adapters call it in `check`."""
     refusals = []
     prefixes = ENGINE_PREFIXES
     if any(not key.startswith(prefixes) for t in graph.tasks.values() for key in t.resources.extra):
@@ -282,23 +328,24 @@ def refuse_by_capabilities(graph: TaskGraph, capabilities: Capabilities) -> list
     for task in graph.tasks.values():
         cannot = sorted(RESOURCE_KEYS - capabilities.honours - capabilities.ignores)
         refusals += [
-            Refusal(task.key, key, "this engine cannot honour it")
+            Refusal(task.key, key, "not supported by this engine")
             for key in cannot
             if getattr(task.resources, key)
         ]
         for key in task.resources.extra:
             if not key.startswith(prefixes):
                 known = ", ".join(f"{prefix}…" for prefix in prefixes)
-                refusals.append(Refusal(task.key, key, f"no engine's prefix (known: {known})"))
+                why = f"unknown option; expected a key that starts with {known}"
+                refusals.append(Refusal(task.key, key, why))
     return refusals
 
 
 def _known_prefixes(own: str) -> tuple[str, ...]:
-    """Ours, the engine's own, and those of engines that other packages bring.
+    """Return huldra's prefixes, the engine's own, and those of engines of other packages.
 
-    Such a package's prefix is the name of its entry point with `_`, or what its module says as
-    `EXTRA_PREFIX`; only a module that is imported already is asked, for keys of engines that are
-    not used must not import them.
+    The prefix of such a package is the name of its entry point with `_`, or `EXTRA_PREFIX` of its
+    module. Only a module that is already imported is read, because keys of an engine that is not
+    used must not import it.
     """
     found = dict.fromkeys(ENGINE_PREFIXES)
     if own:
@@ -312,7 +359,7 @@ def _known_prefixes(own: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=1)
 def registered_engines() -> dict[str, str]:
-    """The engines that other packages bring, by their names: the module of each."""
+    """Return the engines of other packages: the name of each, and its module."""
     import importlib.metadata  # half of the time that importing huldra would take
 
     found = importlib.metadata.entry_points(group=ENTRY_POINTS)
@@ -320,14 +367,14 @@ def registered_engines() -> dict[str, str]:
 
 
 class NodeExecutor:
-    """Base for engines that take a graph task by task and know dependencies natively.
+    """Base class for engines that take a graph task by task, with native dependencies.
 
     A subclass writes `submit_one(task, after)`, where `after` holds what `submit_one` returned
-    for the tasks before it; `ref_of(handle)` attempts such a handle into a `JobRef`.
+    for the tasks before it, and `ref_of(task, handle)`, which turns such a handle into a `JobRef`.
     """
 
     def submit(self, graph: TaskGraph, on_submitted: OnSubmitted) -> None:
-        """Submit in topological order and report each id as it is born."""
+        """Submit the tasks in topological order and report each id at once."""
         handles: dict[str, Any] = {}
         for key, task in graph.tasks.items():
             handle = self.submit_one(task, [handles[k] for k in task.after])
@@ -335,9 +382,13 @@ class NodeExecutor:
             on_submitted(key, self.ref_of(task, handle))
 
     def submit_one(self, task: Task, after: Sequence[Any]) -> Any:
-        """Send one task that starts once all of `after` have ended, well or badly."""
+        """Submit one task, to start once all of `after` have ended, with success or not.
+
+        Raises:
+            HuldraSubmitError: The engine did not accept the task.
+        """
         raise NotImplementedError
 
     def ref_of(self, task: Task, handle: Any) -> JobRef:
-        """The ref of a handle that `submit_one` returned."""
+        """Return the ref of a handle that `submit_one` returned."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""A job: one artifact that somebody, somewhere, was asked to make."""
+"""A job: one artifact that an engine was asked to compute."""
 
 from __future__ import annotations
 
@@ -46,11 +46,12 @@ _GLANCED_AT = 8  # jobs that are not done, before a first look leaves the rest t
 
 
 class Job(Generic[T]):
-    """A result that is being made, in the vocabulary of `concurrent.futures`.
+    """One submitted artifact and its result, with the method names of `concurrent.futures.Future`.
 
-    Done and failed are read from the artifact; the engine is asked only for what the artifact
-    cannot tell. A job pickles (without its executor: a ref finds it again), and another process
-    gets an equal one from `load_or_create(executor=...)`.
+    The artifact decides whether the job is done. The engine is queried only when the artifact
+    cannot tell, and an unreachable engine never counts as a failure. A job pickles without its
+    executor and finds its engine again by its `ref`. Another process gets a job for the same
+    artifact from `load_or_create(executor=...)`.
     """
 
     def __init__(self, obj: Any, executor: Executor | None, ref: JobRef | None) -> None:
@@ -63,7 +64,7 @@ class Job(Generic[T]):
         self._is_made = False
 
     def __repr__(self) -> str:
-        return f"<Job {self._key} {self.job_id or 'made'} {self.status().value}>"
+        return f"<Job {self._key} {self.job_id or 'complete'} {self.status().value}>"
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_executor": None, "_watch": None}
@@ -74,7 +75,7 @@ class Job(Generic[T]):
 
     @property
     def artifact(self) -> Any:
-        """The config whose artifact this job makes."""
+        """The config whose artifact this job computes."""
         return self._obj
 
     @property
@@ -84,36 +85,48 @@ class Job(Generic[T]):
 
     @property
     def ref(self) -> JobRef | None:
-        """What finds the job at its engine; None when nothing had to be sent."""
+        """The reference that finds the job at its engine; None if nothing was submitted."""
         return self._ref
 
     @property
     def job_id(self) -> str | None:
-        """The engine's id of the job; None when the artifact was made already."""
+        """The engine's id of the job; None if nothing was submitted."""
         return self._ref.job_id if self._ref else None
 
     def status(self) -> AttemptStatus:
-        """How far the job is, by the artifact first and the engine second."""
+        """Return the current status: from the artifact if it can tell, else from the engine.
+
+        Does not wait. If the engine cannot be reached, return the status that the store shows.
+        """
         return self._look()[0]
 
     def done(self) -> bool:
-        """Whether nothing more will come: made, failed, cancelled or lost."""
+        """Return True if the job has ended: complete, failed, cancelled or lost. Does not wait."""
         return self._look()[1]
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until the job is done, at most `timeout` seconds; whether it is."""
+        """Block until the job is done or `timeout` seconds pass; None waits without limit.
+
+        Return True if the job is done. A failed job is done, too, and raises nothing here.
+        """
         deadline = None if timeout is None else time.monotonic() + timeout
         return any(True for _ in as_done([self], deadline))
 
     def result(self, timeout: float | None = None) -> T:
-        """What `_load` returns, once the artifact is made.
+        """Block until the artifact is complete and return what `_load` returns.
+
+        Waits at most `timeout` seconds; None waits without limit. The result is loaded from the
+        store on every call. An exception in `_load` reaches the caller.
 
         Raises:
-            HuldraComputeError: `_create` failed; `original_error` is a `RemoteError`.
-            HuldraDependencyError: A dependency failed; it names which.
+            HuldraComputeError: `_create` failed. `original_error` is a `RemoteError`.
+            HuldraDependencyError: A dependency failed, so `_create` did not run. `failed_key` is
+                the key of that dependency.
             HuldraCancelled: The job was cancelled.
-            HuldraJobLost: The engine lost the job; asking for the artifact again sends it again.
-            HuldraWaitTimeout: It took longer than `timeout` seconds. The job goes on.
+            HuldraJobLost: The job ended without a result, or the engine lost it. Transient:
+                `load_or_create()` submits the node again.
+            HuldraWaitTimeout: The job was not done after `timeout` seconds. Transient: the job
+                keeps running.
         """
         error = self.exception(timeout)
         if error is not None:
@@ -122,27 +135,37 @@ class Job(Generic[T]):
         return value
 
     def exception(self, timeout: float | None = None) -> Exception | None:
-        """What `result` would raise, or None; waits as `result` does."""
+        """Block as `result` does, and return the error that it would raise; None if complete.
+
+        Raises:
+            HuldraWaitTimeout: The job was not done after `timeout` seconds. The job keeps running.
+        """
         if self._is_made:
             return None
         if not self.wait(timeout):
             raise HuldraWaitTimeout(
-                f"{self._key} is still {self.status().value} after {timeout} s; the job goes on",
+                f"{self._key} is still {self.status().value} after {timeout} s; the job keeps"
+                " running",
                 waited_s=timeout,
                 directory=self._paths.directory,
             )
         return self._error()
 
     def cancel(self) -> bool:
-        """Ask for the job's end; whether it could be asked for.
+        """Request cancellation. Return False if the job had already ended.
 
-        A queued job never starts. A running one is ended where the engine can; `_create` in a
-        thread of this process cannot be. False when the job was done.
+        The call does not wait. A queued job never starts `_create`. A running job is ended where
+        the engine can; `_create` in a thread of this process cannot be. A job that completes before
+        the request reaches it stays complete: `status` shows which.
+
+        Raises:
+            HuldraExecutorError: The engine could not be reached. The request is recorded in the
+                store all the same. Transient.
         """
         return bool(cancel_all([self]))
 
     def _request_cancel(self) -> bool:
-        """Ask for the end on disk: a queued attempt ends at once. False when the job was done."""
+        """Request the end on disk; a queued attempt ends at once. False if the job was done."""
         attempt = claim.last_attempt(self._paths)
         if self.done() or attempt is None:
             return False
@@ -153,10 +176,11 @@ class Job(Generic[T]):
         return True
 
     def logs(self) -> dict[str, str]:
-        """The logs of the artifact and what the engine kept, name to text.
+        """Return the texts of the artifact's and the engine's logs, by name.
 
-        `huldra.log` has what was logged, `output.log`, where there is one, what `_create` printed
-        on a worker. The files of the engine go by their paths.
+        `huldra.log` holds the log records. `output.log`, if present, holds what `_create` printed
+        on a worker. The engine's own files are under their paths; they are missing where the engine
+        cannot be reached. Works while the job runs and after it has ended.
         """
         found = {"huldra.log": _text_of(self._paths.log)}
         if path_exists(self._paths.output):
@@ -172,12 +196,12 @@ class Job(Generic[T]):
     def _engine(self) -> Executor:
         if self._executor is None:
             if self._ref is None:
-                raise HuldraExecutorError(f"{self._key} was sent to no engine")
+                raise HuldraExecutorError(f"{self._key} was not submitted to any engine")
             self._executor = registry.connect(self._ref)
         return self._executor
 
     def _look(self) -> tuple[AttemptStatus, bool]:
-        """The status, and whether it is the last one."""
+        """Return the status, and True if it is final."""
         if self._is_made or artifact.is_complete(self._paths):
             self._is_made = True
             return AttemptStatus.SUCCESS, True
@@ -202,9 +226,9 @@ class Job(Generic[T]):
         return status, False
 
     def _engine_status(self, otherwise: AttemptStatus) -> tuple[AttemptStatus, bool]:
-        """What the engine makes of a job whose artifact does not tell.
+        """Return the engine's status of a job whose artifact does not tell, and True if final.
 
-        `otherwise` stands where the engine cannot say: it ends the job only if it is over itself.
+        Where the engine cannot tell, the status is `otherwise`, final if that is an end.
         """
         word = self._ask()
         if word is JobStatus.UNKNOWN:
@@ -228,7 +252,7 @@ class Job(Generic[T]):
             word = self._engine().status([self._ref]).get(self._ref, JobStatus.UNKNOWN)
         except (HuldraExecutorError, ImportError):
             return JobStatus.UNKNOWN
-        if word.is_over:  # who asks for the artifact now must not find the job on its way
+        if word.is_over:  # a new request for the artifact must not find the job in flight
             liveness.cache_status(self._ref, word)
         return word
 
@@ -255,22 +279,22 @@ class Job(Generic[T]):
         if (failed := self._failed_dependency(word)) is not None:
             return failed
         return HuldraJobLost(
-            f"{self._key}: job {self.job_id} is over ({word.value}{self._why()}) and the artifact"
-            f" is not made (last attempt: {status.value}); log: {self._paths.log}. Ask for it again"
-            " to send it again"
+            f"{self._key}: job {self.job_id} ended ({word.value}{self._why()}) without a result"
+            f" (last attempt: {status.value}); log: {self._paths.log}. Call load_or_create() again"
+            " to resubmit it"
         )
 
     def _why(self) -> str:
-        """What the engine itself said of the end, where its adapter kept it."""
+        """Return the engine's own reason for the end, if its adapter kept one."""
         tell = getattr(self._executor, "why", None)
         reason = tell(self._ref) if tell is not None and self._ref is not None else ""
         return f": {reason}" if reason else ""
 
     def _failed_dependency(self, word: JobStatus) -> HuldraComputeError | None:
-        """The dependency that a job which never started was waiting for.
+        """Return the error of the dependency that a job which never started was waiting for.
 
-        An engine that lost the job may have ended the dependency's worker just before, which is
-        then no failure of the dependency.
+        An engine that lost the job may have ended the dependency's worker just before. That is no
+        failure of the dependency.
         """
         for child in dependencies_of(self._obj):
             paths = paths_of(child)
@@ -284,7 +308,7 @@ class Job(Generic[T]):
 
 
 def cancel_all(jobs: Iterable[Job[Any]]) -> int:
-    """Ask for the end of each job that is not done; how many. One call an engine."""
+    """Request cancellation of each job that is not done. Return how many. One call per engine."""
     asked = [job for job in jobs if job._request_cancel()]  # noqa: SLF001  same module
     by_engine: dict[int, tuple[Executor, list[JobRef]]] = {}
     for job in asked:
@@ -301,10 +325,10 @@ def _text_of(path: str) -> str:
 
 
 def as_done(jobs: Iterable[Job[Any]], deadline: float | None = None) -> Iterator[Job[Any]]:
-    """Give each job once it is done, until `deadline` (monotonic seconds) is over.
+    """Yield each job once it is done, until `deadline` (seconds of the monotonic clock) passes.
 
-    The engine says who is over, where it can. All artifacts are looked at, too, though rarely
-    when they are many: one may be made by somebody whom our engine knows nothing of.
+    The engine reports ended jobs where it can. All artifacts are checked, too, less often if there
+    are many, because a process that this engine does not know may complete one.
     """
     pending = _Pending(jobs)
     looked_at, cost_s = time.monotonic(), 0.0
@@ -328,10 +352,10 @@ def as_done(jobs: Iterable[Job[Any]], deadline: float | None = None) -> Iterator
 
 
 def _glance(jobs: Iterable[Job[Any]]) -> list[Job[Any]]:
-    """Those of `jobs` that are done, as far as a look at a few tells.
+    """Return those of `jobs` that are done, checking only some of them.
 
-    What was just sent is not over, and to look at each costs as much as to send it: after some that
-    are not done the rest is left to their engine, and to the next look at all.
+    A job that was just submitted is not done, and checking each costs as much as submitting it. So
+    after a few that are not done, the rest is left to their engine and to the next full check.
     """
     done, others = [], 0
     for job in jobs:
@@ -350,9 +374,9 @@ def _slice_s(deadline: float | None) -> float:
 
 
 class _Pending:
-    """Jobs that are not done, sorted once by the engine that will tell of them.
+    """Jobs that are not done, grouped once by the engine that reports them.
 
-    So what a wake-up costs grows with what has ended, and hardly with what is left.
+    So the cost of a wake-up grows with the jobs that have ended, and hardly with those left.
     """
 
     def __init__(self, jobs: Iterable[Job[Any]]) -> None:
@@ -364,7 +388,7 @@ class _Pending:
         return len(self._jobs)
 
     def all(self) -> list[Job[Any]]:
-        """Every one of them, in order."""
+        """Return all of them, in order."""
         return list(self._jobs.values())
 
     def remove(self, job: Job[Any]) -> None:
@@ -380,10 +404,10 @@ class _Pending:
                 del by_ref[ref]
 
     def over_soon(self, slice_s: float, pause_s: float) -> list[Job[Any]]:
-        """Those that may be over: by their engine's word as soon as one is, else by a look."""
+        """Wait, and return those that may be done: as reported by an engine, or worth a check."""
         self._sort()
         engines = [(executor, by_ref) for executor, by_ref in self._engines.values() if by_ref]
-        if self._unheard or len(engines) > 1:  # nobody wakes us for all of them
+        if self._unheard or len(engines) > 1:  # no engine reports all of them
             slice_s = min(slice_s, max(_GLANCE_S, pause_s))
         if not engines:
             time.sleep(slice_s)
@@ -394,7 +418,7 @@ class _Pending:
         return over + list(self._unheard.values())
 
     def _sort(self) -> None:
-        """Give those to their engine that have one; a look at a job may have found it."""
+        """Group those by engine that have one by now; a check may have found it."""
         for job in list(self._unheard.values()):
             executor, ref = job._executor, job._ref  # noqa: SLF001  same module
             if executor is not None and ref is not None:

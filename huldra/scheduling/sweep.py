@@ -1,4 +1,4 @@
-"""A sweep: many jobs under their names, sent as one graph."""
+"""A sweep: many named jobs, submitted as one graph."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class Sweep(Mapping[str, Job[T]], Generic[T]):
-    """The jobs of many configs, by name."""
+    """The jobs of one submission: a mapping from names to `Job` objects."""
 
     def __init__(self, jobs: Mapping[str, Job[T]], name: str = "") -> None:
         self._jobs = dict(jobs)
@@ -35,14 +35,15 @@ class Sweep(Mapping[str, Job[T]], Generic[T]):
         return len(self._jobs)
 
     def counts(self) -> dict[AttemptStatus, int]:
-        """How many jobs are in each status; those that none is in are left out."""
+        """Return the number of jobs in each status; a status without jobs is left out."""
         return dict(Counter(job.status() for job in self._jobs.values()))
 
     def wait(self, timeout: float | None = None, *, progress: bool = False) -> bool:
-        """Wait until all jobs are done, at most `timeout` seconds; whether they are.
+        """Block until all jobs are done or `timeout` seconds pass; None waits without limit.
 
-        With `progress` a live table is shown (plain lines where the output is no terminal).
-        Failures do not raise here: see `failed` and `results`.
+        Return True if all jobs are done. With `progress`, show a live table on stderr, or plain
+        lines where stderr is no terminal. A failed job is done, too, and raises nothing here: see
+        `failed` and `results`.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         if progress:
@@ -52,10 +53,16 @@ class Sweep(Mapping[str, Job[T]], Generic[T]):
     def results(
         self, timeout: float | None = None, *, failed: Literal["raise", "skip"] = "raise"
     ) -> dict[str, T]:
-        """Return what each `_load` returns, by name, once all jobs have ended.
+        """Block until all jobs are done and return what each `_load` returns, by name.
 
-        With `failed="skip"` the jobs that ended without a result are left out; `failed()` has
-        their errors. By default an `ExceptionGroup` holds all failures; each names its member.
+        Waits at most `timeout` seconds in all; None waits without limit. With `failed="skip"`, jobs
+        that ended without a result are left out; `failed()` returns their errors.
+
+        Raises:
+            ExceptionGroup: Some jobs failed. It holds one error for each of them, as `Job.result`
+                raises it, with the job's name as a note, and is raised after all have ended.
+            HuldraWaitTimeout: A job was not done after `timeout` seconds. Transient: the jobs keep
+                running.
         """
         if failed not in ("raise", "skip"):
             raise ValueError(f"failed must be 'raise' or 'skip', not {failed!r}")
@@ -71,7 +78,7 @@ class Sweep(Mapping[str, Job[T]], Generic[T]):
         return {name: job.result() for name, job in self._jobs.items() if errors[name] is None}
 
     def failed(self) -> dict[str, Exception]:
-        """The errors of the jobs that are done and not made, by name; waits for nothing."""
+        """Return the errors of the jobs that ended without a result, by name. Does not wait."""
         found = {}
         for name, job in self._jobs.items():
             if job.done() and (error := job.exception()) is not None:
@@ -79,14 +86,15 @@ class Sweep(Mapping[str, Job[T]], Generic[T]):
         return found
 
     def cancel(self) -> int:
-        """Cancel every job that is not done; how many."""
+        """Request cancellation of every job that is not done. Return how many."""
         return cancel_all(self._jobs.values())
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return one row per job: the columns of `huldra.rows`, and what `_load` returns.
+        """Return one row per job: the columns of `huldra.rows`, and the result.
 
-        `status` is the job's, so the engine is asked. A result is taken apart into columns when it
-        is a mapping of plain values; else it stands under `result` if it is plain.
+        The plain values of a mapping become one column each; another plain result is in the column
+        `result`. The status is the job's, so the call may query the engine. It does not wait: a job
+        that is not complete has no result columns.
         """
         described = rows.rows({name: job.artifact for name, job in self._jobs.items()})
         return [
@@ -162,7 +170,7 @@ _STYLES = {
 
 
 class Progress:
-    """Counts by class and status, shown while a sweep is waited for."""
+    """Shows counts by class and status while a process waits for a sweep."""
 
     def __init__(self, sweep: Sweep[Any]) -> None:
         self._sweep = sweep
@@ -171,7 +179,7 @@ class Progress:
         self._done: set[int] = set()
 
     def run(self, deadline: float | None) -> bool:
-        """Show and wait; whether all jobs are done."""
+        """Show the counts until `deadline`. Return True if all jobs are done."""
         from rich.console import Console
 
         if sys.stderr is None:  # closed (`2>&-`), or a program without a console
@@ -200,7 +208,7 @@ class Progress:
             sys.stderr.flush()
 
     def _ticks(self, deadline: float | None) -> Iterator[None]:
-        """One tick whenever there is something new to show, but not more than a few a second."""
+        """Yield whenever there is something new to show, at most a few times a second."""
         pause_s = _FIRST_TICK_S
         pending = list(self._sweep.values())
         while pending:
