@@ -20,7 +20,7 @@ from huldra.settings import HULDRA_CONFIG
 from huldra.store import claim
 from huldra.store.layout import ArtifactPaths
 from huldra.store.process import new_owner, shares_pids, this_process
-from huldra.store.records import Attempt, AttemptStatus, ErrorRecord
+from huldra.store.records import Attempt, AttemptStatus, ErrorRecord, ended_by_death
 from huldra.store.snapshot import Liveness
 
 _FIRST_PAUSE_S = 0.001
@@ -128,15 +128,15 @@ class Waiting:
 
 def mark_crashed(key: str, paths: ArtifactPaths, attempt: Attempt) -> None:
     """End the attempt of a dead owner, who can no longer do so."""
-    end = claim.end_attempt(
-        paths, attempt.number, AttemptStatus.CRASHED, new_owner(), of=attempt.claim.owner
-    )
+    status = ended_by_death(claim.is_cancel_requested(paths, attempt.number))
+    end = claim.end_attempt(paths, attempt.number, status, new_owner(), of=attempt.claim.owner)
     if end is not None:
         get_logger().warning(
-            "%s: %s is dead; its attempt %d is ended as crashed",
+            "%s: %s is dead; its attempt %d is ended as %s",
             key,
             attempt.claim.owner.describe(),
             attempt.number,
+            status.value,
         )
 
 

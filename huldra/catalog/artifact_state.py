@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from sys import intern
 from typing import Any, NamedTuple
 
@@ -355,8 +356,15 @@ def _with_liveness(known: CacheEntry, row: Row, attempt: Attempt, now: ScanClock
         reading.as_moment(beat.mtime_ns / 1e9) if beat is not None and attempt.is_running else None
     )
     if verdict.liveness is Liveness.DEAD:
-        return replace(row, attempt_status="stale", stale_reason=verdict.reason, heartbeat_at=seen)
+        status = status_of_dead(known.paths, attempt)
+        return replace(row, attempt_status=status, stale_reason=verdict.reason, heartbeat_at=seen)
     return replace(row, unconfirmed=verdict.reason, heartbeat_at=seen)
+
+
+def status_of_dead(paths: ArtifactPaths, attempt: Attempt) -> str:
+    """What an open attempt counts as whose owner is dead: a cancel explains its end."""
+    is_cancelled = os.path.lexists(paths.claim_cancel(attempt.number))
+    return AttemptStatus.CANCELLED.value if is_cancelled else "stale"
 
 
 # ------------------------------------------------------------------ attempts, from any bytes on
@@ -398,10 +406,12 @@ def read_attempt(paths: ArtifactPaths, number: int) -> Attempt:
     has_end = end.mark is not None or bool(end.problem)
     claim = as_mapping(reading.read_document(paths.claim(number)).value)
     job = reading.read_document(paths.claim_job(number)).value if _asks_job(claim) else None
+    is_cancelled = partial(os.path.lexists, paths.claim_cancel(number))
     try:
-        return attempt_of(paths.key, number, claim, (end.value or {}) if has_end else None, job)
+        ended = (end.value or {}) if has_end else None
+        return attempt_of(paths.key, number, claim, ended, job, is_cancelled)
     except (TypeError, ValueError, OverflowError):  # types that no version of huldra writes
-        return attempt_of(paths.key, number, {}, {} if has_end else None, None)
+        return attempt_of(paths.key, number, {}, {} if has_end else None, None, is_cancelled)
 
 
 def _asks_job(claim: Mapping[str, Any]) -> bool:

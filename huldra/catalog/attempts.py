@@ -5,7 +5,13 @@ from __future__ import annotations
 import os
 
 from huldra.catalog import reading
-from huldra.catalog.artifact_state import MAX_ATTEMPTS, ScanClock, last_number, read_attempt
+from huldra.catalog.artifact_state import (
+    MAX_ATTEMPTS,
+    ScanClock,
+    last_number,
+    read_attempt,
+    status_of_dead,
+)
 from huldra.catalog.reading import as_count, as_text, as_time
 from huldra.catalog.records import AttemptRow
 from huldra.store.layout import ArtifactPaths
@@ -28,7 +34,7 @@ def _row(paths: ArtifactPaths, attempt: Attempt, now: ScanClock) -> AttemptRow:
     error = end.error.to_json() if end is not None and end.error is not None else None
     return AttemptRow(
         number=number,
-        status="stale" if is_stale else _status(attempt),
+        status=status_of_dead(paths, attempt) if is_stale else _status(attempt),
         kind=as_text(claim.kind) or "running",
         backend=as_text(attempt.ref.engine if attempt.ref else owner.backend),
         hostname=as_text(owner.host),

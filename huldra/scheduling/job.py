@@ -27,7 +27,7 @@ from huldra.store.files import path_exists, read_bytes
 from huldra.store.job_ref import JobRef
 from huldra.store.location import paths_of
 from huldra.store.process import new_owner
-from huldra.store.records import AttemptStatus, upstream_error
+from huldra.store.records import STARTED, AttemptStatus, ended_by_death, upstream_error
 from huldra.store.snapshot import Liveness
 
 T = TypeVar("T")
@@ -173,6 +173,9 @@ class Job(Generic[T]):
             claim.request_cancel(self._paths, attempt.number, new_owner())
         if attempt.is_queued:
             end_queued(self._paths, attempt, AttemptStatus.CANCELLED)
+            end = claim.read_attempt(self._paths, attempt.number).end
+            if end is not None and end.status == STARTED:  # the job was faster: ask what began
+                return self._request_cancel()
         return True
 
     def logs(self) -> dict[str, str]:
@@ -220,9 +223,12 @@ class Job(Generic[T]):
             return (status, True) if self._is_made else self._engine_status(AttemptStatus.CRASHED)
         if status.is_infrastructure:
             return self._engine_status(status)
-        is_dead = liveness.claim_liveness(self._paths, attempt, self._watch) is Liveness.DEAD
-        if is_dead or attempt.is_queued:
-            return self._engine_status(AttemptStatus.CRASHED if is_dead else status)
+        if liveness.claim_liveness(self._paths, attempt, self._watch) is Liveness.DEAD:
+            status = ended_by_death(claim.is_cancel_requested(self._paths, attempt.number))
+            is_final = status is AttemptStatus.CANCELLED
+            return (status, True) if is_final else self._engine_status(status)
+        if attempt.is_queued:
+            return self._engine_status(status)
         return status, False
 
     def _engine_status(self, otherwise: AttemptStatus) -> tuple[AttemptStatus, bool]:

@@ -81,7 +81,7 @@ def _publish(paths: ArtifactPaths, number: int, ledger: Ledger) -> bool:
         if HULDRA_CONFIG.durable:
             with Folder("..", ledger.folder) as private:
                 private.sync()
-        if not ledger.folder.has(str(number)):
+        if ledger.folder.lacks(str(number)):
             # The artifact is being removed: what we wrote would stand for files that are gone.
             files.remove(_SUCCESS, folder=ledger.folder)
             return False

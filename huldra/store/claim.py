@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Self
 
 from huldra.errors import HuldraStoreError
@@ -175,7 +176,8 @@ def read_attempt(paths: ArtifactPaths, number: int) -> Attempt:
     asks = held.get("kind") == QUEUED and not held.get("named_job")
     job = files.read_object(paths.claim_job(number)) if asks else None
     ended = None if end is None else files.parse_object(end) or {}
-    return attempt_of(paths.key, number, held, ended, job)
+    is_cancelled = partial(is_cancel_requested, paths, number)
+    return attempt_of(paths.key, number, held, ended, job, is_cancelled)
 
 
 def read_claim(paths: ArtifactPaths, number: int) -> Claim:

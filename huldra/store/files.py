@@ -31,7 +31,7 @@ _ADVICE = {
 
 # A file system that cannot sync folders, or files of some kind, says so in one of these ways.
 CANNOT_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
-_GONE = (errno.ENOENT, errno.ENOTDIR, errno.ESTALE)
+_GONE = (errno.ENOENT, errno.ENOTDIR)
 
 _process_tag = os.urandom(5).hex()
 _counter = itertools.count()
@@ -112,6 +112,16 @@ class Folder:
     def has(self, name: str) -> bool:
         """Whether a file of this folder has this name; False also where that cannot be told."""
         return os.access(name, os.F_OK, dir_fd=self.descriptor)
+
+    def lacks(self, name: str) -> bool:
+        """Return True if no file of this folder has this name; unknown is not missing."""
+        try:
+            os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
+        return False
 
     def read(self, name: str) -> bytes | None:
         """The content of a file of this folder, or None when there is none."""

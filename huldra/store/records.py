@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import enum
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from huldra.store.job_ref import JobRef, task_name
@@ -220,11 +220,15 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A claim, how it ended, and the job that it is bound to."""
+    """A claim, how it ended, and the job that it is bound to.
+
+    `is_cancelled`: it ended without a record of its owner's, and had been asked to stop.
+    """
 
     claim: Claim
     end: End | None = None
     job: JobRef | None = None
+    is_cancelled: bool = False
 
     @property
     def number(self) -> int:
@@ -243,15 +247,19 @@ class Attempt:
 
     @property
     def status(self) -> AttemptStatus:
-        """The attempt's status; a start that got no further counts as a crash."""
+        """The attempt's status; a start that got no further counts as a crash.
+
+        An end that its owner did not come to record is what a cancel led to, if there was one.
+        """
         if self.end is None:
             return AttemptStatus.QUEUED if self.claim.kind == QUEUED else AttemptStatus.RUNNING
         if self.end.status == STARTED:
             return AttemptStatus.CRASHED
         try:
-            return AttemptStatus(self.end.status)
+            status = AttemptStatus(self.end.status)
         except ValueError:  # a word of a newer version
             return AttemptStatus.CRASHED
+        return ended_by_death(self.is_cancelled) if status is AttemptStatus.CRASHED else status
 
     @property
     def ref(self) -> JobRef | None:
@@ -259,16 +267,29 @@ class Attempt:
         return self.job or self.claim.owner.job
 
 
+def ended_by_death(is_cancelled: bool) -> AttemptStatus:
+    """How an attempt ended whose owner died, and left no record of the end."""
+    return AttemptStatus.CANCELLED if is_cancelled else AttemptStatus.CRASHED
+
+
 def attempt_of(
-    key: str, number: int, claim: Mapping[str, Any], end: Mapping[str, Any] | None, job: object
+    key: str,
+    number: int,
+    claim: Mapping[str, Any],
+    end: Mapping[str, Any] | None,
+    job: object,
+    is_cancelled: Callable[[], bool],
 ) -> Attempt:
     """Attempt `number` of the artifact `key`, from what its files hold: `N`, `N.end` and `N.job`.
 
     `end` is None where there is no such file; one that cannot be read is empty, and is an end.
+    `is_cancelled` tells whether there is `N.cancel`; asked only where it says something.
     """
     held = Claim.from_json(number, claim)
     ended = None if end is None else End.from_json(number, end)
-    return Attempt(held, ended, _job_of(key, held, job) if held.kind == QUEUED else None)
+    attempt = Attempt(held, ended, _job_of(key, held, job) if held.kind == QUEUED else None)
+    has_crashed = ended is not None and ended.status == AttemptStatus.CRASHED
+    return replace(attempt, is_cancelled=True) if has_crashed and is_cancelled() else attempt
 
 
 def _job_of(key: str, queued: Claim, job: object) -> JobRef | None:

@@ -129,6 +129,14 @@ def _wait_for_gate(step: Step) -> None:
         time.sleep(0.01)
 
 
+def _sleep(step: Step) -> None:
+    """Sleep in one call for longer than any test waits, and note when that ends."""
+    try:
+        time.sleep(10 * _GATE_PATIENCE_S)
+    finally:
+        note(step, "woke")
+
+
 def _print(step: Step) -> None:
     print('{"id": 1, "ok": true}')  # noqa: T201  what a user may print, looking like a protocol
     sys.stderr.write("and on the other stream\n")
@@ -180,6 +188,7 @@ BEHAVIOURS = {
     "die": _die,
     "die once": _die_once,
     "wait": _wait_for_gate,
+    "sleep": _sleep,
     "print": _print,
     "print and die": _print_and_die,
     "read stdin": _read_stdin,

@@ -30,7 +30,7 @@ Fixtures that you may replace:
 Class attributes: `patience_s`; `sweep_size` (200 nodes over 3 datasets); `runs_in_submit` (True for
 an engine that is done when `submit` returns: tests that need a node to be held are skipped);
 `keeps_prints` (False for one whose nodes run in processes that are not huldra's, which print where
-they always did).
+they always did); `cancel_within_s`, from another process's request to the end of `_create`.
 
 Everything else goes by `capabilities`: a test whose capability is not claimed is skipped with that
 reason. A capability selects tests; it does not excuse wrong behaviour. Workers must be able to
@@ -289,6 +289,7 @@ class ExecutorSuite:
     sweep_size = 200
     runs_in_submit = False
     keeps_prints = True
+    cancel_within_s = 2.0
 
     # What a subclass provides
 
@@ -932,6 +933,26 @@ class ExecutorSuite:
             results = scene.report(order, "done")["results"]
             told = {str(result.get("value", result).get("report", result)) for result in results}
             assert told == {word}
+
+    def test_a_cancel_from_another_process_ends_a_sleeping_create_for_good(
+        self, executor: object, seam: Executor, scene: Scene
+    ) -> None:
+        """One `time.sleep` in `_create` ends soon after the request, and nothing runs it again."""
+        self.claims(seam, "kills_running")
+        step = scene.step("asleep", "sleep")
+        job = step.load_or_create(executor=executor)
+        scene.await_note("asleep")
+        path = scene.folder / "job.pickle"
+        path.write_bytes(pickle.dumps(job))
+        scene.start_driver(Driver(), "look", pickles=[str(path)], cancel=True)
+        with pytest.raises(concurrent.futures.CancelledError):
+            job.result(timeout=self.patience_s)
+        (asked,) = (step.huldra_dir / ".huldra" / "claims").glob("*.cancel")
+        # Where the engine kills the process at once it does not come to a note.
+        for woke in scene.notes.glob("asleep.woke.*"):
+            assert woke.stat().st_mtime - asked.stat().st_mtime < self.cancel_within_s
+        assert scene.outcome(scene.step("after").load_or_create(executor=executor))
+        assert scene.count("asleep") == 1
 
     @pytest.mark.parametrize("manner", ["vanish", "kill"])
     def test_jobs_outlive_their_driver(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,13 +12,16 @@ import pytest
 import huldra
 from huldra.attempts import liveness
 from huldra.attempts.liveness import Liveness, Watch
+from huldra.catalog import Catalog
+from huldra.scheduling.job import Job
 from huldra.store import claim
 from huldra.store.job_ref import JobRef
 from huldra.store.layout import ArtifactPaths
 from huldra.store.process import new_owner, this_process
-from huldra.store.records import Claim, Lease
+from huldra.store.records import AttemptStatus, Claim, Lease
+from tests.faults.samples import payload_of
 from tests.support import children
-from tests.support.odd import Note, lines
+from tests.support.odd import Gated, Note, lines
 
 
 def test_a_waiters_own_sleep_is_no_silence_of_the_owner(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,6 +64,51 @@ def test_confused_types_in_a_claim_read_as_empty() -> None:
     read = Claim.from_json(1, odd)
     assert (read.job_hint, read.from_queued, read.run_id, read.lease) == (None,) * 4
     assert JobRef.read({"engine": "e", "job_id": "1", "meta": [1]}) == JobRef("e", "1")
+
+
+def test_an_owner_that_died_without_a_word_after_a_cancel_was_cancelled(
+    huldra_root: Path, tmp_path: Path
+) -> None:
+    """Whoever killed it, and however its end got on the disk: it reads as cancelled everywhere."""
+    ledger = str(tmp_path / "ledger")
+    note = Gated(name="a", gate=str(tmp_path / "gate"), ledger=ledger)
+    file = tmp_path / "payload"
+    file.write_text(payload_of(note))
+    code = f"import sys; from huldra.worker import main; sys.exit(main([{str(file)!r}]))"
+    job = children.start(code, huldra_root)
+    children.until(lambda: bool(lines(ledger, "begin")) or job.poll() is not None)
+    paths = ArtifactPaths(os.fspath(note.huldra_dir))
+    job.send_signal(signal.SIGSTOP)  # so that it does not hear of it
+    claim.request_cancel(paths, 2, new_owner())
+    job.kill()
+    job.communicate()
+    assert Job(note, None, None).status() is AttemptStatus.CANCELLED
+    (row,) = Catalog([huldra_root]).find(note.huldra_hash)
+    assert row.attempt_status == "cancelled"
+    # The engine does not know of the cancel, and runs its job again.
+    again = children.run(code, huldra_root)
+    assert again.returncode == 1
+    assert "was cancelled" in again.stderr
+    assert len(lines(ledger, "begin")) == 1
+    assert huldra.StateManager.history(paths.directory)[-1].status is AttemptStatus.CANCELLED
+    third = children.run(code, huldra_root)
+    assert third.returncode == 1
+    assert len(lines(ledger, "begin")) == 1
+
+
+@pytest.mark.parametrize("how", ["crashed", "no word"])
+def test_a_crash_after_a_cancel_reads_as_cancelled(huldra_root: Path, how: str) -> None:
+    """Also where an earlier version, or a full disk, left a crash as the end."""
+    paths = ArtifactPaths(os.fspath(Note(name="a").huldra_dir))
+    owner = new_owner()
+    assert claim.claim_next(paths, 1, owner)
+    claim.request_cancel(paths, 1, owner)
+    if how == "crashed":
+        claim.end_attempt(paths, 1, AttemptStatus.CRASHED, owner)
+    else:
+        claim.end_without_record(paths, 1)
+    assert claim.read_attempt(paths, 1).status is AttemptStatus.CANCELLED
+    assert Catalog([huldra_root]).snapshot().rows[0].attempt_status == "cancelled"
 
 
 def test_a_cancel_that_create_does_not_hear_is_recorded_and_final(
