@@ -15,7 +15,7 @@ from huldra.catalog.artifact_state import (
 from huldra.catalog.reading import as_count, as_text, as_time
 from huldra.catalog.records import AttemptRow
 from huldra.store.layout import ArtifactPaths
-from huldra.store.records import STARTED, Attempt
+from huldra.store.records import Attempt
 from huldra.store.snapshot import Liveness, Verdict
 
 
@@ -34,7 +34,7 @@ def _row(paths: ArtifactPaths, attempt: Attempt, now: ScanClock) -> AttemptRow:
     error = end.error.to_json() if end is not None and end.error is not None else None
     return AttemptRow(
         number=number,
-        status=status_of_dead(paths, attempt) if is_stale else _status(attempt),
+        status=status_of_dead(paths, attempt) if is_stale else attempt.status.value,
         kind=as_text(claim.kind) or "running",
         backend=as_text(attempt.ref.engine if attempt.ref else owner.backend),
         hostname=as_text(owner.host),
@@ -52,9 +52,3 @@ def _row(paths: ArtifactPaths, attempt: Attempt, now: ScanClock) -> AttemptRow:
         error=error,
         unconfirmed="" if is_stale else verdict.reason,
     )
-
-
-def _status(attempt: Attempt) -> str:
-    if attempt.end is not None and attempt.end.status == STARTED:
-        return STARTED  # the queued job began: the next attempt is its run
-    return attempt.status.value

@@ -26,9 +26,14 @@ class Result(enum.StrEnum):
 
 
 class AttemptStatus(enum.StrEnum):
-    """How far the last attempt came."""
+    """How far an attempt came.
+
+    STARTED is the end of a queued attempt whose job began: the attempt after it is that run. So it
+    stands in histories, and is the status of no job and of no last attempt.
+    """
 
     QUEUED = "queued"
+    STARTED = "started"
     RUNNING = "running"
     SUCCESS = "success"
     FAILED = "failed"
@@ -47,7 +52,7 @@ class AttemptStatus(enum.StrEnum):
         return self in (AttemptStatus.PREEMPTED, AttemptStatus.CRASHED)
 
 
-STARTED = "started"  # the one end that is no attempt's: a queued attempt whose job began
+STARTED = AttemptStatus.STARTED.value
 
 
 def _text_or_none(value: object) -> str | None:
@@ -247,14 +252,12 @@ class Attempt:
 
     @property
     def status(self) -> AttemptStatus:
-        """The attempt's status; a start that got no further counts as a crash.
+        """The attempt's status.
 
         An end that its owner did not come to record is what a cancel led to, if there was one.
         """
         if self.end is None:
             return AttemptStatus.QUEUED if self.claim.kind == QUEUED else AttemptStatus.RUNNING
-        if self.end.status == STARTED:
-            return AttemptStatus.CRASHED
         try:
             status = AttemptStatus(self.end.status)
         except ValueError:  # a word of a newer version

@@ -84,7 +84,7 @@ def test_job_killed_between_the_two_names_of_its_start_is_replaced(
     job = Stopped(tmp_path / "stop", by_job(ledger), huldra_root, ("before", "os.link", "claims/2"))
     job.kill()
     assert Note(name="a", ledger=ledger).load_or_create() == "a"
-    assert statuses() == ["crashed", "crashed", "success"]
+    assert statuses() == ["started", "crashed", "success"]
 
 
 def test_start_of_a_queued_attempt_fails_when_the_next_attempt_is_taken(huldra_root: Path) -> None:
@@ -321,7 +321,7 @@ def test_job_cancelled_right_after_it_started_is_cancelled(
     cancelled = Job(gated, None, None).cancel()
     assert cancelled
     assert job.go_on()[0] != 0
-    assert statuses_of(gated) == ["crashed", "cancelled"]
+    assert statuses_of(gated) == ["started", "cancelled"]
 
 
 def statuses_of(obj: huldra.Huldra[str]) -> list[str]:

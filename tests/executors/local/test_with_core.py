@@ -250,3 +250,11 @@ def test_what_never_began_does_not_hide_what_failed_before(scene: Scene, how: st
     assert row.attempt_status == ("stale" if how == "SIGTERM" else "preempted")
     if how != "SIGTERM":
         assert "the last attempt failed: builtins.ValueError" in str(bad.explain())
+
+
+def test_the_history_of_a_run_says_that_its_queued_attempt_started(scene: Scene) -> None:
+    """A job that began well is no crash."""
+    step = scene.step("one")
+    scene.outcome(step.load_or_create(executor="local:1"))
+    history = huldra.StateManager.history(step.huldra_dir)
+    assert [attempt.status.value for attempt in history] == ["started", "success"]
