@@ -20,6 +20,7 @@ import contextlib
 import hashlib
 import os
 import site
+import struct
 import sys
 import sysconfig
 import time
@@ -27,12 +28,16 @@ import types
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from importlib.machinery import SourceFileLoader
 from typing import Any
 
 from huldra.config.import_paths import MAIN_MODULES, public_module
 
+_COARSEST_TIME_S = 2.5
+_OLDER = "older than the file"  # in place of a digest
 _INSTALLED = ("/site-packages/", "/dist-packages/")
 _OURS = ("huldra", "huldra_local", "huldra_submitit", "huldra_dask", "huldra_ray")
+_NO_USERS = (*_OURS, "sitecustomize", "usercustomize")  # each environment may have its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +122,7 @@ def this_code(classes: Iterable[type]) -> Code:
     module that was edited and not loaded again since is there as it is on disk: a worker that
     starts can import nothing else.
     """
-    notice(_packages(classes))
+    notice(_packages(classes), by_bytecode=True)
     found, edited = {}, []
     for name, known in sorted(_memory.loaded.items()):
         if (source := read(known.file)) is None:
@@ -148,7 +153,9 @@ def read(file: str) -> Source | None:
             with open(file, "rb") as stream:
                 digest = hashlib.file_digest(stream, _hash).hexdigest()
             known = stamp, Source(file, digest, stat.st_mtime_ns)
-            _memory.digests[file] = known
+            # A file system may tell the times of two edits apart only when they are seconds apart.
+            if time.time() - stat.st_mtime > _COARSEST_TIME_S:
+                _memory.digests[file] = known
     except OSError:
         return None
     return known[1]
@@ -161,12 +168,13 @@ def _hash() -> Any:
 # ---- what is in memory ---------------------------------------------------------------------------
 
 
-def notice(also: Iterable[str] = (), *, doubts: bool = True) -> None:
+def notice(also: Iterable[str] = (), *, doubts: bool = True, by_bytecode: bool = False) -> None:
     """Look at modules that were loaded since the last look, soon after they were.
 
     `also` are names of modules inside the interpreter's folders to look at. With `doubts` a module
     whose file was written to since the last look gets an empty digest; the caller who knows that
-    the import came last has none.
+    the import came last has none. `by_bytecode` is for modules that were imported at any time
+    before this look: those that Python compiled from another content of the file are seen.
     """
     since_s, _memory.looked_at_s = _memory.looked_at_s, time.time()
     known, wanted = _memory.specs, set(also)
@@ -180,6 +188,8 @@ def notice(also: Iterable[str] = (), *, doubts: bool = True) -> None:
         if is_new or (name in wanted and name not in _memory.loaded):
             known[name] = spec
             _look_at(name, spec, name in wanted, since_s if doubts else None)
+            if by_bytecode and name in _memory.loaded and _is_compiled_from_another(spec):
+                _memory.loaded[name] = replace(_memory.loaded[name], digest=_OLDER)
 
 
 _UNKNOWN = object()
@@ -195,6 +205,26 @@ def _look_at(name: str, spec: Any, is_wanted: bool, since_s: float | None) -> No
     if since_s is not None and source.mtime_ns > since_s * 1e9:
         source = replace(source, digest="")
     _memory.loaded[name_there] = source
+
+
+def _is_compiled_from_another(spec: Any) -> bool:
+    """Return True if the bytecode that Python keeps of a module is of another version of its file.
+
+    Python writes it when it imports a module that has none of the file as it is; so the file was
+    edited since. Where Python cannot or must not write it, nothing is known.
+    """
+    if sys.dont_write_bytecode or type(spec.loader) is not SourceFileLoader or not spec.cached:
+        return False
+    try:
+        with open(spec.cached, "rb") as file:
+            head = file.read(16)
+        stat = os.stat(spec.origin)
+    except OSError:
+        return False
+    is_by_time = len(head) == 16 and head[4:8] == bytes(4)
+    now = (int(stat.st_mtime) & 0xFFFFFFFF, stat.st_size & 0xFFFFFFFF)
+    is_other = is_by_time and struct.unpack("<II", head[8:]) != now
+    return is_other and os.access(os.path.dirname(spec.cached), os.W_OK)
 
 
 def loaded() -> Mapping[str, Source]:
@@ -252,7 +282,7 @@ def _file_of(spec: Any) -> str | None:
 
 
 def _is_users(name: str, file: str) -> bool:
-    if name.partition(".")[0] in _OURS or any(folder in file for folder in _INSTALLED):
+    if name.partition(".")[0] in _NO_USERS or any(folder in file for folder in _INSTALLED):
         return False
     return not file.startswith(tuple(f"{folder}/" for folder in _interpreter_folders()))
 

@@ -72,6 +72,47 @@ def test_an_edit_that_was_not_loaded_again_is_told(sample: ModuleType) -> None:
     assert NAME in sources.outdated()
 
 
+def test_an_edit_before_the_first_look_is_known_by_the_bytecode(tmp_path: Path) -> None:
+    """A driver that imported, and then the file was edited, knows it when it sends first."""
+    (tmp_path / f"{NAME}.py").write_text("VALUE = 1\n")
+    code = f"""
+        import sys
+        from pathlib import Path
+        sys.dont_write_bytecode = False
+        sys.path.insert(0, {str(tmp_path)!r})
+        import {NAME}
+        from huldra.provenance import sources
+        Path({NAME}.__file__).write_text("VALUE = 1000\\n")
+        print(sources.this_code([]).edited == ({NAME}.__file__,))
+    """
+    done = children.run(code, tmp_path / "store")
+    assert done.stdout == "True\n", done.stderr
+
+
+def test_what_no_user_wrote_for_the_driver_is_left_out(tmp_path: Path) -> None:
+    """Each environment may have its own start-up module: it is no difference of code."""
+    (tmp_path / "usercustomize.py").write_text("")
+    code = f"""
+        import sys
+        sys.path.insert(0, {str(tmp_path)!r})
+        import usercustomize
+        from huldra.provenance import sources
+        print("usercustomize" in sources.this_code([]).sources)
+    """
+    done = children.run(code, tmp_path / "store")
+    assert done.stdout == "False\n", done.stderr
+
+
+def test_two_edits_in_one_tick_are_told_apart(tmp_path: Path) -> None:
+    """A digest is not remembered for a file whose time may be that of the next edit, too."""
+    file, now = tmp_path / "m.py", time.time()
+    write(file, "VALUE = 1\n", now)
+    before = sources.read(str(file))
+    write(file, "VALUE = 2\n", now)
+    assert before is not None
+    assert sources.read(str(file)) != before
+
+
 def test_a_module_that_was_written_after_the_last_look_is_in_doubt(
     sample: ModuleType,
 ) -> None:
