@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 # What a class may give a value to without it becoming a field of the config.
-_OPTIONS = ("_resources", "_dependencies", "_max_wait_time_sec")
+_OPTIONS = ("_resources", "_dependencies", "_max_wait_time_sec", "_begin_clean")
 _REPR_DEPTH = 3
 
 
@@ -67,16 +67,19 @@ class Huldra(Generic[T]):
 
     `_resources` (a `Resources`, or a method that returns one) is what a node requests from an
     engine. `_max_wait_time_sec` is how many seconds a call in this process waits for another
-    owner: 600 by default, None for no limit, 0 for no wait.
+    owner: 600 by default, None for no limit, 0 for no wait. `_begin_clean = True` removes what
+    earlier attempts left in the directory before `_create` runs.
     """
 
     if TYPE_CHECKING:
         # For mypy and pyright an attribute and a method both fit `Any`.
         _resources: Any
         _max_wait_time_sec: ClassVar[float | None]
+        _begin_clean: ClassVar[bool]
 
     _resources = Resources()
     _max_wait_time_sec = 600.0
+    _begin_clean = False
 
     __huldra_class__: ClassVar[bool] = True
     __huldra_version_controlled__: ClassVar[bool] = False
@@ -333,6 +336,15 @@ class Huldra(Generic[T]):
     def huldra_dir(self) -> Path:
         """The artifact's directory. It exists from the start of the first `_create` on."""
         return Path(paths_of(self).directory)
+
+    @property
+    def huldra_attempt(self) -> int:
+        """Which run of `_create` for this artifact this is: 1 for the first; 0 outside of one.
+
+        Runs that failed, were preempted or crashed count, since their files are still there unless
+        the class says `_begin_clean = True`. Attempts that were queued and never began do not.
+        """
+        return context.run_number(paths_of(self))
 
     @property
     def raw_dir(self) -> Path:

@@ -74,7 +74,8 @@ class Request:
 
     `queued` is the queued attempt that this job was sent for. `write_metadata` writes the
     artifact's metadata; it is called under the claim, before `_create`. `is_new`: nobody had ever
-    tried to make it a moment ago.
+    tried to make it a moment ago. `begins_clean`: what earlier attempts have left of the user's
+    files goes before `_create` runs.
     """
 
     obj: Makeable
@@ -84,6 +85,7 @@ class Request:
     write_metadata: Callable[[], None]
     queued: Claim | None = None
     is_new: bool = False
+    begins_clean: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,6 +315,8 @@ class _RunningAttempt:
             if voided or (previous and not _is_first(previous)):
                 artifact.retract_success(self.paths, self.claim.number, self.owner)
             self._refuse_if_lost()
+            if self.request.begins_clean:
+                artifact.remove_contents(self.paths, self._refuse_if_lost)
             return self._make()
         except HuldraClaimLost as lost:
             get_logger().warning("%s", lost)

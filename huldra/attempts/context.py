@@ -15,6 +15,7 @@ from huldra.store import claim
 from huldra.store.job_ref import JobRef
 from huldra.store.layout import ArtifactPaths
 from huldra.store.process import LOCAL
+from huldra.store.records import RUNNING
 from huldra.store.snapshot import Liveness, process_liveness
 
 _ENV = "HULDRA_MAKING"
@@ -97,6 +98,15 @@ def _chain() -> tuple[Making, ...]:
 def is_making() -> bool:
     """Return True if some `_create` has led to this call, so that there may be a cycle."""
     return bool(_chain())
+
+
+def run_number(paths: ArtifactPaths) -> int:
+    """How many attempts at this artifact have begun, up to the one that runs here; 0 for none."""
+    for known in reversed(_chain()):
+        if _is_same(known.directory, paths.directory) and known.is_open():
+            before = [n for n in claim.numbers(paths) if n < known.number]
+            return 1 + sum(claim.read_claim(paths, n).kind == RUNNING for n in before)
+    return 0
 
 
 def _is_same(one: str, other: str) -> bool:

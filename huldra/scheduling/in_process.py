@@ -43,6 +43,7 @@ def request_for(
         lambda: write_metadata(obj, paths),
         queued,
         is_new,
+        begins_clean=bool(getattr(obj, "_begin_clean", False)),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from huldra.errors import HuldraArtifactMissing
@@ -11,7 +11,7 @@ from huldra.settings import HULDRA_CONFIG
 from huldra.store import claim, files
 from huldra.store.claim import Ledger, last_attempt, read_attempt
 from huldra.store.files import Folder, FolderGone
-from huldra.store.layout import ArtifactPaths
+from huldra.store.layout import PRIVATE, ArtifactPaths
 from huldra.store.process import Owner
 from huldra.store.records import FORMAT, Attempt, AttemptStatus, State, now_text
 from huldra.store.snapshot import derive, outcome_before
@@ -111,6 +111,24 @@ def retract_success(paths: ArtifactPaths, number: int, owner: Owner) -> None:
         attempt = last_attempt(paths)
         if attempt is not None and attempt.status is AttemptStatus.SUCCESS:
             publish(paths, attempt.number)
+
+
+def remove_contents(paths: ArtifactPaths, before_each: Callable[[], None]) -> None:
+    """Remove the user's files of an artifact: all in its directory but `.huldra`.
+
+    `before_each` of them is called, and may raise. Raises `HuldraStoreError` for what stays.
+    """
+    try:
+        with os.scandir(paths.directory) as entries:
+            found = [entry for entry in entries if entry.name != PRIVATE]
+        for entry in found:
+            before_each()
+            if entry.is_dir(follow_symlinks=False):
+                files.remove_tree(entry.path)
+            else:
+                os.unlink(entry.path)
+    except OSError as error:
+        raise files.store_error(error, "remove what is left in", paths.directory) from error
 
 
 def read_state(paths: ArtifactPaths) -> State:

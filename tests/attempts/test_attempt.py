@@ -32,6 +32,7 @@ from tests.support.odd import (
     RunsElsewhere,
     ValidByFile,
     ValidUnlessTrouble,
+    leave,
     lines,
 )
 
@@ -75,6 +76,55 @@ def test_failed_artifact_is_retried_by_the_next_call(huldra_root: Path, tmp_path
         "failed",
         "success",
     ]
+
+
+class Piling(FailingWhile):
+    """Appends to a file and makes a folder, as code does that does not expect a second run."""
+
+    def _create(self) -> str:
+        leave(str(self.huldra_dir / "log"), f"run {self.huldra_attempt}")
+        (self.huldra_dir / "parts").mkdir()
+        (self.huldra_dir / "parts" / "0").touch()
+        return super()._create()
+
+
+class Clean(Piling):
+    """The same, beginning clean."""
+
+    _begin_clean = True
+
+
+def test_clean_beginning_finds_nothing_of_the_attempt_that_failed(
+    huldra_root: Path, tmp_path: Path
+) -> None:
+    """With `_begin_clean` no file of a failed attempt becomes part of the result."""
+    trouble = tmp_path / "trouble"
+    trouble.touch()
+    note = Clean(name="a", trouble=str(trouble))
+    with pytest.raises(huldra.HuldraComputeError):
+        note.load_or_create()
+    trouble.unlink()
+    assert note.huldra_attempt == 0
+    assert note.load_or_create() == "a"
+    assert lines(note.huldra_dir / "log") == ["run 2"]
+
+
+def test_files_of_an_attempt_that_failed_stay_by_default(huldra_root: Path, tmp_path: Path) -> None:
+    """What a training has written by then is there when it is tried again."""
+    trouble = tmp_path / "trouble"
+    trouble.touch()
+    note = Piling(name="a", trouble=str(trouble))
+    for _ in range(2):
+        with pytest.raises(huldra.HuldraComputeError):
+            note.load_or_create()
+    assert lines(note.huldra_dir / "log") == ["run 1", "run 2"]
+
+
+def test_attempts_that_only_were_queued_do_not_count(huldra_root: Path) -> None:
+    """The first run is run 1 on every engine, though its claim is number 2."""
+    note = Clean(name="a", trouble="/nowhere")
+    run_node(payload_of(note))
+    assert lines(note.huldra_dir / "log") == ["run 1"]
 
 
 def test_sys_exit_is_a_failure(huldra_root: Path) -> None:
