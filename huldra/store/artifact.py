@@ -9,7 +9,7 @@ from typing import Any
 from huldra.errors import HuldraArtifactMissing
 from huldra.settings import HULDRA_CONFIG
 from huldra.store import claim, files
-from huldra.store.claim import Ledger, last_attempt, read_attempt
+from huldra.store.claim import Ledger
 from huldra.store.files import Folder, FolderGone
 from huldra.store.layout import PRIVATE, ArtifactPaths
 from huldra.store.process import Owner
@@ -108,7 +108,7 @@ def retract_success(paths: ArtifactPaths, number: int, owner: Owner) -> None:
         return
     if claim.has_ended(paths, number):
         # We were asleep, and what we removed may have been our successor's.
-        attempt = last_attempt(paths)
+        attempt = claim.last_attempt(paths)
         if attempt is not None and attempt.status is AttemptStatus.SUCCESS:
             publish(paths, attempt.number)
 
@@ -133,7 +133,7 @@ def remove_contents(paths: ArtifactPaths, before_each: Callable[[], None]) -> No
 
 def read_state(paths: ArtifactPaths) -> State:
     """What is known of the artifact, from `SUCCESS.json` and the claims: never out of date."""
-    attempt = last_attempt(paths)
+    attempt = claim.last_attempt(paths)
     queued, before = _queued_before(paths, attempt), outcome_before(paths, attempt)
     return derive(attempt, queued, made=is_complete(paths), before=before)
 
@@ -141,7 +141,7 @@ def read_state(paths: ArtifactPaths) -> State:
 def _queued_before(paths: ArtifactPaths, attempt: Attempt | None) -> Attempt | None:
     if attempt is None or attempt.claim.from_queued is None:
         return None
-    return read_attempt(paths, attempt.claim.from_queued)
+    return claim.read_attempt(paths, attempt.claim.from_queued)
 
 
 def write_state(paths: ArtifactPaths, attempt: Attempt, queued: Attempt | None = None) -> None:
@@ -150,7 +150,7 @@ def write_state(paths: ArtifactPaths, attempt: Attempt, queued: Attempt | None =
     # We may have been asleep between our claim and this write, and somebody else may have gone on.
     # Whoever writes last therefore looks again, until what stands is the summary of what is.
     while _is_outdated(paths, attempt):
-        newer = last_attempt(paths)
+        newer = claim.last_attempt(paths)
         if newer is None:
             return
         attempt, queued = newer, _queued_before(paths, newer)

@@ -1,48 +1,95 @@
-"""Stopping a process at a chosen point of the protocol, until a test lets it go on.
+"""Stopping a process at a named point of the protocol, until a test lets it go on.
 
-Imported by child processes: a call of a function of `huldra.store.files` or `os` on a file of
-a certain name says that it was reached, and waits there. So a race is a sequence of steps, not of
-luck.
+Imported by child processes: a call of a function on a file of a certain name says that it was
+reached, and waits there. So a race is a sequence of steps, not of luck. The points stand in one
+table, which names functions and paths of the code itself: where one of them is renamed, this module
+cannot be imported.
 """
 
 from __future__ import annotations
 
+import enum
+import importlib
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from huldra.store import files
+from huldra.store import claim, files
+from huldra.store.layout import ArtifactPaths, StorePaths
 from tests.support import children
 from tests.support.odd import await_file
 
+_ARTIFACT = ArtifactPaths("")
+_RUN_RECORD = StorePaths("").run_record("").rpartition("/")[2]
 
-def pause(when: str, function: str, suffix: str, folder: str, *, passes: int = 0) -> None:
-    """Stop this process before or after its call of `function` on a path that ends in `suffix`.
 
-    `function` is a name of `huldra.store.files`, or `os.link`, `os.replace`, …. `passes` calls go
-    through first. Only one call stops.
-    """
-    owner: Any = os if function.startswith("os.") else files
-    name = function.removeprefix("os.")
-    original = getattr(owner, name)
-    seen = 0
+@dataclass(frozen=True)
+class Call:
+    """Before or after a call of `module`'s `function` on a path that ends in `suffix`."""
+
+    when: str
+    module: str
+    function: str
+    suffix: str
+
+
+def _before(function: Callable[..., Any], suffix: str = "") -> Call:
+    return Call("before", _module_of(function), function.__name__, suffix)
+
+
+def _after(function: Callable[..., Any], suffix: str = "") -> Call:
+    return Call("after", _module_of(function), function.__name__, suffix)
+
+
+def _name_of(path: str) -> str:
+    """The last part of it, which is what a call in an open folder names."""
+    return path.rpartition("/")[2]
+
+
+def _module_of(function: Callable[..., Any]) -> str:
+    return "os" if function.__module__ == os.link.__module__ else function.__module__
+
+
+class Point(enum.Enum):
+    """Where a process can be stopped."""
+
+    BEFORE_LOOKING_FOR_ATTEMPTS = _before(claim.last_attempt)
+    AFTER_CLAIM = _after(os.link, _ARTIFACT.claim(1))
+    AFTER_FIRST_STATE = _after(os.link, _ARTIFACT.state)
+    BEFORE_METADATA = _before(files.write_atomic, _name_of(_ARTIFACT.metadata))
+    BEFORE_RUN_RECORD = _before(files.write_atomic, _RUN_RECORD)
+    AFTER_RUN_RECORD = _after(files.write_atomic, _RUN_RECORD)
+    BEFORE_SECOND_NAME_OF_A_START = _before(os.link, _ARTIFACT.claim(2))
+    BEFORE_END = _before(files.link_new, _name_of(_ARTIFACT.claim_end(1)))
+    AFTER_END = _after(files.link_new, _name_of(_ARTIFACT.claim_end(1)))
+    BEFORE_SUCCESS = _before(files.write_atomic, _name_of(_ARTIFACT.success))
+    BEFORE_RETRACTING_SUCCESS = _before(files.remove, _name_of(_ARTIFACT.success))
+
+
+def pause(point: Point, folder: str) -> None:
+    """Stop this process at its first call that is at `point`."""
+    call = point.value
+    owner: Any = importlib.import_module(call.module)
+    original = getattr(owner, call.function)
+    was_there = False
 
     def stopping(*arguments: Any, **keywords: Any) -> Any:
-        nonlocal seen
+        nonlocal was_there
         # Renames and links name their target last.
         path = _full(str(arguments[-1] if owner is os else arguments[0]), keywords)
-        is_it = path.endswith(suffix)
-        seen += is_it
-        if not is_it or seen != passes + 1:
+        if was_there or not path.endswith(call.suffix):
             return original(*arguments, **keywords)
-        if when == "before":
+        was_there = True
+        if call.when == "before":
             _stop(folder)
             return original(*arguments, **keywords)
         value = original(*arguments, **keywords)
         _stop(folder)
         return value
 
-    setattr(owner, name, stopping)
+    setattr(owner, call.function, stopping)
 
 
 def _full(path: str, keywords: dict[str, Any]) -> str:
@@ -61,14 +108,14 @@ def _stop(folder: str) -> None:
 class Stopped:
     """A child process that stands at a point of the protocol."""
 
-    def __init__(self, folder: Path, code: str, root: Path, *points: tuple[str, str, str]) -> None:
+    def __init__(self, folder: Path, code: str, root: Path, *points: Point) -> None:
         """Start `code` in a child, and return once it stands at the first of `points`."""
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
-        lines = ["from tests.faults.pausing import pause"]
-        lines += [f"pause({w!r}, {f!r}, {s!r}, {str(folder)!r})" for w, f, s in points]
+        lines = ["from tests.faults.pausing import Point, pause"]
+        lines += [f"pause({point}, {str(folder)!r})" for point in points]
         self.child = children.start("\n".join(lines) + "\n" + code, root)
-        children.until(self._is_there)
+        children.until(self._is_there, f"the child at {points}")
 
     def _is_there(self) -> bool:
         if self.child.poll() is not None:

@@ -138,3 +138,29 @@ def test_a_cancel_that_create_does_not_hear_is_recorded_and_final(
     assert children.finish(child)[0] != 0
     attempts = huldra.StateManager.history(paths.directory)
     assert [attempt.status.value for attempt in attempts] == ["cancelled"]
+
+
+def test_a_cancel_reaches_a_create_that_sleeps(huldra_root: Path, tmp_path: Path) -> None:
+    """One long sleep in the main thread is interrupted, and the user's `finally` runs."""
+    ledger = str(tmp_path / "ledger")
+    code = f"""
+        import time
+        from tests.support.odd import Note, leave
+        def sleeping(self):
+            leave({ledger!r}, "asleep")
+            try:
+                time.sleep(600)
+            finally:
+                leave({ledger!r}, "awake")
+        Note._create = sleeping
+        from huldra.attempts import context
+        context.worker.set(context.WorkerContext(owns_process=True))
+        Note(name="a").load_or_create()
+    """
+    child = children.start(code, huldra_root)
+    children.until(lambda: bool(lines(ledger, "asleep")) or child.poll() is not None)
+    paths = ArtifactPaths(os.fspath(Note(name="a").huldra_dir))
+    claim.request_cancel(paths, 1, new_owner())
+    assert children.finish(child)[0] != 0
+    assert lines(ledger, "awake")
+    assert [attempt.status.value for attempt in claim.read_history(paths)] == ["cancelled"]

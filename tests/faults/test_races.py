@@ -15,7 +15,7 @@ from huldra.store import artifact, claim
 from huldra.store.layout import ArtifactPaths
 from huldra.store.process import new_owner
 from huldra.store.records import QUEUED, AttemptStatus
-from tests.faults.pausing import Stopped
+from tests.faults.pausing import Point, Stopped
 from tests.faults.samples import payload_of
 from tests.support import children
 from tests.support.odd import Gated, Note, ValidByFile, lines
@@ -57,7 +57,9 @@ def test_job_between_the_two_names_of_its_start_is_not_overtaken(
     huldra_root: Path, tmp_path: Path, ledger: str
 ) -> None:
     """A queued attempt's end is its job's start: who sees the first name only does not claim."""
-    job = Stopped(tmp_path / "stop", by_job(ledger), huldra_root, ("before", "os.link", "claims/2"))
+    job = Stopped(
+        tmp_path / "stop", by_job(ledger), huldra_root, Point.BEFORE_SECOND_NAME_OF_A_START
+    )
     rival = children.start(call(ledger), huldra_root)
     attempt = claim.last_attempt(paths_of())
     assert attempt is not None
@@ -81,7 +83,9 @@ def test_job_killed_between_the_two_names_of_its_start_is_replaced(
     huldra_root: Path, tmp_path: Path, ledger: str
 ) -> None:
     """A start that got only its first name is over with its process."""
-    job = Stopped(tmp_path / "stop", by_job(ledger), huldra_root, ("before", "os.link", "claims/2"))
+    job = Stopped(
+        tmp_path / "stop", by_job(ledger), huldra_root, Point.BEFORE_SECOND_NAME_OF_A_START
+    )
     job.kill()
     assert Note(name="a", ledger=ledger).load_or_create() == "a"
     assert statuses() == ["started", "crashed", "success"]
@@ -100,7 +104,7 @@ def test_owner_killed_between_its_end_and_success_made_the_artifact(
     huldra_root: Path, tmp_path: Path, ledger: str
 ) -> None:
     """The attempt's end says success: what is missing is written, and nothing runs again."""
-    point = ("before", "write_atomic", "SUCCESS.json")
+    point = Point.BEFORE_SUCCESS
     Stopped(tmp_path / "stop", call(ledger), huldra_root, point).kill()
     assert Note(name="a", ledger=ledger).load_or_create() == "a"
     assert len(lines(ledger, "begin")) == 1
@@ -111,7 +115,7 @@ def test_waiter_does_not_wait_for_an_owner_between_its_end_and_success(
     huldra_root: Path, tmp_path: Path, ledger: str
 ) -> None:
     """Anybody may write down what the end says; the owner doing so later changes nothing."""
-    point = ("before", "write_atomic", "SUCCESS.json")
+    point = Point.BEFORE_SUCCESS
     owner = Stopped(tmp_path / "stop", call(ledger), huldra_root, point)
     assert Note(name="a", ledger=ledger).load_or_create() == "a"
     assert owner.go_on()[1] == "a\n"
@@ -124,7 +128,7 @@ def test_late_success_of_an_old_attempt_does_not_hide_the_newer_one(
     huldra_root: Path, tmp_path: Path, ledger: str
 ) -> None:
     """An owner that wakes up after its result was discarded and made again takes nothing back."""
-    point = ("before", "write_atomic", "SUCCESS.json")
+    point = Point.BEFORE_SUCCESS
     code = call(ledger).replace("Note", "ValidByFile")
     owner = Stopped(tmp_path / "stop", code, huldra_root, point)
     note = ValidByFile(name="a", ledger=ledger)
@@ -139,7 +143,7 @@ def test_job_wait_ends_when_its_worker_died_between_end_and_success(
     huldra_root: Path, tmp_path: Path, ledger: str
 ) -> None:
     """A `Job` of another process is done once the end says success."""
-    point = ("before", "write_atomic", "SUCCESS.json")
+    point = Point.BEFORE_SUCCESS
     Stopped(tmp_path / "stop", call(ledger), huldra_root, point).kill()
     job: Job[str] = Job(Note(name="a"), None, None)
     assert job.result(10) == "a"
@@ -149,17 +153,8 @@ def test_what_was_made_while_a_driver_planned_is_not_made_again(
     huldra_root: Path, tmp_path: Path, ledger: str
 ) -> None:
     """An artifact that appears between a driver's look and its sending is kept."""
-    code = (
-        "from huldra.store import claim\n"
-        "original = claim.last_attempt\n"
-        "def slow(paths):\n"
-        "    from tests.faults.pausing import _stop\n"
-        "    claim.last_attempt = original\n"
-        f"    _stop({str(tmp_path / 'stop')!r})\n"
-        "    return original(paths)\n"
-        "claim.last_attempt = slow\n"
-    )
-    driver = Stopped(tmp_path / "stop", code + by_job(ledger), huldra_root)
+    point = Point.BEFORE_LOOKING_FOR_ATTEMPTS
+    driver = Stopped(tmp_path / "stop", by_job(ledger), huldra_root, point)
     assert Note(name="a", ledger=ledger).load_or_create() == "a"
     assert driver.go_on()[1] == "a\n"
     assert len(lines(ledger, "begin")) == 1
@@ -182,7 +177,7 @@ def test_owner_that_was_replaced_publishes_nothing(
     huldra_root: Path, tmp_path: Path, ledger: str
 ) -> None:
     """Fencing: an owner whose attempt was ended while it slept loads what its successor made."""
-    point = ("before", "link_new", "1.end")
+    point = Point.BEFORE_END
     owner = Stopped(tmp_path / "stop", call(ledger), huldra_root, point)
     paths = paths_of()
     assert claim.end_attempt(paths, 1, AttemptStatus.CRASHED, new_owner()) is not None
@@ -201,7 +196,7 @@ def test_replaced_owner_does_not_withdraw_its_successors_result(
     paths = paths_of()
     assert claim.claim_next(paths, 1, new_owner()) is not None
     assert claim.end_attempt(paths, 1, AttemptStatus.CRASHED, new_owner()) is not None
-    point = ("before", "remove", "SUCCESS.json")
+    point = Point.BEFORE_RETRACTING_SUCCESS
     owner = Stopped(tmp_path / "stop", call(ledger), huldra_root, point)
     assert claim.end_attempt(paths, 2, AttemptStatus.CRASHED, new_owner()) is not None
     assert Note(name="a", ledger=ledger).load_or_create() == "a"
@@ -214,17 +209,17 @@ def test_replaced_owner_does_not_withdraw_its_successors_result(
 
 
 DISPATCH_POINTS = [
-    ("after", "os.link", "claims/1"),  # queued, and no state that says so
-    ("after", "os.link", "state.json"),  # queued, and says so
-    ("before", "write_atomic", "graph.json"),  # no run record
-    ("after", "write_atomic", "graph.json"),  # a run record, and nothing sent
+    Point.AFTER_CLAIM,  # queued, and no state that says so
+    Point.AFTER_FIRST_STATE,  # queued, and says so
+    Point.BEFORE_RUN_RECORD,  # no run record
+    Point.AFTER_RUN_RECORD,  # a run record, and nothing sent
 ]
 
 
 @pytest.mark.parametrize("engine", ["local:1", "inline", "threads:2"])
 @pytest.mark.parametrize("point", DISPATCH_POINTS)
 def test_driver_killed_while_it_dispatches_holds_nothing(
-    huldra_root: Path, tmp_path: Path, ledger: str, point: tuple[str, str, str], engine: str
+    huldra_root: Path, tmp_path: Path, ledger: str, point: Point, engine: str
 ) -> None:
     """Wherever a driver dies on its way to the engine, the next call makes what it wanted."""
     Stopped(tmp_path / "stop", by_job(ledger, engine=engine), huldra_root, point).kill()
@@ -236,7 +231,7 @@ def test_driver_killed_while_it_dispatches_holds_nothing(
 
 @pytest.mark.parametrize("point", DISPATCH_POINTS)
 def test_driver_stopped_while_it_dispatches_finds_its_attempt_or_anothers(
-    huldra_root: Path, tmp_path: Path, ledger: str, point: tuple[str, str, str]
+    huldra_root: Path, tmp_path: Path, ledger: str, point: Point
 ) -> None:
     """A driver whose queued attempt was ended while it slept sends, and all are served."""
     driver = Stopped(tmp_path / "stop", by_job(ledger, engine="local:1"), huldra_root, point)
@@ -301,7 +296,7 @@ def test_job_whose_attempt_is_cancelled_as_it_starts_does_not_begin(
     file = tmp_path / "payload"
     file.write_text(payload_of(Note(name="a", ledger=ledger)))
     code = f"import sys; from huldra.worker import main; sys.exit(main([{str(file)!r}]))"
-    job = Stopped(tmp_path / "stop", code, huldra_root, ("before", "link_new", "1.end"))
+    job = Stopped(tmp_path / "stop", code, huldra_root, Point.BEFORE_END)
     assert claim.end_attempt(paths_of(), 1, AttemptStatus.CANCELLED, new_owner()) is not None
     returned, _, err = job.go_on()
     assert returned == 1, err
@@ -317,7 +312,7 @@ def test_job_cancelled_right_after_it_started_is_cancelled(
     file = tmp_path / "payload"
     file.write_text(payload_of(gated))
     code = f"import sys; from huldra.worker import main; sys.exit(main([{str(file)!r}]))"
-    job = Stopped(tmp_path / "stop", code, huldra_root, ("after", "link_new", "1.end"))
+    job = Stopped(tmp_path / "stop", code, huldra_root, Point.AFTER_END)
     cancelled = Job(gated, None, None).cancel()
     assert cancelled
     assert job.go_on()[0] != 0

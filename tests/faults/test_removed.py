@@ -13,7 +13,7 @@ from huldra.store import artifact, claim
 from huldra.store.layout import ArtifactPaths
 from huldra.store.process import new_owner
 from huldra.store.records import QUEUED, AttemptStatus
-from tests.faults.pausing import Stopped
+from tests.faults.pausing import Point, Stopped
 from tests.support import children
 from tests.support.odd import Gated, Note, await_file, leave, lines
 
@@ -221,7 +221,7 @@ def test_owner_that_is_removed_between_its_end_and_success_publishes_nothing(
     huldra_root: Path, tmp_path: Path, ledger: str
 ) -> None:
     """It wakes up in a folder that is gone: the path may be another owner's by now."""
-    point = ("before", "write_atomic", "SUCCESS.json")
+    point = Point.BEFORE_SUCCESS
     code = (
         "from tests.support.odd import Note\n"
         f"print(Note(name='a', ledger={ledger!r}).load_or_create())\n"

@@ -15,7 +15,7 @@ import pytest
 
 import huldra
 from huldra.store.records import Attempt
-from tests.faults.pausing import Stopped
+from tests.faults.pausing import Point, Stopped
 from tests.faults.samples import Forking, Outer, Swallowing, Tidying
 from tests.support import children
 from tests.support.odd import Gated, Note, lines
@@ -122,7 +122,7 @@ def test_signal_between_claim_and_create_stops_create_from_beginning(
     """A signal that comes while the claim is being written down does not wait for `_create`."""
     code = f"from tests.support.odd import Note\nNote(name='a', ledger={ledger!r}).load_or_create()"
     for signum, word in ((signal.SIGINT, "cancelled"), (signal.SIGTERM, "preempted")):
-        point = ("before", "write_atomic", "metadata.json")
+        point = Point.BEFORE_METADATA
         child = Stopped(tmp_path / word, code, huldra_root, point)
         child.child.send_signal(signum)
         assert child.go_on()[0] in (-signum, 1)
@@ -422,9 +422,7 @@ def test_ctrl_c_while_dispatching_frees_what_was_queued(
             leave({str(tmp_path / "over")!r}, "over")
             await_file(Path({str(tmp_path / "end")!r}))
     """
-    for number, point in enumerate(
-        [("after", "os.link", "claims/1"), ("before", "write_atomic", "graph.json")]
-    ):
+    for number, point in enumerate([Point.AFTER_CLAIM, Point.BEFORE_RUN_RECORD]):
         folder = tmp_path / f"stop{number}"
         driver = Stopped(folder, textwrap.dedent(code), huldra_root, point)
         driver.child.send_signal(signal.SIGINT)
