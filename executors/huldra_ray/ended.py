@@ -37,6 +37,16 @@ class NodeEnded(NodeFailed):
         return f"{self.name} {self.status}: {self.text}"
 
 
+class NeedsOtherWorker(NodeEnded):
+    """A node's task came to a process that must not make it; the node is as it was."""
+
+
+def why_other_worker(error: BaseException, name: str) -> str:
+    """Why the node `name` has to go to another process; empty where its task ended otherwise."""
+    cause = getattr(error, "cause", None)
+    return cause.text if isinstance(cause, NeedsOtherWorker) and cause.name == name else ""
+
+
 def status_of(error: BaseException, name: str) -> tuple[JobStatus, str]:
     """What the error of the task `name` means, and what it says.
 

@@ -24,12 +24,12 @@ def task_for(site: Mapping[str, Any]) -> Any:
 
 
 def _runner(site: Mapping[str, Any]) -> Callable[..., None]:
-    def run(call: bytes, *after: object) -> None:  # noqa: ARG001  `after` orders tasks, no more
-        """Make one node; raises `NodeEnded` when it was not made."""
+    def run(call: bytes, can_renew: bool, *after: object) -> None:  # noqa: ARG001
+        """Make one node; raises `NodeEnded` when it is not made. `after` orders tasks, no more."""
         find_huldra(site)
         from huldra_ray.worker_side import run_call
 
-        run_call(call)
+        run_call(call, can_renew=can_renew)
 
     return run
 

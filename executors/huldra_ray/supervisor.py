@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,11 +16,13 @@ from huldra.engines.protocol import JobStatus, Resources
 from huldra.engines.retry import Death, RetryPolicy
 from huldra.store.artifact import StateManager
 from huldra.store.records import AttemptStatus
-from huldra_ray import packages
-from huldra_ray.ended import death_of, status_of
+from huldra_ray import packages, runtime_envs
+from huldra_ray.ended import death_of, status_of, why_other_worker
 from huldra_ray.resources import GIB
 
 _FORCE_AFTER_S = 10.0
+# A worker that must not make a node says so before it begins; one that always does is no use.
+_RENEWALS_MAX = 5
 
 
 @dataclass(eq=False)
@@ -34,6 +37,8 @@ class _Node:
     site: Mapping[str, Any]
     after: tuple[_Node, ...]
     retries: int
+    generation: int = 0
+    renewals: int = 0
     deaths: list[Death] = field(default_factory=list)
     dependents: list[_Node] = field(default_factory=list)
     ref: Any = None
@@ -61,6 +66,7 @@ class Supervisor:
         """`task_for` is `remote.task_for`."""
         self._task_for = task_for
         self._tasks: dict[str, Any] = {}
+        self._generations: Counter[str] = Counter()
         self._pins = packages.Pins()
         self._changed = threading.Condition()
         self._nodes: dict[str, _Node] = {}
@@ -164,18 +170,20 @@ class Supervisor:
             self._end(node, JobStatus.UPSTREAM_FAILED, "what it needs had failed before")
             return
         refs = [need.ref for need in needs]
-        node.ref = self._task_of(node).remote(node.call, *refs)
+        node.generation = self._generations[node.site["digest"]]
+        can_renew = node.renewals < _RENEWALS_MAX
+        node.ref = self._task_of(node).remote(node.call, can_renew, *refs)
         node.ref.future().add_done_callback(self._listener(node, node.ref))
 
     def _task_of(self, node: _Node) -> Any:
         """The task with its options; nodes have few different ones, and Ray takes its time."""
-        digest = str(node.site["digest"])
-        shape = f"{digest} {sorted(node.options.items())!r}"
+        digest = node.site["digest"]
+        shape = f"{digest} {node.generation} {sorted(node.options.items())!r}"
         task = self._tasks.get(shape)
         if task is None:
             plain = self._tasks.get(digest) or self._task_for(node.site)
             self._tasks[digest] = plain
-            task = self._tasks[shape] = plain.options(**node.options)
+            task = self._tasks[shape] = plain.options(**_options_of(node))
         return task
 
     def _listener(self, node: _Node, ref: Any) -> Callable[[Any], None]:
@@ -203,6 +211,8 @@ class Supervisor:
         status, reason = status_of(error, node.name)
         if node.is_cancelled:
             self._end(node, JobStatus.CANCELLED, reason)
+        elif why_other_worker(error, node.name):
+            self._renew(node)
         elif status is JobStatus.UPSTREAM_FAILED:
             # What it needs is sent again, and this with it; or has ended, and this with it.
             node.ref = None
@@ -211,11 +221,27 @@ class Supervisor:
         else:
             self._end(node, status, reason)
 
+    def _renew(self, node: _Node) -> None:
+        """Send a node again, to a new process, which costs none of its retries.
+
+        Ray cannot be asked to end an idle worker. But it starts new ones for a runtime_env that it
+        has not seen, and ends those that nobody uses.
+        """
+        node.renewals += 1
+        digest = node.site["digest"]
+        if self._generations[digest] == node.generation:  # else a later one is in use already
+            self._generations[digest] += 1
+        self._send_again(node)
+
     def _take_death(self, node: _Node, death: Death) -> None:
         node.deaths.append(death)
         if why_not := node.why_not_again():
             self._end(node, death.status, why_not)
-            return
+        else:
+            self._send_again(node)
+
+    def _send_again(self, node: _Node) -> None:
+        """Send a node and what needs it, whose tasks have failed with its own."""
         for each in [node, *_downstream(node)]:
             self._send(each)
 
@@ -231,6 +257,15 @@ class Supervisor:
         node.after, node.call = (), b""
         self._pins.release(node.packages())
         self._log.append((node.name, status.value, reason))
+
+
+def _options_of(node: _Node) -> dict[str, Any]:
+    """Ray's options of the node's task, for the workers of its generation alone."""
+    options = dict(node.options)
+    if node.generation:
+        mark = {runtime_envs.DRIVER_VARIABLE: f"{node.site['digest']}-{node.generation}"}
+        options["runtime_env"] = runtime_envs.merge(options.get("runtime_env"), {"env_vars": mark})
+    return options
 
 
 def _is_running(node: _Node) -> bool:

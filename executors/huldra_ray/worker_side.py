@@ -14,8 +14,9 @@ from huldra.engines import descendants
 from huldra.engines.output import print_file, printing_to
 from huldra.engines.protocol import JobStatus, run_folder
 from huldra.errors import NodeFailed
+from huldra.worker import process_state
 from huldra_ray import NAME
-from huldra_ray.ended import NodeEnded
+from huldra_ray.ended import NeedsOtherWorker, NodeEnded
 
 _KILL_GRACE_S = 10.0
 
@@ -24,20 +25,37 @@ class _Stopped(BaseException):
     """SIGTERM arrived, and the attempt is recorded."""
 
 
-def run_call(told: bytes) -> None:
-    """Make the node that the driver tells of; raises `NodeEnded` when it was not made."""
+def run_call(plain: bytes, *, can_renew: bool) -> None:
+    """Make a node; raises `NodeEnded` when it is not made.
+
+    With `can_renew` that is `NeedsOtherWorker` where this process has other code than the driver,
+    or something of an earlier node that could not be put back.
+    """
+    from huldra.worker.code import NeedsNewProcess
     from huldra.worker.node import run_node
 
-    call = json.loads(told)
+    call = json.loads(plain)
+    kind: type[NodeEnded] = NodeEnded
     descendants.adopt_orphans()
     prints = printing_to(print_file(run_folder(call["payload"]), NAME))
     with _same_folder(), prints, _TimeLimit(call["time_limit_s"]) as limit:
         try:
             try:
-                run_node(call["payload"], owns_process=True, keeps_folder=_has_a_folder())
+                if can_renew and process_state.why_spent():
+                    raise NeedsNewProcess(process_state.why_spent())
+                run_node(
+                    call["payload"],
+                    owns_process=True,
+                    keeps_folder=_has_a_folder(),
+                    can_renew=can_renew,
+                )
             finally:
-                descendants.end_own()
+                # What the code of other nodes has kept of them would fail there.
+                if descendants.end_own():
+                    process_state.spend("processes that a node left running")
             return
+        except NeedsNewProcess as why:
+            kind, status, text = NeedsOtherWorker, JobStatus.FAILED, str(why)
         except NodeFailed as error:
             status, text = JobStatus.FAILED, str(error)
         except SystemExit as error:  # Ray would take it as the worker's end
@@ -47,7 +65,7 @@ def run_call(told: bytes) -> None:
             if limit.is_over:
                 status, text = JobStatus.TIMED_OUT, f"took longer than {call['time_limit_s']:g} s"
     # Outside of any `except`, so that no cause of the user's travels with it.
-    raise NodeEnded(status.value, call["name"], text)
+    raise kind(status.value, call["name"], text)
 
 
 class _TimeLimit:

@@ -24,7 +24,12 @@ class Model(huldra.Huldra[str]):
     def _load(self):
         return (self.huldra_dir / "word").read_text()
 """
-ENGINES = ["local:1", pytest.param("dask:1", marks=pytest.mark.dask)]
+RAY = [pytest.mark.ray, pytest.mark.xdist_group("ray")]
+ENGINES = [
+    "local:1",
+    pytest.param("dask:1", marks=pytest.mark.dask),
+    pytest.param("ray:1", marks=RAY),
+]
 
 
 def clone(folder: Path, word: str) -> Path:
@@ -307,7 +312,7 @@ print(um.Model(x=1).load_or_create(executor={engine!r}).result(timeout=50))
 """
 
 
-@pytest.mark.parametrize("engine", ["inline", *ENGINES])
+@pytest.mark.parametrize("engine", ["inline", *ENGINES[:2]])  # Ray itself asks for the folder
 def test_a_removed_working_directory_stops_nothing(tmp_path: Path, engine: str) -> None:
     """A driver whose folder is gone still sends, and its workers still start."""
     here = clone(tmp_path / "project", "made")

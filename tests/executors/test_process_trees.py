@@ -28,16 +28,33 @@ def store(tmp_path: Path) -> Iterator[Path]:
     huldra.HULDRA_CONFIG.apply(before)
 
 
-@pytest.fixture(params=["local", "dask"])
+RAY = [pytest.mark.ray, pytest.mark.xdist_group("ray"), pytest.mark.timeout(300)]
+
+
+OWN_WORKERS = ["local", pytest.param("dask", marks=pytest.mark.dask)]
+ENGINES = [*OWN_WORKERS, pytest.param("ray", marks=RAY)]
+
+
+@pytest.fixture(params=ENGINES)
 def engine(request: pytest.FixtureRequest) -> Iterator[Any]:
-    if request.param == "dask":
-        pytest.importorskip("distributed")
-        from huldra_dask import DaskExecutor as Engine
-    else:
-        from huldra_local import LocalExecutor as Engine  # type: ignore[assignment]
-    executor = Engine(workers=1)
+    executor = start(request.param)
     yield executor
     executor.close()
+
+
+def start(engine: str) -> Any:
+    """An executor of one worker."""
+    if engine == "ray":
+        from huldra_ray import RayExecutor
+
+        return RayExecutor(cpus=1)
+    if engine == "dask":
+        from huldra_dask import DaskExecutor
+
+        return DaskExecutor(workers=1)
+    from huldra_local import LocalExecutor
+
+    return LocalExecutor(workers=1)
 
 
 def processes(notes: Path) -> list[int]:
@@ -53,11 +70,18 @@ def kill_worker(job: Any, worker: int) -> None:
     os.kill(worker, signal.SIGKILL)
 
 
-@pytest.mark.parametrize("end", [cancel, kill_worker])
-def test_no_process_outlives_a_node_that_is_ended(
-    engine: Any, store: Path, end: Callable[[Any, int], None]
-) -> None:
+def test_no_process_outlives_a_node_that_is_cancelled(engine: Any, store: Path) -> None:
     """Neither what has a session of its own nor what ignores SIGTERM, at any depth."""
+    _end_a_tree(engine, store, cancel)
+
+
+@pytest.mark.parametrize("engine", OWN_WORKERS, indirect=True)
+def test_no_process_outlives_a_worker_that_is_killed(engine: Any, store: Path) -> None:
+    """Where huldra starts the worker, what starts that sees to it; Ray does not."""
+    _end_a_tree(engine, store, kill_worker)
+
+
+def _end_a_tree(engine: Any, store: Path, end: Callable[[Any, int], None]) -> None:
     notes = store / "notes"
     job = Tree(name="t", notes=str(notes), then="wait").load_or_create(executor=engine)
     until((notes / "t.worker").exists)
@@ -149,6 +173,7 @@ def test_a_warm_worker_hands_on_a_clean_state(engine: Any) -> None:
         assert second["pid"] == first["pid"], what
 
 
+@pytest.mark.parametrize("engine", OWN_WORKERS, indirect=True)
 def test_what_cannot_be_put_back_gives_the_next_node_another_process(engine: Any) -> None:
     """A stream of the process itself that is gone."""
     first = make(engine, "leaves", "import sys; sys.__stdout__.close()")
