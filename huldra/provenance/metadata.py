@@ -223,7 +223,7 @@ class MetadataManager:
                 data = json.load(file)
         except FileNotFoundError as error:
             raise _missing("no attempt to make it was recorded", path, where) from error
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise _missing(f"it cannot be read ({error})", path, where) from error
         if not isinstance(data, dict):
             raise _missing("it does not hold a JSON object", path, where)

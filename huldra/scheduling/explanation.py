@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,8 +12,9 @@ from typing import Any
 from huldra.attempts.attempt import is_valid
 from huldra.attempts.waiting import describe
 from huldra.config import documents
-from huldra.config.forms import RECORD_TAGS
+from huldra.config.forms import RECORD_TAGS, record_of
 from huldra.config.hashing import key_of
+from huldra.config.import_paths import ImportPathError, find
 from huldra.logs.console import for_terminal
 from huldra.store import artifact, claim, files
 from huldra.store.layout import ArtifactPaths
@@ -21,6 +24,8 @@ from huldra.store.snapshot import has_outcome, outcome_before
 
 _CANDIDATES_MAX = 2000
 _ABSENT = "<no such field>"
+_SHOWN_MAX = 50  # differences
+_SHOWN_CHARACTERS = 200  # of one value
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +46,10 @@ class Explanation:
         lines = [f"{'hit' if self.is_hit else 'miss'}: {self.key}", f"  {self.reason}"]
         if self.nearest is not None:
             lines.append(f"  nearest existing artifact: {self.nearest}")
-            lines += [f"    {path}: {old!r} → {new!r}" for path, old, new in self.differences]
+            shown = self.differences[:_SHOWN_MAX]
+            lines += [f"    {path}: {_shown(old)} → {_shown(new)}" for path, old, new in shown]
+            if left := len(self.differences) - len(shown):
+                lines.append(f"    and {left} more")
             if not self.differences:
                 lines.append(
                     "    no field differs: the class's cache_version, the type of a value or the"
@@ -50,6 +58,11 @@ class Explanation:
         return for_terminal("\n".join(lines))
 
     __repr__ = __str__
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 1]}…"
 
 
 def explain(obj: Any) -> Explanation:
@@ -62,7 +75,8 @@ def explain(obj: Any) -> Explanation:
     attempt = claim.last_attempt(paths)
     if attempt is not None:
         return Explanation(key, False, _reason(paths, attempt), paths.directory)
-    nearest, differences = _nearest(paths, _flat_document(documents.to_document(obj)))
+    document = documents.to_document(obj)
+    nearest, differences = _nearest(paths, _flat_document(document, hashed_only=True))
     reason = f"nothing was ever made in {paths.directory}"
     return Explanation(key, False, reason, paths.directory, nearest, differences)
 
@@ -89,7 +103,8 @@ def _nearest(
         record = files.read_object(other.metadata)
         if record is None or not artifact.is_complete(other):
             continue
-        differences = tuple(_differences(_flat_document(record.get("huldra_obj")), config))
+        other_config = _flat_document(record.get("huldra_obj"), hashed_only=True)
+        differences = tuple(_differences(other_config, config))
         if best[0] is None or len(differences) < len(best[1]):
             best = (other.directory, differences)
     return best
@@ -107,11 +122,12 @@ def _siblings(paths: ArtifactPaths) -> Iterator[ArtifactPaths]:
         return
 
 
-def _flat_document(document: Any) -> dict[str, Any]:
+def _flat_document(document: Any, *, hashed_only: bool = False) -> dict[str, Any]:
     """A config document as one level of `path → value`, nested artifacts taken apart, too.
 
     An artifact that stands in several places is taken apart in the first one only, so that a
-    diamond stays as small as it is; in the others it counts as one value.
+    diamond stays as small as it is; in the others it counts as one value. With `hashed_only` fields
+    that do not count for the hash are left out: they are no reason for a miss.
     """
     flat: dict[str, Any] = {}
     if not isinstance(document, Mapping) or not isinstance(document.get("objects"), Mapping):
@@ -121,20 +137,38 @@ def _flat_document(document: Any) -> dict[str, Any]:
     while rest:
         path, value = rest.pop()
         ref = value.get("$huldra") if isinstance(value, Mapping) else None
-        if isinstance(ref, str) and ref in objects and ref not in seen:
-            seen.add(ref)
-            if path:
-                flat[f"type({path})"] = objects[ref].get("class")
-            value = objects[ref].get("fields", {})
         record = _record_in(value)
+        if isinstance(ref, str) and isinstance(objects.get(ref), Mapping) and ref not in seen:
+            seen.add(ref)
+            record = objects[ref]
         if record is not None:
-            flat[f"type({path})"] = record.get("class")
-            value = record["fields"]
+            if path:
+                flat[f"type({path})"] = record.get("class")
+            value = _fields_of(record, hashed_only)
         inner = _inside(path, value)
         rest += reversed(inner)
         if not inner:
             flat[path] = value
     return flat
+
+
+def _fields_of(record: Mapping[str, Any], hashed_only: bool) -> Any:
+    fields = record.get("fields")
+    if not hashed_only or not isinstance(fields, Mapping):
+        return fields
+    unhashed = _unhashed_fields(str(record.get("class")))
+    return {name: value for name, value in fields.items() if name not in unhashed}
+
+
+def _unhashed_fields(name: str) -> frozenset[str]:
+    """The fields that the hash leaves out, of a class that this process has loaded."""
+    if name.partition(":")[0] not in sys.modules:
+        return frozenset()  # to look at an artifact imports nothing
+    for tag in ("huldra", *RECORD_TAGS):
+        with contextlib.suppress(ImportPathError):
+            specs = record_of(find(name), tag).fields
+            return frozenset(spec.name for spec in specs if not spec.is_hashed)
+    return frozenset()
 
 
 def _record_in(value: Any) -> Mapping[str, Any] | None:
