@@ -119,7 +119,15 @@ def _parse_directory(value: Any) -> str:
     text = os.fspath(value)
     if not isinstance(text, str) or not text.strip() or "\0" in text:
         raise ValueError(value)
-    return os.path.abspath(os.path.expanduser(text))
+    try:
+        return os.path.abspath(os.path.expanduser(text))
+    except FileNotFoundError as error:
+        raise HuldraSettingsError(
+            f"wanted the directory {text!r} below the working directory, which was removed;"
+            " change to one that exists, or set HULDRA_PATH to an absolute path",
+            variable="HULDRA_PATH",
+            value=text,
+        ) from error
 
 
 def choice(*words: str) -> Parser[str]:

@@ -15,6 +15,7 @@ import pytest
 from huldra import settings
 from huldra.errors import HuldraSettingsError
 from huldra.settings import HULDRA_CONFIG, VARIABLES, Settings
+from tests.support import children
 
 
 @pytest.fixture
@@ -296,3 +297,19 @@ def test_import_reads_nothing(tmp_path: Path) -> None:
     )
     assert done.stdout == "imported\n"
     assert "HULDRA_LEASE_SECS is 'never'" in done.stderr
+
+
+def test_a_relative_root_below_a_removed_folder_is_refused(tmp_path: Path) -> None:
+    """The error says what to do; nothing raw comes out of the system."""
+    code = """
+        import os, tempfile
+        os.environ.pop("HULDRA_PATH")
+        folder = tempfile.mkdtemp(); os.chdir(folder); os.rmdir(folder)
+        import huldra
+        try:
+            huldra.get_huldra_root()
+        except huldra.HuldraSettingsError as error:
+            print(error)
+    """
+    done = children.run(code, tmp_path)
+    assert "which was removed; change to one that exists" in done.stdout, done.stderr

@@ -28,7 +28,7 @@ import types
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from importlib.machinery import SourceFileLoader
+from importlib.machinery import ModuleSpec, SourceFileLoader
 from typing import Any
 
 from huldra.config.import_paths import MAIN_MODULES, public_module
@@ -180,7 +180,7 @@ def notice(also: Iterable[str] = (), *, doubts: bool = True, by_bytecode: bool =
     known, wanted = _memory.specs, set(also)
     here = sys.modules.copy()
     for name in known.keys() - here.keys():
-        del known[name]
+        known.pop(name, None)
         _memory.loaded.pop(public_module(name), None)
     for name, module in here.items():
         spec = _spec_of(module)
@@ -275,10 +275,11 @@ def _spec_of(module: object) -> Any:
     return object.__getattribute__(module, "__dict__").get("__spec__")
 
 
-def _file_of(spec: Any) -> str | None:
+def _file_of(spec: object) -> str | None:
     """The file of a module; None for what has none: built-in, frozen, a namespace, made in code."""
-    file = getattr(spec, "origin", None) if getattr(spec, "has_location", False) else None
-    return file if isinstance(file, str) and os.path.isabs(file) else None
+    if not isinstance(spec, ModuleSpec) or not spec.has_location:
+        return None
+    return spec.origin if spec.origin and os.path.isabs(spec.origin) else None
 
 
 def _is_users(name: str, file: str) -> bool:

@@ -134,6 +134,20 @@ def test_an_edit_back_is_no_edit(sample: ModuleType) -> None:
     assert sources.outdated() == []
 
 
+class _Hostile:
+    def __getattr__(self, name: str) -> object:
+        raise RuntimeError(name)
+
+
+def test_odd_things_in_sys_modules_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand-ins for modules, and modules with stand-ins for specs, are no sources and no error."""
+    module = ModuleType("odd_spec")
+    module.__spec__ = _Hostile()  # type: ignore[assignment]
+    monkeypatch.setitem(sys.modules, "odd_spec", module)
+    monkeypatch.setitem(sys.modules, "odd_module", _Hostile())  # type: ignore[arg-type]
+    assert not {"odd_spec", "odd_module"} & sources.this_code([]).sources.keys()
+
+
 def test_the_import_path_of_a_removed_folder(tmp_path: Path) -> None:
     """Entries that stand for a working directory which is gone are left out."""
     code = """
