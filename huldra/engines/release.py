@@ -14,12 +14,12 @@ import logging
 import os
 import time
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from huldra.engines.protocol import JobStatus, SubmittedNode
 from huldra.errors import HuldraStoreError
-from huldra.store import artifact, claim, files
+from huldra.store import artifact, claim, files, retries
 from huldra.store.files import SharedFile
 from huldra.store.layout import ArtifactPaths
 from huldra.store.process import Owner, new_owner
@@ -48,24 +48,45 @@ def release_queued(
     To be called before the ends are told, so that who asks again at once does not find the node
     queued. None stands for a node that its executor does not remember. `others_are_told`: the
     engine outlives this process and tells everybody of ends, but for those of jobs that were lost.
-    An attempt that a worker took, or somebody ended, stays as it is. A disk that says no is logged:
-    the attempt is then free once this process ends.
+    An attempt that a worker took, or somebody ended, stays as it is. Where the disk refuses, it is
+    tried again in the background.
     """
     for node, status in ends:
         if node is None or status not in _RECORDED_AS:
             continue
         if others_are_told and status is not JobStatus.LOST:
             continue
-        try:
-            _free(node, _RECORDED_AS[status])
-        except HuldraStoreError as error:
-            logger.warning("%s stays queued until this process ends: %s", node.key, error)
+        retries.until_done(partial(_is_free, node, _RECORDED_AS[status]))
 
 
-def _free(node: SubmittedNode, status: AttemptStatus) -> None:
-    record = _record(node.run_path)["nodes"].get(node.key)
-    if record is not None:
-        end_queued_node(record, status)
+def _is_free(node: SubmittedNode, status: AttemptStatus) -> bool:
+    try:
+        record = _record(node.run_path)["nodes"].get(node.key)
+        if record is not None:
+            end_queued_node(record, status)
+    except HuldraStoreError as error:
+        logger.warning("%s stays queued for now: %s", node.key, error)
+        return False
+    return True
+
+
+def release_unsent(paths: ArtifactPaths, owner: Owner) -> None:
+    """End the attempt that this owner has queued, if its last one is that, as cancelled.
+
+    Where the disk refuses, it is tried again in the background.
+    """
+    retries.until_done(partial(_is_unsent_free, paths, owner))
+
+
+def _is_unsent_free(paths: ArtifactPaths, owner: Owner) -> bool:
+    try:
+        attempt = claim.last_attempt(paths)
+        if attempt and attempt.is_queued and attempt.claim.owner.token == owner.token:
+            end_queued(paths, attempt, AttemptStatus.CANCELLED)
+    except HuldraStoreError as error:
+        logger.warning("%s stays queued for now: %s", paths.key, error)
+        return False
+    return True
 
 
 def end_queued_node(
@@ -81,12 +102,19 @@ def end_queued_node(
 def end_queued(
     paths: ArtifactPaths, attempt: Attempt, status: AttemptStatus, error: ErrorRecord | None = None
 ) -> None:
-    """End a queued attempt and say so in the state; nothing where somebody was faster."""
+    """End a queued attempt and say so in the state; nothing where somebody was faster.
+
+    Raises `HuldraStoreError` when the disk refuses the end; the state is a label.
+    """
     end = claim.end_attempt(
         paths, attempt.number, status, new_owner(), error, of=attempt.claim.owner
     )
-    if end is not None:
+    if end is None:
+        return
+    try:
         artifact.write_state(paths, Attempt(attempt.claim, end, attempt.job))
+    except HuldraStoreError as refused:
+        logger.warning("%s", refused)
 
 
 class ExitRelease:

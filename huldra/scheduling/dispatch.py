@@ -23,6 +23,7 @@ from huldra.config import documents
 from huldra.config.hashing import key_of
 from huldra.engines import registry
 from huldra.engines.protocol import PAYLOAD_PROTOCOL, Executor, Refusal, Resources, Task, TaskGraph
+from huldra.engines.release import release_unsent
 from huldra.errors import HuldraClassError, HuldraRefused, HuldraSubmitError
 from huldra.logs.capture import get_logger
 from huldra.provenance.command import command_line
@@ -366,17 +367,7 @@ def _free_unsent(work: _Dispatch, error: BaseException) -> None:
     for node in work.plan.to_run:
         if node.key in work.sent and not isinstance(error, HuldraSubmitError):
             continue
-        attempt = claim.last_attempt(node.paths)
-        if (
-            attempt is None
-            or not attempt.is_queued
-            or attempt.claim.owner.token != work.owner.token
-        ):
-            continue
-        status, ours = AttemptStatus.CANCELLED, work.owner
-        end = claim.end_attempt(node.paths, attempt.number, status, new_owner(), of=ours)
-        if end is not None:
-            artifact.write_state(node.paths, Attempt(attempt.claim, end))
+        release_unsent(node.paths, work.owner)
 
 
 def _job_of(work: _Dispatch, obj: Any) -> Job[Any]:

@@ -12,10 +12,12 @@ import pytest
 
 import huldra
 from huldra.attempts import attempt
+from huldra.engines.protocol import OnSubmitted, TaskGraph
+from huldra.errors import HuldraSubmitError
 from huldra.store import claim, files, retries
 from huldra.store.layout import ArtifactPaths
 from huldra.worker.node import NodeFailed, run_node
-from tests.faults.samples import Loud, payload_of
+from tests.faults.samples import HeldEngine, Loud, payload_of
 from tests.support import children
 from tests.support.odd import Failing, Note
 
@@ -129,6 +131,26 @@ def test_success_record_that_is_refused_follows_by_itself(
     assert note.load_or_create() == "a"
     children.until(note.exists, "SUCCESS.json")
     assert statuses(note) == ["success"]
+
+
+def test_queued_attempt_that_cannot_be_freed_at_once_is_freed_later(
+    huldra_root: Path, refuse: Refuse
+) -> None:
+    """A driver whose engine took nothing holds its nodes no longer than the disk is out."""
+    note = Note(name="a")
+    refuse("link", "1.end", 3)
+    with pytest.raises(HuldraSubmitError):
+        note.load_or_create(executor=Refusing())
+    children.until(lambda: claim.has_ended(paths_of(note), 1), "the end of the queued attempt")
+    assert note.load_or_create() == "a"
+
+
+class Refusing(HeldEngine):
+    """An engine that takes no graph."""
+
+    def submit(self, graph: TaskGraph, on_submitted: OnSubmitted) -> None:
+        """Refuse."""
+        raise HuldraSubmitError("the engine is out")
 
 
 @pytest.mark.parametrize("label", ["state.json", "metadata.json"])
