@@ -30,8 +30,10 @@ from huldra.engines.protocol import Resources
 from huldra.errors import (
     HuldraArtifactMissing,
     HuldraClassError,
+    HuldraComputeError,
     HuldraDependencyError,
     HuldraIdentityError,
+    HuldraSerializationError,
 )
 from huldra.logs.capture import configure_logging, get_logger, log_status
 from huldra.store import artifact
@@ -63,6 +65,8 @@ class Huldra(Generic[T]):
 
     * `version_controlled=True` stores artifacts under `<root>/git/` instead of `<root>/data/`;
     * `cache_version="2"` is part of the hash: change it when the meaning of the code changes;
+    * `format="pickle"`, or another format's name, stores what `_create` returns as one file of it,
+      in a class without `_load`;
     * `version=`, `typecheck=` are chz's own.
 
     `_resources` (a `Resources`, or a method that returns one) is what a node requests from an
@@ -86,12 +90,14 @@ class Huldra(Generic[T]):
     __huldra_cache_version__: ClassVar[str | None] = None
     __huldra_declares_dependencies__: ClassVar[bool] = False
     __huldra_validates__: ClassVar[bool] = False
+    __huldra_format__: ClassVar[str | None] = None
 
     def __init_subclass__(
         cls,
         *,
         version_controlled: bool | None = None,
         cache_version: str | None = None,
+        format: str | None = None,  # noqa: A002  the word that users write
         version: str | None = None,
         typecheck: bool | None = None,
         **kwargs: Any,
@@ -106,6 +112,8 @@ class Huldra(Generic[T]):
             )
         if version_controlled is not None:
             cls.__huldra_version_controlled__ = bool(version_controlled)
+        if format is not None:
+            cls.__huldra_format__ = format
         # The version speaks of this class's code: a subclass has its own.
         cls.__huldra_cache_version__ = cache_version
         _take_options_out_of_fields(cls)
@@ -131,8 +139,35 @@ class Huldra(Generic[T]):
         raise NotImplementedError(f"{type(self).__qualname__} has no _create")
 
     def _load(self) -> T:
-        """Read the result from `huldra_dir` and return it. Called only on a complete artifact."""
-        raise NotImplementedError(f"{type(self).__qualname__} has no _load")
+        """Read the result from `huldra_dir` and return it. Called only on a complete artifact.
+
+        A class without a `_load` of its own has what `_create` returned stored by its type.
+        """
+        from huldra.results import stored
+
+        result: T = stored.read(paths_of(self).directory, name=type(self).__qualname__)
+        return result
+
+    def _huldra_keep(self, value: T) -> None:
+        """Store what `_create` returned, where the class has no `_load` of its own."""
+        cls = type(self)
+        if cls._load is not Huldra._load:
+            return
+        from huldra.results import stored
+
+        paths = paths_of(self)
+        try:
+            stored.write(
+                value, paths.directory, name=cls.__qualname__, format_name=cls.__huldra_format__
+            )
+            stored.read(paths.directory, name=cls.__qualname__)  # before a caller relies on it
+        except HuldraSerializationError as error:
+            raise HuldraComputeError(
+                f"{key_of(self)}: {error}; directory: {paths.directory}",
+                original_error=error,
+                state_path=paths.state,
+                directory=paths.directory,
+            ) from error
 
     def _validate(self) -> bool:
         """Return True if the files in `huldra_dir` are valid, False to compute them again.
@@ -419,7 +454,7 @@ def _refuse_names_of_ours(cls: type) -> None:
             )
 
 
-_KEYWORDS = ("version_controlled", "cache_version", "version", "typecheck")
+_KEYWORDS = ("version_controlled", "cache_version", "format", "version", "typecheck")
 
 
 def _refuse_unknown_keywords(cls: type, keywords: dict[str, Any]) -> None:

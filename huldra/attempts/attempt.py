@@ -65,6 +65,8 @@ class Makeable(Protocol):
 
     def _create(self) -> Any: ...
 
+    def _huldra_keep(self, value: Any) -> None: ...
+
     def _validate(self) -> bool: ...
 
 
@@ -484,6 +486,8 @@ class _RunningAttempt:
         self.guard.admit()
         value = self.request.obj._create()  # noqa: SLF001  the protocol's own method
         _refuse_unrun(self.request.obj, "_create", value)
+        self.step = "storing its result"
+        self.request.obj._huldra_keep(value)  # noqa: SLF001  the protocol's own method
         self.step = "_validate"
         is_good = self.request.obj._validate()  # noqa: SLF001  the protocol's own method
         _refuse_unrun(self.request.obj, "_validate", is_good)

@@ -24,6 +24,8 @@ from huldra.config.import_paths import (
 from huldra.errors import HuldraError, HuldraIdentityError, HuldraSerializationError
 
 T = TypeVar("T")
+# What stands for a value that is kept elsewhere, None for one that is written here.
+Leaf = Callable[[Any], Mapping[str, Any] | None]
 
 DOCUMENT_VERSION: Final = 1
 MAX_PYTHON_BRACKETS: Final = 90
@@ -34,6 +36,7 @@ MAX_PLAIN_UNHASHED: Final = 10_000
 
 _LARGEST_JSON_INT: Final = 2**63 - 1
 _LOST: Final = "$lost"
+_STORED: Final = "$stored"
 _WRITTEN: Final = ("__huldra_written__", "__huldra_written_strictly__")  # by `strict`
 
 
@@ -106,9 +109,10 @@ def _object_and_nested(obj: Any, strict: bool) -> tuple[dict[str, Any], list[Any
 class _WriteContext:
     """What one object is written on: notes the configs in it, which get sheets of their own."""
 
-    def __init__(self, strict: bool) -> None:
+    def __init__(self, strict: bool, leaf: Leaf | None = None) -> None:
         self.strict = strict
         self.nested: list[Any] = []
+        self.leaf = leaf
 
 
 def _object_entry(obj: Any, sheet: _WriteContext) -> dict[str, Any]:
@@ -138,31 +142,31 @@ def _json_field(plan: forms.FieldSpec, record: Any, sheet: _WriteContext, depth:
 def _refused_error(
     cls: type, plan: forms.FieldSpec, obj: Any, refused: UnhashableValue
 ) -> HuldraIdentityError:
-    path = plan.name + _refused_step(getattr(obj, plan.key))
+    path = plan.name + _refused_part(getattr(obj, plan.key))[0]
     return HuldraIdentityError(
         f"{cls.__qualname__}.{path} cannot be written down: {refused.reason}", field_path=path
     )
 
 
-def _refused_step(value: Any) -> str:
-    """The steps that lead from `value` to the part of it that cannot be written."""
+def _refused_part(value: Any, leaf: Leaf | None = None) -> tuple[str, Any]:
+    """The part of `value` that cannot be written, and the steps that lead to it."""
     path, above = "", {id(value)}
     while True:
         try:
             parts = list(parts_of(value))
         except UnhashableValue:
-            return path
-        refused = [(step, part) for step, part in parts if not _can_write(part)]
+            return path, value
+        refused = [(step, part) for step, part in parts if not _can_write(part, leaf)]
         if not refused or id(refused[0][1]) in above:
-            return path
+            return path, value
         step, value = refused[0]
         above.add(id(value))
         path += step
 
 
-def _can_write(value: Any) -> bool:
+def _can_write(value: Any, leaf: Leaf | None) -> bool:
     try:
-        _to_json(value, _WriteContext(strict=True), 0)
+        _to_json(value, _WriteContext(strict=True, leaf=leaf), 0)
     except UnhashableValue:
         return False
     return True
@@ -175,6 +179,8 @@ def _to_json(value: Any, sheet: _WriteContext, depth: int) -> Any:
         return value
     if depth > MAX_DEPTH:
         raise UnhashableValue(f"it is nested deeper than {MAX_DEPTH} levels, or contains itself")
+    if sheet.leaf is not None and (elsewhere := sheet.leaf(value)) is not None:
+        return {_STORED: elsewhere}
     write = _JSON_WRITERS.get(cls)
     if write is not None:
         return write(value, sheet, depth)
@@ -246,7 +252,48 @@ _JSON_WRITERS: dict[type, Callable[[Any, _WriteContext, int], Any]] = {
 }
 
 
+def value_to_json(value: Any, leaf: Leaf, probe: Leaf) -> tuple[Any, dict[str, dict[str, Any]]]:
+    """Write any value, not only a config: its form, and the configs in it by their hashes.
+
+    `leaf` is asked of each part first, and keeps elsewhere what it has an answer for. `probe`
+    answers as `leaf` did and keeps nothing: it finds the part that was refused.
+
+    Raises `HuldraSerializationError`, whose text is the steps to the part that cannot be written,
+    and its type.
+    """
+    sheet = _WriteContext(strict=True, leaf=leaf)
+    try:
+        form = _to_json(value, sheet, 0)
+    except UnhashableValue as refused:
+        step, part = _refused_part(value, probe)
+        cls = type(part)
+        raise HuldraSerializationError(
+            f"{step}, of type {cls.__module__}.{cls.__qualname__}, cannot be stored"
+        ) from refused
+    return form, to_objects(sheet.nested)
+
+
 # --- from JSON -----------------------------------------------------------------------------
+
+
+def value_from_json(
+    written: Any,
+    objects: Mapping[str, dict[str, Any]],
+    leaf: Callable[[Mapping[str, Any]], Any],
+) -> Any:
+    """Rebuild what `value_to_json` wrote; `leaf` gives the parts that were kept elsewhere.
+
+    Raises `HuldraSerializationError` for a class or a value that cannot be rebuilt.
+    """
+    memo: dict[str, Any] = {}
+
+    def lookup(body: Any) -> Any:
+        return leaf(body) if isinstance(body, Mapping) else build(body, objects, memo)
+
+    try:
+        return _from_json(written, lookup, [])
+    except (ImportPathError, UnhashableValue) as error:
+        raise HuldraSerializationError(f"cannot read the value back: {error}") from error
 
 
 def from_document(document: Mapping[str, Any]) -> Any:
@@ -327,7 +374,9 @@ def _read_fields(
     if not isinstance(entry, Mapping) or not isinstance(entry.get("fields"), Mapping):
         raise HuldraSerializationError(f"the document has no object {ref!r} with fields")
 
-    def lookup(nested: str) -> Any:
+    def lookup(nested: Any) -> Any:
+        if not isinstance(nested, str):
+            raise ImportPathError("a stored file is no part of a config")
         if nested not in memo:
             missing.append(nested)
         return memo.get(nested)
@@ -391,7 +440,7 @@ def _from_json(written: Any, lookup: Callable[[str], Any], missing: list[str]) -
 
 def _from_form(tag: str, body: Any, lookup: Callable[[str], Any], missing: list[str]) -> Any:
     """Read `{"$tag": body}`; an unfinished value is fine while `missing` is not empty."""
-    if tag == "huldra":
+    if tag == "huldra" or f"${tag}" == _STORED:
         return lookup(body)
     if f"${tag}" == _LOST:
         raise ImportPathError(f"the value was not written down: a {body}")
