@@ -133,8 +133,8 @@ def test_resources_that_an_engine_has_not(says: Says) -> None:
     step = Step(name="a", claims={"gpus": 2}, extra={"gpu_typ": "a100"})
     assert says(lambda: step.load_or_create(executor="inline")) == (
         "HuldraRefused: local cannot take this graph, and nothing was sent:\n  "
-        "huldra.testing.pipelines/Step/HASH: gpu_typ: no engine's prefix (known: "
-        "local_…, slurm_…, dask_…, ray_…)"
+        "huldra.testing.pipelines/Step/HASH: gpu_typ: unknown option; expected a key "
+        "that starts with local_…, slurm_…, dask_…, ray_…"
     )
 
 
@@ -164,11 +164,10 @@ def test_a_job_that_is_lost(says: Says) -> None:
         text = says(lambda: job.result(timeout=60))
     huldra.HULDRA_CONFIG.preempt_max = before
     assert text == (
-        "HuldraJobLost: tests.support.odd/Failing/HASH: job … is over (lost: its "
-        "worker (pid …) died with exit code 3, …) and the artifact is not made (last "
-        "attempt: crashed); log: "
-        "ROOT/data/tests.support.odd/Failing/HASH/.huldra/huldra.log. Ask for it again "
-        "to send it again"
+        "HuldraJobLost: tests.support.odd/Failing/HASH: job … ended (lost: its worker "
+        "(pid …) died with exit code 3, …) without a result (last attempt: crashed); "
+        "log: ROOT/data/tests.support.odd/Failing/HASH/.huldra/huldra.log. Call "
+        "load_or_create() again to resubmit it"
     )
 
 
@@ -183,7 +182,8 @@ def test_a_setting_with_a_bad_value(says: Says, monkeypatch: pytest.MonkeyPatch)
 def test_a_setting_that_does_not_exist(says: Says) -> None:
     """A misspelt name."""
     assert says(lambda: huldra.HULDRA_CONFIG.update(leese=3)) == (
-        "AttributeError: no such setting: 'leese'; there are root, log_level, ignore_git_diff, …"
+        "AttributeError: unknown setting 'leese'; valid settings: root, log_level, "
+        "ignore_git_diff, …"
     )
 
 
@@ -231,9 +231,8 @@ class Experiments(huldra.HuldraList[Note]):
 
 def test_an_unknown_member(says: Says) -> None:
     """Of a list of experiments."""
-    assert (
-        says(lambda: Experiments.by_name("baselin"))
-        == "KeyError: \"Experiments has no 'baselin'; it has baseline, other\""
+    assert says(lambda: Experiments.by_name("baselin")) == (
+        "KeyError: \"Experiments has no experiment 'baselin'; available: baseline, other\""
     )
 
 
