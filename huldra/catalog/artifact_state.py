@@ -150,6 +150,16 @@ def _read(known: CacheEntry) -> None:
     known.recorded = _recorded(known.row, known.described, state.value or {}, attempt, problem)
 
 
+def describe(
+    known: CacheEntry, config: Mapping[str, Any], dependencies: tuple[Dependency, ...]
+) -> None:
+    """Fill in, for an artifact without metadata, what the record of its run says of it."""
+    config = compact(config)
+    known.described = known.described._replace(config=config, dependencies=dependencies)
+    known.recorded = replace(known.recorded, config=config, dependencies=dependencies)
+    known.row = replace(known.row, config=config, dependencies=dependencies)
+
+
 def _described(metadata: Mapping[str, Any], problem: str) -> Described:
     config = metadata.get("config")
     return Described(

@@ -317,7 +317,10 @@ class Usage:
 
 @dataclass(frozen=True)
 class Litter:
-    """Something that no artifact needs: `kind` is `temporary`, `trash`, `empty` or `foreign`."""
+    """Something that no artifact needs.
+
+    `kind` is `temporary`, `trash`, `empty`, `run` (a run's record) or `foreign`.
+    """
 
     path: str
     kind: str

@@ -8,15 +8,23 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
-from huldra.catalog import attempts, reading, runs, storage
+from huldra.catalog import attempts, reading, run_configs, runs, storage
 from huldra.catalog import metrics as numbers
-from huldra.catalog.artifact_state import CacheEntry, ScanClock, look, look_again, new_entry
+from huldra.catalog.artifact_state import (
+    CacheEntry,
+    ScanClock,
+    describe,
+    look,
+    look_again,
+    new_entry,
+)
 from huldra.catalog.metrics import Source
 from huldra.catalog.records import Detail, FileEntry, Litter, Metrics, Row, Sweep, Usage
+from huldra.catalog.run_configs import Planned
 from huldra.catalog.runs import RunRecord
 from huldra.catalog.safe_open import OutsideError, open_inside
 from huldra.catalog.snapshot import Snapshot
@@ -33,6 +41,7 @@ _CHUNK = 250
 _COLD_S = 0.001  # an artifact that is waited for longer comes from a disk or a network
 _COLD_THREADS = 16
 _MAX_METRICS = 2000
+_MAX_PLANNED = 20  # runs whose configs are kept
 _MIN_DIGITS = 4
 _utf8 = codecs.getincrementaldecoder("utf-8")
 
@@ -62,6 +71,7 @@ class Catalog:
         self._runs: dict[tuple[str, str], RunRecord] = {}
         self._sweeps: tuple[int, tuple[RunRecord, ...], tuple[Sweep, ...]] = (-1, (), ())
         self._metrics: OrderedDict[str, tuple[tuple[Source, ...], Metrics]] = OrderedDict()
+        self._planned: OrderedDict[tuple[str, str], Mapping[str, Planned]] = OrderedDict()
         self._cache_lock = threading.Lock()
 
     @property
@@ -102,6 +112,7 @@ class Catalog:
         read = _look_at_all(list(known.values()), now, on_progress)
         for one in known.values():
             look_again(one, now)
+            self._describe_by_run(one)
         self._server = now.server_s, time.monotonic()
         self._known = known
         rows = tuple(one.row for one in known.values())
@@ -111,6 +122,24 @@ class Catalog:
             return before.seen_again(taken_at, took_s, read, tuple(problems))
         generation = before.generation + 1 if before else 1
         return Snapshot(rows, taken_at, took_s, read, generation, tuple(problems))
+
+    def _describe_by_run(self, known: CacheEntry) -> None:
+        """Take the config of what never began, and so has no metadata, from the run that has it."""
+        row = known.row
+        if row.config is not None or not row.run_id or known.metadata_mark is not None:
+            return
+        place = (row.root, row.run_id)
+        with self._cache_lock:
+            planned = self._planned.get(place)
+        if planned is None:
+            planned = run_configs.planned_of(*place)
+            with self._cache_lock:
+                if planned:  # else it may come, or never: it is asked again
+                    self._planned[place] = planned
+                while len(self._planned) > _MAX_PLANNED:
+                    self._planned.popitem(last=False)
+        if (told := planned.get(row.key)) is not None:
+            describe(known, told.config, told.dependencies)
 
     def _now(self) -> ScanClock:
         server_s, seen_at = self._server
@@ -139,6 +168,7 @@ class Catalog:
                 if known and _is_meant(known.row, wanted, namespace, digest):
                     look(known, now)
                     look_again(known, now)
+                    self._describe_by_run(known)
                     found.append(known.row)
         return tuple(found)
 
@@ -162,6 +192,7 @@ class Catalog:
             now.clock_s = now.server_s = server_time_s
         look(known, now)
         look_again(known, now)
+        self._describe_by_run(known)
         paths = ArtifactPaths(row.directory)
         if os.path.islink(paths.private):
             return Detail(known.row, None, None, None, (), paths.log, 0, 0, (known.row.problem,))

@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 
 from huldra.catalog.reading import as_moment
 from huldra.catalog.records import FileEntry, Litter, Row, Usage
+from huldra.catalog.runs import read_run
 from huldra.catalog.walk import folder_names, is_digest
 from huldra.store.files import is_temporary
-from huldra.store.layout import DATA, GIT, PRIVATE, RUNS
+from huldra.store.layout import DATA, GIT, PRIVATE, RUNS, StorePaths
 
 MIN_AGE_S = 3600.0  # a younger temporary file may be somebody's write under way
 _NEVER = datetime.fromtimestamp(0, UTC)
@@ -89,7 +90,22 @@ def litter(root: str) -> Iterator[Litter]:
             for name in folder_names(f"{root}/{top}/{module}"):
                 yield from _class_litter(f"{root}/{top}/{module}/{name}", now)
     for run in folder_names(f"{root}/{RUNS}"):
-        yield from _temporaries(f"{root}/{RUNS}/{run}", now)
+        yield from _run_litter(root, run, now)
+
+
+def _run_litter(root: str, run_id: str, now: float) -> Iterator[Litter]:
+    """A run none of whose nodes is in the store any more, else the leftovers in its folder."""
+    folder = StorePaths(root).run_directory(run_id)
+    item = _item(folder, "run", now)
+    planned = read_run(root, run_id).planned if item.age_s > MIN_AGE_S else ()
+    if planned and not any(_is_in_store(root, key) for key in planned):
+        yield item
+    else:
+        yield from _temporaries(folder, now)
+
+
+def _is_in_store(root: str, key: str) -> bool:
+    return any(os.path.lexists(f"{root}/{top}/{key}") for top in (DATA, GIT))
 
 
 def _class_litter(folder: str, now: float) -> Iterator[Litter]:

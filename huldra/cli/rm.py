@@ -19,7 +19,7 @@ from huldra.store.layout import ArtifactPaths
 _MAX_SHOWN = 10
 _MANY = 5
 _ALIVE = ("queued", "running")
-_REMOVABLE = ("temporary", "trash", "empty")
+_REMOVABLE = ("temporary", "trash", "empty", "run")
 
 
 def run(catalog: Catalog, options: argparse.Namespace) -> int:

@@ -468,6 +468,23 @@ def test_rm_litter_takes_only_litter(writer: StoreWriter, run: Run) -> None:
     assert run("rm", "--litter", "--yes")[:2] == (0, "nothing to remove\n")
 
 
+def test_rm_litter_takes_runs_of_which_nothing_is_left(writer: StoreWriter, run: Run) -> None:
+    """One artifact that is there keeps the record of a run, and so does its youth."""
+    kept, gone = writer.add("p/A", {}), f"p/A/{'0' * 32}"
+    runs = {
+        "one is left": writer.add_run("one", {"a": kept}, {kept: [], gone: []}, run_id="one"),
+        "none is left": writer.add_run("none", {"a": gone}, {gone: []}, run_id="none"),
+        "of this hour": writer.add_run("young", {"a": gone}, {gone: []}, run_id="young"),
+    }
+    then = time.time() - 7200
+    for name, run_id in runs.items():
+        if name != "of this hour":
+            os.utime(writer.root / "runs" / run_id, (then, then))
+    assert run("rm", "--litter", "--yes")[0] == 0
+    left = {path.name for path in (writer.root / "runs").iterdir()}
+    assert left == {runs["one is left"], runs["of this hour"]}
+
+
 def test_a_crash_while_removing_leaves_no_artifact(
     writer: StoreWriter, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -84,6 +84,19 @@ class Failing(Note):
         raise ValueError(f"{self.name} was told to fail")
 
 
+class Wants(huldra.Huldra[str]):
+    """Holds any value, and needs another artifact."""
+
+    value: Any
+    need: huldra.Huldra[Any]
+
+    def _create(self) -> str:
+        return "x"
+
+    def _load(self) -> str:
+        return "x"
+
+
 class FailingWhile(Note):
     """Fails while the file `trouble` exists."""
 
