@@ -163,6 +163,13 @@ def _cuts_of_a_call(case: Case, folder: Path, outcome: Outcome) -> Iterator[Cut]
         return work.load_or_create()
 
     child = cases.start(ask, folder, "caller", fault=_Each(folder))
+    try:
+        yield from _cuts_while(child, case, folder, outcome)
+    finally:
+        child.kill()  # where something went wrong: it must not hold the disk
+
+
+def _cuts_while(child: cases.Child, case: Case, folder: Path, outcome: Outcome) -> Iterator[Cut]:
     camera = _Camera(folder, case.writes_journal)
     for number in itertools.count(1):
         at = folder / f"at-{number}"

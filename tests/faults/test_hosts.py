@@ -98,6 +98,65 @@ def test_owner_in_another_pid_namespace_is_waited_for_and_replaced_after_its_lea
     assert _statuses() == ["crashed", "success"]
 
 
+BOOTED_LONG_AGO = ["--time", "--boottime", "1000000", "--monotonic", "1000000"]
+ELSEWHERE_SINCE_LONG = [*PID_NAMESPACE, *BOOTED_LONG_AGO]
+HERE_SINCE_LONG = ["unshare", "--fork", "--kill-child", *BOOTED_LONG_AGO]
+
+
+@pytest.mark.parametrize(
+    ("of_owner", "of_waiter", "ahead_s"),
+    [
+        (ELSEWHERE_SINCE_LONG, [], 7200.0),
+        (ELSEWHERE_SINCE_LONG, [], -7200.0),
+        ([], ELSEWHERE_SINCE_LONG, 7200.0),
+        (HERE_SINCE_LONG, [], 0.0),
+    ],
+    ids=["owner ahead", "owner behind", "waiter ahead", "same pids, another boot time"],
+)
+def test_hosts_whose_clocks_differ_wait_for_the_living_and_replace_the_dead(
+    huldra_root: Path,
+    gate: Path,
+    ledger: str,
+    of_owner: list[str],
+    of_waiter: list[str],
+    ahead_s: float,
+) -> None:
+    """Neither the time of day nor the time since boot of another host says who is alive."""
+    _needs(*(of_owner or of_waiter), "true")
+    owner = elsewhere(
+        _ahead(ahead_s if of_owner else 0.0) + stepping(gate, ledger),
+        huldra_root,
+        *of_owner,
+        **SHORT,
+    )
+    children.until(lambda: begun_by(ledger) == 1)
+    waiter = elsewhere(
+        _ahead(ahead_s if of_waiter else 0.0) + stepping(gate, ledger),
+        huldra_root,
+        *of_waiter,
+        **SHORT,
+    )
+    with pytest.raises(subprocess.TimeoutExpired):
+        waiter.wait(4)
+    assert begun_by(ledger) == 1
+    owner.kill()
+    owner.communicate()
+    children.until(lambda: begun_by(ledger) == 2)
+    gate.touch()
+    assert children.finish(waiter)[1] == "a\n"
+    assert _statuses() == ["crashed", "success"]
+
+
+def _ahead(seconds: float) -> str:
+    """Code that sets the process's time of day, which a namespace cannot."""
+    return (
+        "import time\n"
+        "now, now_ns = time.time, time.time_ns\n"
+        f"time.time = lambda: now() + {seconds}\n"
+        f"time.time_ns = lambda: now_ns() + int({seconds} * 1e9)\n"
+    )
+
+
 def test_owner_is_held_to_its_own_lease_and_not_to_the_waiters(
     huldra_root: Path, gate: Path, ledger: str
 ) -> None:
