@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         NodeFailed,
         RemoteError,
     )
+    from huldra.functions import current, task
     from huldra.logs.capture import configure_logging, get_logger, run_subprocess
     from huldra.provenance.metadata import Metadata, MetadataManager
     from huldra.scheduling.explanation import Explanation
@@ -78,6 +79,10 @@ _HOMES = {
         "plan",
         "rows",
         "status",
+    ),
+    "huldra.functions": (
+        "current",
+        "task",
     ),
     "huldra.answers": (
         "Differences",
@@ -209,6 +214,7 @@ __all__ = [
     "__version__",
     "chz",
     "configure_logging",
+    "current",
     "diff",
     "field",
     "find",
@@ -224,6 +230,7 @@ __all__ = [
     "run_subprocess",
     "set_huldra_root",
     "status",
+    "task",
 ]
 
 

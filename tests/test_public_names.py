@@ -70,6 +70,7 @@ NEW = {
     "Result",
     "State",
     "Sweep",
+    "current",
     "diff",
     "field",
     "find",
@@ -81,6 +82,7 @@ NEW = {
     "run",
     "run_subprocess",
     "status",
+    "task",
 }
 # Resolved on first use, because they need a library that may not be installed.
 LAZY = {"SubmititAdapter", "submitit"}

@@ -133,3 +133,12 @@ def wrong_things() -> None:
     text: str = Data().load_or_create()  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
     huldra.Resources(cpus="two")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     print(text)
+
+
+@huldra.task
+def scored(name: str, lr: float = 0.1) -> float:
+    return lr
+
+
+assert_type(scored("a", lr=0.2).load_or_create(), float)
+assert_type(scored(name="a").load_or_create("inline"), huldra.Job[float])
