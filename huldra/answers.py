@@ -87,7 +87,7 @@ class Found:
         document = self.metadata.get("huldra_obj")
         if not isinstance(document, Mapping):
             raise HuldraArtifactMissing(
-                f"{self.key}: no config is recorded in {self.row.directory}: no attempt began"
+                f"{self.key}: no config is recorded in {self.row.directory}: no attempt started"
             )
         return document
 
@@ -100,9 +100,9 @@ class Found:
         obj: Huldra[Any] = documents.from_document(self.document)
         if obj.huldra_hash != self.row.digest:
             raise HuldraSerializationError(
-                f"{self.key} was written by another definition of its class: the same config has"
-                f" the hash {obj.huldra_hash} today, so the object would name another artifact;"
-                f" the files are in {self.row.directory}"
+                f"{self.key} was written by another definition of its class: the same config now"
+                f" has the hash {obj.huldra_hash}, so the object would name another artifact; the"
+                f" files are in {self.row.directory}"
             )
         return obj
 
@@ -135,13 +135,13 @@ def _the_artifact(name: str) -> Found:
         return Found(matches[0], catalog)
     if not matches:
         raise HuldraArtifactMissing(
-            f"no artifact {name!r} in {catalog.roots[0]}; wanted a hash (4 digits or more),"
+            f"no artifact {name!r} in {catalog.roots[0]}; expected a hash (4 digits or more),"
             " Class/<hash>, <namespace>/<hash> or a directory"
         )
     named = ", ".join(row.key for row in matches[:_MAX_NAMED])
     more = f" and {len(matches) - _MAX_NAMED} more" if len(matches) > _MAX_NAMED else ""
     raise HuldraQueryError(
-        f"{name!r} may mean {named}{more}; give more of the hash", field="name", value=name
+        f"{name!r} is ambiguous ({named}{more}); use a longer prefix", field="name", value=name
     )
 
 

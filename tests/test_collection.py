@@ -151,10 +151,10 @@ def test_what_is_no_config_is_refused() -> None:
 
 
 def test_unknown_executor_is_told(huldra_root: Path) -> None:
-    """A name or an object that is no executor is an error that lists what is."""
-    with pytest.raises(huldra.HuldraExecutorError, match=r"no executor is named 'lokal'.*local"):
+    """A name or an object that is not an executor is an error that lists what is."""
+    with pytest.raises(huldra.HuldraExecutorError, match=r"unknown executor 'lokal'.*local"):
         Note(name="a").load_or_create(executor="lokal")
-    with pytest.raises(huldra.HuldraExecutorError, match="is no executor"):
+    with pytest.raises(huldra.HuldraExecutorError, match="is not an executor"):
         Note(name="a").load_or_create(executor=3.5)
 
 

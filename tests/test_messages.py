@@ -106,7 +106,7 @@ def test_a_dependency_that_failed(says: Says) -> None:
     need = Failing(name="need", how="value")
     job = Note(name="a", needs=(need,)).load_or_create(executor="inline")
     assert says(lambda: job.result(timeout=30)) == (
-        "HuldraDependencyError: tests.support.odd/Note/HASH was not tried: its "
+        "HuldraDependencyError: tests.support.odd/Note/HASH did not run: its "
         "dependency tests.support.odd/Failing/HASH failed; log: "
         "ROOT/data/tests.support.odd/Failing/HASH/.huldra/huldra.log"
     )
@@ -120,11 +120,11 @@ def test_a_load_that_finds_nothing(says: Says) -> None:
     assert says(note.load_or_create) == (
         "FileNotFoundError: [Errno 2] No such file or directory: "
         "'ROOT/data/tests.support.odd/Note/HASH/note.txt'\nhuldra: Note._load raised "
-        "this; tests.support.odd/Note/HASH counts as made, in "
-        "ROOT/data/tests.support.odd/Note/HASH. Look whether _create writes what _load "
-        "reads, and whether the files are still there; `huldra rm "
-        "tests.support.odd/Note/HASH` removes the artifact, and the next call makes it "
-        "again"
+        "this exception; tests.support.odd/Note/HASH counts as complete, in "
+        "ROOT/data/tests.support.odd/Note/HASH. Check that _create writes the files that "
+        "_load reads, and that they still exist; `huldra rm "
+        "tests.support.odd/Note/HASH` removes the artifact, and the next call computes "
+        "it again"
     )
 
 
@@ -132,9 +132,9 @@ def test_resources_that_an_engine_has_not(says: Says) -> None:
     """A key of no engine."""
     step = Step(name="a", claims={"gpus": 2}, extra={"gpu_typ": "a100"})
     assert says(lambda: step.load_or_create(executor="inline")) == (
-        "HuldraRefused: local cannot take this graph, and nothing was sent:\n  "
-        "huldra.testing.pipelines/Step/HASH: gpu_typ: unknown option; expected a key "
-        "that starts with local_…, slurm_…, dask_…, ray_…"
+        "HuldraRefused: local cannot run this graph; nothing was submitted:\n  "
+        "huldra.testing.pipelines/Step/HASH: gpu_typ: unknown option; "
+        "expected a key that starts with local_…, slurm_…, dask_…, ray_…"
     )
 
 
@@ -147,8 +147,8 @@ def test_a_wait_that_is_over(says: Says) -> None:
         object.__setattr__(note, "_max_wait_time_sec", 0.1)
         assert says(note.load_or_create) == (
             "HuldraWaitTimeout: waited 0.1 s for tests.support.odd/Note/HASH, which is "
-            "being made by USER@HOST pid PID since TIME, last heartbeat TIME; raise "
-            "_max_wait_time_sec (now 0.1) to wait longer, or look at "
+            "being computed by USER@HOST pid PID since TIME, last heartbeat TIME; raise "
+            "_max_wait_time_sec (now 0.1) to wait longer, or read "
             "ROOT/data/tests.support.odd/Note/HASH/.huldra/huldra.log"
         )
     finally:
@@ -190,9 +190,9 @@ def test_a_setting_that_does_not_exist(says: Says) -> None:
 def test_an_unknown_executor(says: Says) -> None:
     """A misspelt name."""
     assert says(lambda: Note(name="a").load_or_create(executor="lokal")) == (
-        "HuldraExecutorError: no executor is named 'lokal'; known are dask, inline, "
-        "local, ray, slurm, …, each as 'name' or 'name:options', and what packages add "
-        "through the entry-point group 'huldra.executors'"
+        "HuldraExecutorError: unknown executor 'lokal'; known: dask, inline, local, "
+        "ray, slurm, …, each as 'name' or 'name:options', and the engines that packages "
+        "add through the entry-point group 'huldra.executors'"
     )
 
 
@@ -202,9 +202,9 @@ def test_an_unknown_field(says: Says) -> None:
     fields = document["objects"][document["root"]]["fields"]
     fields["nmae"] = fields.pop("name")
     assert says(lambda: Note.from_dict(document)) == (
-        "HuldraSerializationError: tests.support.odd:Note has changed since this was "
-        "written: it has no field 'nmae' any more; its field 'name' was not written "
-        "and has no default"
+        "HuldraSerializationError: tests.support.odd:Note has changed since the "
+        "document was written: it has no field 'nmae' any more; the document has no value "
+        "for its field 'name', which has no default"
     )
 
 
@@ -242,33 +242,33 @@ def test_an_unknown_member(says: Says) -> None:
         (
             ["show", "Train/3f2a"],
             (
-                "huldra: no artifact 'Train/3f2a' in ROOT; wanted a hash (4 digits or "
+                "huldra: no artifact 'Train/3f2a' in ROOT; expected a hash (4 digits or "
                 "more), Class/<hash>, <namespace>/<hash> or a directory\n"
             ),
         ),
         (
             ["ls", "--where", "nme=a"],
-            "huldra: --where: no artifact that is asked for has a field 'nme'; near it: name\n",
+            "huldra: --where: none of the selected artifacts has a field 'nme'; near it: name\n",
         ),
         (
             ["ls", "--where", "name ? 3"],
             (
-                "huldra: config filter 'name ? 3': wanted one of = != < <= > >= ~ in, "
-                "found '?' (at character 6); wanted comparisons like lr<1e-3, "
+                "huldra: config filter 'name ? 3': expected one of = != < <= > >= ~ in, "
+                "found '?' (at character 6); expected comparisons such as lr<1e-3, "
                 "opt.name=adam or seed in 1,2,3, joined by and/or\n"
             ),
         ),
         (
             ["ls", "--sort", "size"],
             (
-                "huldra: sort 'size' is none of updated_at, started_at, … or config.<path> "
-                "(with - before it for descending)\n"
+                "huldra: unknown sort column 'size'; expected updated_at, started_at, … or "
+                "config.<path>, with a leading - for descending order\n"
             ),
         ),
         (
             ["logs", "Note"],
             (
-                "huldra: no artifact 'Note' in ROOT; wanted a hash (4 digits or more), "
+                "huldra: no artifact 'Note' in ROOT; expected a hash (4 digits or more), "
                 "Class/<hash>, <namespace>/<hash> or a directory\n"
             ),
         ),

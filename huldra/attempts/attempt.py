@@ -123,8 +123,8 @@ def is_valid(obj: Makeable, key: str, paths: ArtifactPaths) -> bool:
         return bool(is_good)
     except Exception as error:
         error.add_note(
-            f"huldra: _validate of {key} raised this, which says nothing of the artifact: it stays"
-            f" as it is in {paths.directory}; _validate returns False to have it made again"
+            f"huldra: _validate of {key} raised this exception, so the artifact stays as it is in"
+            f" {paths.directory}; return False from _validate to have it computed again"
         )
         raise
 
@@ -140,8 +140,8 @@ def _refuse_unrun(obj: Any, method: str, value: object) -> None:
     if isinstance(value, CoroutineType):
         value.close()  # without the warning that nobody awaited it
     raise TypeError(
-        f"{type(obj).__qualname__}.{method} returned a {type(value).__name__}, of which nothing has"
-        " run; run it in there (asyncio.run(...), list(...)) and return what it gives"
+        f"{type(obj).__qualname__}.{method} returned a {type(value).__name__}, which has not run;"
+        f" run it inside {method} (asyncio.run(...), list(...)) and return its result"
     )
 
 
@@ -366,8 +366,8 @@ class _RunningAttempt:
     def _lost(self) -> HuldraClaimLost:
         self.is_ended = True
         return HuldraClaimLost(
-            f"{self.request.key}: attempt {self.claim.number} was ended by another process while"
-            " this process was away, or its directory was removed; nothing of it was published in"
+            f"{self.request.key}: another process took over attempt {self.claim.number} while this"
+            " process was suspended, or its directory was removed; its result was not published in"
             f" {self.paths.directory}",
             directory=self.paths.directory,
         )
@@ -389,8 +389,8 @@ class _RunningAttempt:
         """Stop `_create`, where the process is ours to stop: a successor may be on its way."""
         if not self.worker.owns_process:
             get_logger().error(
-                "%s: %s; _create goes on, since this process is not huldra's to end, but what it"
-                " makes may not be published",
+                "%s: %s; _create keeps running because huldra does not own this process; its"
+                " result is discarded if another process took over the claim",
                 self.request.key,
                 reason,
             )
@@ -455,7 +455,7 @@ class _RunningAttempt:
             try:
                 write()
             except HuldraError as error:
-                get_logger().warning("%s; _create runs all the same", error)
+                get_logger().warning("%s; _create runs anyway", error)
 
     def _beginning(self) -> str:
         job = self.owner.job
@@ -494,8 +494,8 @@ class _RunningAttempt:
         self.guard.interruptible = False
         if not is_good:
             raise HuldraValidationError(
-                f"{self.request.key}: _create returned, but _validate is still false: it does not"
-                f" find what it wants in {self.paths.directory}",
+                f"{self.request.key}: _create returned, but _validate still returns False for the"
+                f" files in {self.paths.directory}",
                 state_path=self.paths.state,
                 directory=self.paths.directory,
             )
@@ -580,7 +580,9 @@ class _RunningAttempt:
             if not artifact.publish(paths, number, ledger):
                 raise self._lost()
         except HuldraStoreError as error:
-            get_logger().warning("%s; the artifact is made, and its record is tried again", error)
+            get_logger().warning(
+                "%s; the artifact is complete, and huldra tries to write its record again", error
+            )
             retries.until_done(partial(_is_published, paths, number))
 
     def _tell_state(self, end: End) -> None:
@@ -640,4 +642,4 @@ def _safe_text(error: BaseException) -> str:
     try:
         return str(error)
     except Exception as second:  # noqa: BLE001  the user's __str__ may raise anything
-        return f"<its text could not be had: {type(second).__name__}>"
+        return f"<no text: str() raised {type(second).__name__}>"

@@ -85,8 +85,9 @@ def refuse_cycle(key: str, paths: ArtifactPaths) -> None:
         if known.key == key and _is_same(known.directory, paths.directory) and known.is_open():
             path = (*(step.key for step in chain[place:]), key)
             raise HuldraCycleError(
-                "an artifact asks for itself: " + " → ".join(path) + "; it would wait for ever."
-                " Break the circle in _dependencies() or in _create()",
+                "cyclic dependency: "
+                + " → ".join(path)
+                + "; this would deadlock. Break the cycle in _dependencies() or _create()",
                 path=path,
             )
 

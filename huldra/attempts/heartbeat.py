@@ -155,7 +155,7 @@ def _look(renewal: LeaseRenewal, now: float) -> str | None:
     if claim.has_ended(renewal.paths, renewal.number):
         return "the claim was taken over"
     if renewal.watches_cancel and claim.is_cancel_requested(renewal.paths, renewal.number):
-        return "a cancel was asked for"
+        return "cancellation was requested"
     if renewal.watches_cancel and claim.is_gone(renewal.paths, renewal.number):
         return _GONE
     if now - renewal.renewed < renewal.interval_s * 0.99:

@@ -88,13 +88,13 @@ class Waiting:
         where = self._paths.directory
         if self._limit_s <= 0:
             raise HuldraLockNotAcquired(
-                f"{self._key} is {holder}, and _max_wait_time_sec is 0, which is not to wait;"
-                f" {where}",
+                f"{self._key} is {holder}; not waiting, because _max_wait_time_sec is 0;"
+                f" directory: {where}",
                 directory=where,
             )
         raise HuldraWaitTimeout(
             f"waited {now - self._started:.1f} s for {self._key}, which is {holder}; raise"
-            f" _max_wait_time_sec (now {self._limit_s:g}) to wait longer, or look at"
+            f" _max_wait_time_sec (now {self._limit_s:g}) to wait longer, or read"
             f" {self._paths.log}",
             waited_s=now - self._started,
             directory=where,
@@ -106,7 +106,7 @@ class Waiting:
         self._said_at = now
         limit = "without limit" if self._limit_s is None else f"for at most {self._limit_s:g} s"
         get_logger().info(
-            "waiting %.0f s for %s (%s): %s; Ctrl-C gives up, the other goes on",
+            "waiting %.0f s for %s (%s): %s; press Ctrl-C to stop waiting; the owner keeps running",
             now - self._started,
             self._key,
             limit,
@@ -132,7 +132,7 @@ def mark_crashed(key: str, paths: ArtifactPaths, attempt: Attempt) -> None:
     end = claim.end_attempt(paths, attempt.number, status, new_owner(), of=attempt.claim.owner)
     if end is not None:
         get_logger().warning(
-            "%s: %s is dead; its attempt %d is ended as %s",
+            "%s: owner %s is dead; marking attempt %d as %s",
             key,
             attempt.claim.owner.describe(),
             attempt.number,
@@ -142,7 +142,7 @@ def mark_crashed(key: str, paths: ArtifactPaths, attempt: Attempt) -> None:
 
 def describe(paths: ArtifactPaths, attempt: Attempt) -> str:
     """Say who holds an attempt, since when, and when it was last heard of."""
-    word = "queued" if attempt.is_queued else "being made"
+    word = "queued" if attempt.is_queued else "being computed"
     ref = attempt.ref
     job = f" as {ref.engine} job {ref.job_id}" if ref and attempt.is_queued else ""
     renewed_at = claim.renewed_at(paths, attempt.number)
@@ -162,7 +162,7 @@ def error_of(key: str, paths: ArtifactPaths, error: ErrorRecord | None) -> Huldr
         return HuldraComputeError(f"{key} failed; no reason was recorded in {paths.state}", **data)
     if error.failed_key:
         return HuldraDependencyError(
-            f"{key} was not tried: its dependency {error.failed_key} failed; log: {error.log_path}",
+            f"{key} did not run: its dependency {error.failed_key} failed; log: {error.log_path}",
             original_error=None,
             failed_key=error.failed_key,
             log_path=error.log_path or "",

@@ -145,7 +145,7 @@ def literal(text: str, *, quoted: bool = False) -> Literal:
 
 def _refusal(text: str, at: int, why: str) -> HuldraQueryError:
     return HuldraQueryError(
-        f"config filter {text!r}: {why} (at character {at + 1}); wanted comparisons like"
+        f"config filter {text!r}: {why} (at character {at + 1}); expected comparisons such as"
         " lr<1e-3, opt.name=adam or seed in 1,2,3, joined by and/or",
         field="config",
         value=text,
@@ -178,7 +178,7 @@ class _Parser:
         predicate = self._either()
         if self.next < len(self.tokens):
             token = self.tokens[self.next]
-            raise _refusal(self.text, token.at, f"did not expect {token.text!r}")
+            raise _refusal(self.text, token.at, f"unexpected {token.text!r}")
         return predicate
 
     def _peek(self) -> _Token | None:
@@ -193,7 +193,7 @@ class _Parser:
         if token is None:
             raise _refusal(self.text, len(self.text), f"{wanted} is missing")
         if token.kind not in kinds:
-            raise _refusal(self.text, token.at, f"wanted {wanted}, found {token.text!r}")
+            raise _refusal(self.text, token.at, f"expected {wanted}, found {token.text!r}")
         self.next += 1
         return token
 
@@ -226,7 +226,7 @@ class _Parser:
             return self._comparison()
         self.nesting += 1
         if self.nesting > _MAX_NESTING:
-            raise _refusal(self.text, 0, f"more than {_MAX_NESTING} brackets within each other")
+            raise _refusal(self.text, 0, f"more than {_MAX_NESTING} nested brackets")
         predicate = self._either()
         if not self._accept(")"):
             raise _refusal(self.text, len(self.text), "a closing bracket is missing")

@@ -92,7 +92,9 @@ def _require(field: str, values: Iterable[str], allowed: tuple[str, ...]) -> Non
     for value in values:
         if value not in allowed:
             raise HuldraQueryError(
-                f"{field} {value!r} is none of {', '.join(allowed)}", field=field, value=value
+                f"unknown {field} {value!r}; expected one of {', '.join(allowed)}",
+                field=field,
+                value=value,
             )
 
 
@@ -195,8 +197,8 @@ def sort_value(sort: str) -> tuple[str, bool]:
     name, descending = sort.removeprefix("-"), sort.startswith("-")
     if name not in SORT_KEYS and not (name.startswith(CONFIG_SORT) and name != CONFIG_SORT):
         raise HuldraQueryError(
-            f"sort {sort!r} is none of {', '.join(SORT_KEYS)} or config.<path>"
-            " (with - before it for descending)",
+            f"unknown sort column {sort!r}; expected {', '.join(SORT_KEYS)} or config.<path>,"
+            " with a leading - for descending order",
             field="sort",
             value=sort,
         )
@@ -207,11 +209,15 @@ def check_window(query: Query) -> None:
     """Refuse an offset or a limit that no list has."""
     if query.offset < 0:
         raise HuldraQueryError(
-            f"offset {query.offset} is below 0", field="offset", value=str(query.offset)
+            f"offset {query.offset} is negative; expected 0 or more",
+            field="offset",
+            value=str(query.offset),
         )
     if not 0 < query.limit <= MAX_LIMIT:
         raise HuldraQueryError(
-            f"limit {query.limit} is not in 1…{MAX_LIMIT}", field="limit", value=str(query.limit)
+            f"limit {query.limit} is out of range; expected 1 to {MAX_LIMIT}",
+            field="limit",
+            value=str(query.limit),
         )
 
 

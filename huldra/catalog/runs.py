@@ -48,7 +48,7 @@ def read_run(root: str, run_id: str) -> RunRecord:
     value = as_mapping(document.value)
     members = as_mapping(value.get("members"))
     nodes = as_mapping(value.get("nodes"))
-    problem = document.problem or ("" if value else "graph.json: there is none")
+    problem = document.problem or ("" if value else "graph.json is missing")
     return RunRecord(
         run_id,
         root,

@@ -78,7 +78,7 @@ def _refuse_unknown_fields(snapshot: Snapshot, query: Query, shown: list[str]) -
             known = snapshot.config_fields(rows[:_SAMPLE])
             near = difflib.get_close_matches(name, known) or known[:_MAX_NEAR]
             raise HuldraQueryError(
-                f"{option}: no artifact that is asked for has a field {name!r}"
+                f"{option}: none of the selected artifacts has a field {name!r}"
                 + (f"; near it: {', '.join(near)}" if near else ""),
                 field="config",
                 value=name,
@@ -139,7 +139,7 @@ class _Columns:
 def _error(row: Row) -> str:
     """The error on one line: its type without modules, and what it says."""
     if row.failed_key:
-        return f"its dependency {row.failed_key} was not made"
+        return f"its dependency {row.failed_key} did not complete"
     kind = row.error_type.rpartition(".")[2]
     return f"{kind}: {' '.join(row.error_message.split())[:_MAX_ERROR]}" if kind else ""
 

@@ -74,10 +74,10 @@ def _catalog(options: argparse.Namespace) -> Catalog:
 
 def _no_store(root: str) -> str:
     if os.environ.get("HULDRA_PATH"):
-        return f"there is no store at {root}, which HULDRA_PATH names; --root DIR names another"
+        return f"no store at {root}, which HULDRA_PATH names; pass --root DIR to use another"
     return (
-        f"there is no store at {root}: HULDRA_PATH is not set, so it is ./data-huldra of the"
-        " working directory; set it, or name a store with --root DIR"
+        f"no store at {root}: HULDRA_PATH is not set, so the default ./data-huldra of the working"
+        " directory applies; set HULDRA_PATH, or pass --root DIR"
     )
 
 
@@ -85,7 +85,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(
         prog="huldra",
-        description="Look at a store of huldra, and remove from it.",
+        description="Inspect a huldra store, and remove artifacts from it.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -127,14 +127,14 @@ def _command(
         action="append",
         default=[],
         metavar="DIR",
-        help="the store, instead of that of HULDRA_PATH (repeatable)",
+        help="use this store instead of HULDRA_PATH (repeatable)",
     )
     return made
 
 
 def _add_ls(commands: Commands[argparse.ArgumentParser]) -> None:
-    made = _command(commands, "ls", "list artifacts, the last changed first")
-    made.add_argument("namespace", nargs="*", help="module, or module/Class, or a beginning")
+    made = _command(commands, "ls", "list artifacts, most recently changed first")
+    made.add_argument("namespace", nargs="*", help="a module, module/Class, or a prefix of one")
     made.add_argument("--result", action="append", default=[], choices=RESULT_STATUSES)
     made.add_argument("--attempt", action="append", default=[], choices=ATTEMPT_STATUSES)
     for name in ("backend", "hostname", "user"):
@@ -148,7 +148,7 @@ def _add_ls(commands: Commands[argparse.ArgumentParser]) -> None:
         metavar="FILTER",
         help='config filter: "lr<1e-3 and opt.name=adam" (= != < <= > >= ~ in, and, or)',
     )
-    made.add_argument("--text", default="", help="found in key, host, job id or error")
+    made.add_argument("--text", default="", help="search in key, host, job id and error")
     made.add_argument(
         "--sort",
         default="-updated_at",
@@ -162,12 +162,14 @@ def _add_ls(commands: Commands[argparse.ArgumentParser]) -> None:
     )
     shape = made.add_mutually_exclusive_group()
     shape.add_argument("--json", action="store_true", help="a JSON list")
-    shape.add_argument("--keys", action="store_true", help="only <namespace>/<hash>, one a line")
+    shape.add_argument(
+        "--keys", action="store_true", help="print only <namespace>/<hash>, one per line"
+    )
     made.set_defaults(run=ls.run)
 
 
 def _add_show(commands: Commands[argparse.ArgumentParser]) -> None:
-    made = _command(commands, "show", "tell everything recorded about an artifact")
+    made = _command(commands, "show", "show everything recorded about an artifact")
     made.add_argument("artifact", metavar="ARTIFACT")
     made.add_argument("--json", action="store_true", help="as one JSON object")
     made.set_defaults(run=show.show)
@@ -176,9 +178,16 @@ def _add_show(commands: Commands[argparse.ArgumentParser]) -> None:
 def _add_logs(commands: Commands[argparse.ArgumentParser]) -> None:
     made = _command(commands, "logs", "print the end of an artifact's log")
     made.add_argument("artifact", metavar="ARTIFACT")
-    made.add_argument("-o", "--output", action="store_true", help="what it printed on a worker")
+    made.add_argument(
+        "-o",
+        "--output",
+        action="store_true",
+        help="show the output (stdout and stderr) of its attempts on workers",
+    )
     made.add_argument("-n", "--lines", type=a_count, default=100, help="(%(default)s; 0: all)")
-    made.add_argument("-f", "--follow", action="store_true", help="go on until the attempt is over")
+    made.add_argument(
+        "-f", "--follow", action="store_true", help="follow the log until the attempt ends"
+    )
     made.set_defaults(run=show.logs)
 
 
@@ -197,30 +206,34 @@ def _add_diff(commands: Commands[argparse.ArgumentParser]) -> None:
 
 
 def _add_sweeps(commands: Commands[argparse.ArgumentParser]) -> None:
-    made = _command(commands, "sweeps", "list the recorded runs, the newest first")
+    made = _command(commands, "sweeps", "list the recorded runs, newest first")
     made.add_argument("--limit", type=a_count, default=20, help="lines (%(default)s; 0: all)")
     made.add_argument("--json", action="store_true", help="a JSON list, with the members")
     made.set_defaults(run=sweeps.run)
 
 
 def _add_failures(commands: Commands[argparse.ArgumentParser]) -> None:
-    made = _command(commands, "failures", "group what failed by cause")
+    made = _command(commands, "failures", "list failed artifacts, grouped by cause")
     made.add_argument("--json", action="store_true", help="a JSON list")
     made.set_defaults(run=failures.run)
 
 
 def _add_rm(commands: Commands[argparse.ArgumentParser]) -> None:
-    made = _command(commands, "rm", "remove artifacts, with all their files")
-    made.add_argument("artifact", nargs="*", metavar="ARTIFACT", help="- reads them from stdin")
+    made = _command(commands, "rm", "remove artifacts with all their files")
     made.add_argument(
-        "--litter", action="store_true", help="also what crashes left that no artifact needs"
+        "artifact", nargs="*", metavar="ARTIFACT", help="- reads artifacts from stdin"
     )
     made.add_argument(
-        "--force", action="store_true", help="also artifacts that are queued or running"
+        "--litter", action="store_true", help="also remove leftover files of crashed runs"
     )
-    made.add_argument("-y", "--yes", action="store_true", help="do not ask")
-    made.add_argument("-n", "--dry-run", action="store_true", help="only say what would go")
-    made.add_argument("--json", action="store_true", help="what went, as a JSON list")
+    made.add_argument(
+        "--force", action="store_true", help="also remove artifacts that are queued or running"
+    )
+    made.add_argument("-y", "--yes", action="store_true", help="do not ask for confirmation")
+    made.add_argument(
+        "-n", "--dry-run", action="store_true", help="only show what would be removed"
+    )
+    made.add_argument("--json", action="store_true", help="print the removed paths as a JSON list")
     made.set_defaults(run=rm.run)
 
 
@@ -241,5 +254,5 @@ def a_moment(text: str) -> datetime:
         return datetime.fromisoformat(text)
     except (ValueError, OverflowError) as error:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is neither an ISO 8601 time nor an age like 30m, 12h or 7d"
+            f"{text!r} is neither an ISO 8601 time nor an age such as 30m, 12h or 7d"
         ) from error

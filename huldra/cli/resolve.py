@@ -20,9 +20,9 @@ def the_artifact(catalog: Catalog, text: str) -> Row:
     where = ", ".join(catalog.roots)
     if not found:
         raise CommandError(
-            f"no artifact {text!r} in {where}; wanted a hash (4 digits or more),"
-            " Class/<hash>, <namespace>/<hash> or a directory"
+            f"no artifact {text!r} in {where}; expected a hash (4 digits or more), Class/<hash>,"
+            " <namespace>/<hash> or a directory"
         )
     named = ", ".join(row.key for row in found[:_MAX_NAMED])
     more = f" and {len(found) - _MAX_NAMED} more" if len(found) > _MAX_NAMED else ""
-    raise CommandError(f"{text!r} may mean {named}{more}; give more of the hash")
+    raise CommandError(f"{text!r} is ambiguous ({named}{more}); use a longer prefix")

@@ -30,7 +30,7 @@ def run(catalog: Catalog, options: argparse.Namespace) -> int:
         if options.litter:
             output.write("nothing to remove\n" if not options.json else "[]\n")
             return 0
-        raise CommandError("wanted an ARTIFACT to remove, or --litter")
+        raise CommandError("name an ARTIFACT to remove, or pass --litter")
     if not options.force:
         _refuse_open(catalog, rows)
     _announce(catalog, rows, litter)
@@ -71,7 +71,7 @@ def _refuse_open(catalog: Catalog, rows: Iterable[Row]) -> None:
             f"{first.key} is {first.attempt_status} by {first.user}@{first.hostname}"
             + (f" ({first.unconfirmed})" if first.unconfirmed else "")
             + (f" (and {len(busy) - 1} more)" if len(busy) > 1 else "")
-            + "; nothing was removed: cancel it first, or say --force"
+            + "; nothing was removed: cancel it first, or pass --force"
         )
 
 
@@ -97,7 +97,7 @@ def _announce(catalog: Catalog, rows: Sequence[Row], litter: Sequence[Litter]) -
         _say(f"  … and {len(rows) - _MAX_SHOWN} more")
     dependents = _dependents(catalog, rows)
     if dependents:
-        _say(f"{len(dependents)} artifacts were made from them and stay:")
+        _say(f"{len(dependents)} artifacts depend on them and stay:")
         for relation in dependents[:_MAX_SHOWN]:
             _say(f"  {relation.key} ({relation.field})")
 
@@ -118,7 +118,9 @@ def _dependents(catalog: Catalog, rows: Sequence[Row]) -> list[Relation]:
 
 def _ask(count: int) -> None:
     if not sys.stdin.isatty():
-        raise CommandError("nothing was removed: there is no terminal to ask at, so say --yes")
+        raise CommandError(
+            "nothing was removed: cannot ask for confirmation (stdin is not a terminal); pass --yes"
+        )
     sys.stderr.write(f"remove {count}? [y/N] ")
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
@@ -130,7 +132,7 @@ def _remove_rows(catalog: Catalog, rows: Iterable[Row], force: bool) -> list[str
     for row in rows:
         now = _judged_now(catalog, row)  # it may have started while we asked
         if now.attempt_status in _ALIVE and not force:
-            _say(f"kept {row.directory}: it is {now.attempt_status} by now")
+            _say(f"kept {row.directory}: it is {now.attempt_status} now")
             continue
         if _remove(row.directory):
             removed.append(row.directory)

@@ -133,7 +133,7 @@ def _write_error(detail: Detail) -> None:
         return
     output.write(f"\n{output.clean(row.error_type)}: {output.clean(row.error_message)}\n")
     if row.failed_key:
-        output.write(f"because {output.clean(row.failed_key)} was not made\n")
+        output.write(f"because {output.clean(row.failed_key)} did not complete\n")
     lines = output.clean_log(str(error.get("traceback") or "")).splitlines()
     if len(lines) > _MAX_TRACEBACK_LINES:
         lines = ["…", *lines[-_MAX_TRACEBACK_LINES:]]
@@ -162,11 +162,11 @@ def logs(catalog: Catalog, options: argparse.Namespace) -> int:
 def _why_empty(detail: Detail, is_output: bool) -> str:
     row = detail.row
     if not is_output:
-        more = f"; see what it printed: huldra logs --output {row.label.replace(' ', '/')}"
+        more = f"; to see its output: huldra logs --output {row.label.replace(' ', '/')}"
         return f"{row.key} has no log yet ({row.status}){more if detail.output_size else ''}"
     return (
-        f"{row.key} has printed nothing on a worker ({row.status}); in-process output is in the"
-        " terminal of the caller"
+        f"{row.key} has no output on a worker ({row.status}); output of in-process calls goes to"
+        " the caller's terminal"
     )
 
 

@@ -144,7 +144,7 @@ def _refused_error(
 ) -> HuldraIdentityError:
     path = plan.name + _refused_part(getattr(obj, plan.key))[0]
     return HuldraIdentityError(
-        f"{cls.__qualname__}.{path} cannot be written down: {refused.reason}", field_path=path
+        f"{cls.__qualname__}.{path} cannot be serialized: {refused.reason}", field_path=path
     )
 
 
@@ -305,14 +305,14 @@ def from_document(document: Mapping[str, Any]) -> Any:
     given: object = document  # callers without a type checker pass anything
     if not isinstance(given, Mapping) or not {"root", "objects"} <= given.keys():
         raise HuldraSerializationError(
-            f"not a config document: wanted a dict with the keys 'root' and 'objects', as "
-            f"to_dict() gives, found {_shape(document)}"
+            "not a config document: expected a dict with the keys 'root' and 'objects', as"
+            f" to_dict() returns, found {_shape(document)}"
         )
     root, objects = document["root"], document["objects"]
     if not isinstance(root, str) or not isinstance(objects, Mapping):
         raise HuldraSerializationError(
-            "not a config document: wanted a text under 'root' and a dict under 'objects', found a"
-            f" {type(root).__name__} and a {type(objects).__name__}"
+            "not a config document: expected a string under 'root' and a dict under 'objects',"
+            f" found a {type(root).__name__} and a {type(objects).__name__}"
         )
     return build(root, objects, {})
 
@@ -324,9 +324,9 @@ def checked_instance(cls: type[T], obj: Any) -> T:
     if _is_copy_of(cls, type(obj)):
         return cast(T, obj)
     raise HuldraSerializationError(
-        f"the document holds a {type(obj).__module__}.{type(obj).__qualname__}, not a"
-        f" {cls.__module__}.{cls.__qualname__}; call from_dict on the class that wrote it, or"
-        " on huldra.Huldra"
+        f"the document contains a {type(obj).__module__}.{type(obj).__qualname__}, expected a"
+        f" {cls.__module__}.{cls.__qualname__}; call from_dict on the class that wrote it, or on"
+        " huldra.Huldra"
     )
 
 
@@ -359,7 +359,9 @@ def build(ref: str, objects: Mapping[str, dict[str, Any]], memo: dict[str, Any])
         if missing:
             opened.add(current)
             if not opened.isdisjoint(missing):
-                raise HuldraSerializationError(f"the object {current} of the document needs itself")
+                raise HuldraSerializationError(
+                    f"object {current} of the document depends on itself"
+                )
             stack += missing
             continue
         memo[current] = _make_object(objects[current], values)
@@ -395,7 +397,7 @@ def _read_fields(
 
 
 def _reading_error(entry: Mapping[str, Any], name: str, reason: str) -> HuldraSerializationError:
-    return HuldraSerializationError(f"cannot read {entry.get('class')}.{name} back: {reason}")
+    return HuldraSerializationError(f"cannot read {entry.get('class')}.{name}: {reason}")
 
 
 def _make_object(entry: Mapping[str, Any], values: dict[str, Any]) -> Any:
@@ -414,15 +416,18 @@ def _construct(record: forms.RecordType, values: dict[str, Any]) -> Any:
     lacking = [p.name for p in record.fields if p.is_required and p.name not in values]
     if unknown or lacking:
         said = [f"it has no field {name!r} any more" for name in unknown]
-        said += [f"its field {name!r} was not written and has no default" for name in lacking]
+        said += [
+            f"the document has no value for its field {name!r}, which has no default"
+            for name in lacking
+        ]
         raise HuldraSerializationError(
-            f"{record.name} has changed since this was written: {'; '.join(said)}"
+            f"{record.name} has changed since the document was written: {'; '.join(said)}"
         )
     try:
         return record.rebuild(record.cls, values)
     except Exception as error:
         raise HuldraSerializationError(
-            f"{record.name} did not accept its own fields back: {type(error).__name__}: {error}"
+            f"{record.name} rejected the fields in the document: {type(error).__name__}: {error}"
         ) from error
 
 
@@ -443,7 +448,7 @@ def _from_form(tag: str, body: Any, lookup: Callable[[str], Any], missing: list[
     if tag == "huldra" or f"${tag}" == _STORED:
         return lookup(body)
     if f"${tag}" == _LOST:
-        raise ImportPathError(f"the value was not written down: a {body}")
+        raise ImportPathError(f"the value was not serialized: a {body}")
     if tag in forms.RECORD_TAGS:
         values = {k: _from_json(v, lookup, missing) for k, v in body["fields"].items()}
         form = body["class"]
@@ -588,16 +593,16 @@ class _Source:
         except HuldraError as error:
             return error
         return HuldraSerializationError(
-            f"{self._root.__qualname__} cannot be written as Python, for a field that is not "
-            f"hashed: {refused.reason}"
+            f"{self._root.__qualname__} cannot be written as Python because of an unhashed field:"
+            f" {refused.reason}"
         )
 
     def _render(self, value: Any) -> str:
         self._depth += 1
         if self._depth > MAX_PYTHON_BRACKETS:
             raise HuldraSerializationError(
-                f"{self._root.__qualname__} is nested deeper than {MAX_PYTHON_BRACKETS} brackets, "
-                "more than Python reads back: use to_dict() instead"
+                f"{self._root.__qualname__} is nested deeper than {MAX_PYTHON_BRACKETS} brackets,"
+                " more than Python can parse: use to_dict() instead"
             )
         writer = _PYTHON_WRITERS.get(type(value))
         text = self._other(value) if writer is None else writer(value, self._render)

@@ -39,7 +39,7 @@ class MissingType:
         return "_THE_MISSING"
 
     def __bool__(self) -> bool:
-        raise TypeError("huldra.MISSING is neither true nor false: ask `value is huldra.MISSING`")
+        raise TypeError("huldra.MISSING has no truth value; use `value is huldra.MISSING`")
 
 
 _THE_MISSING = MissingType()
@@ -86,7 +86,7 @@ def field(
     if not isinstance(hashed, bool):
         raise TypeError(f"field(hashed=...) must be True or False, not {hashed!r}")
     if absent is not _UNSET and not hashed:
-        raise TypeError("field(absent=...) has no meaning with hashed=False: leave one of them out")
+        raise TypeError("field(absent=...) has no effect with hashed=False: remove one of them")
     merged = dict(metadata or {})
     if not hashed or absent is not _UNSET:
         merged[_METADATA_KEY] = types.MappingProxyType({"hashed": hashed, "absent": absent})

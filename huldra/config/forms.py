@@ -94,7 +94,7 @@ class RecordType:
 
 Kind = ScalarType | RecordType
 
-STILL_MISSING = "it is still huldra.MISSING: give the field a value first"
+STILL_MISSING = "it is still huldra.MISSING: set the field first"
 
 BASIC: frozenset[type] = frozenset(
     {type(None), bool, int, float, str, list, tuple, set, frozenset, dict}
@@ -158,8 +158,8 @@ def _refuse_container(cls: type) -> None:
     base = container_base(cls)
     if base is not None:
         raise UnhashableValue(
-            f"{cls.__module__}.{cls.__qualname__} has fields and is a {base.__qualname__}, too: "
-            "what it holds beside its fields has no identity; put it into a field of its own"
+            f"{cls.__module__}.{cls.__qualname__} has fields and is also a {base.__qualname__}:"
+            " its items, beside its fields, have no identity; put them into a field"
         )
 
 

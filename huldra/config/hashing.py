@@ -101,8 +101,8 @@ def _make_namespace(cls: type) -> str:
         )
     if "<locals>" in qualname:
         raise HuldraClassError(
-            f"{module}.{qualname} is defined in a function's body, so no other process can import "
-            "it and it has no stable directory: move the class to the top of its module"
+            f"{module}.{qualname} is defined in a function body, so no other process can import it"
+            " and it has no stable directory: move the class to the top of its module"
         )
     if not _is_folder_name(module) or not _is_folder_name(qualname):
         raise HuldraClassError(
@@ -111,9 +111,9 @@ def _make_namespace(cls: type) -> str:
         )
     if lost is not None:
         raise HuldraClassError(
-            f"{module}.{qualname} cannot be imported by that name, so no other process can make "
-            f"it and it has no stable directory: {lost}; put the class at the top of a file that "
-            "can be imported, under its own name, and import it from there"
+            f"{module}.{qualname} cannot be imported by that name, so no other process can compute"
+            f" it and it has no stable directory: {lost}; define the class at the top of a file"
+            " that can be imported, under its own name, and import it from there"
         )
     return f"{module}/{qualname}"
 
@@ -336,8 +336,8 @@ def _plan_of(cls: type) -> _ClassEncoder:
     if plan is None:
         if not forms.is_huldra(cls):
             raise HuldraIdentityError(
-                f"wanted a Huldra object, found a {cls.__module__}.{cls.__qualname__}: only "
-                "objects of subclasses of huldra.Huldra have a hash and a directory",
+                f"expected a Huldra config, found a {cls.__module__}.{cls.__qualname__}: only"
+                " objects of subclasses of huldra.Huldra have a hash and a directory",
                 field_path="",
             )
         record = forms.record_of(cls, "huldra")

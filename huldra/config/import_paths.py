@@ -78,8 +78,8 @@ def import_name(thing: Any) -> str:
         )
     if module not in sys.modules:
         raise UnhashableValue(
-            f"{qualname} says that it is of the module {module!r}, which is not loaded: "
-            "put it into a module that can be imported"
+            f"{qualname} belongs to the module {module!r}, which is not loaded: move it into a"
+            " module that can be imported"
         )
     raise UnhashableValue(
         f"{module}.{qualname} names {'nothing' if found is None else 'something else'} there: "

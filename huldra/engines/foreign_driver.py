@@ -56,14 +56,15 @@ class ForeignDriverExecutor:
 
     def check(self, graph: TaskGraph) -> list[Refusal]:
         """Refuse everything: nothing can be sent through another process."""
-        why = "this is a view of another process's engine"
+        why = "this executor only follows jobs of another process"
         return [Refusal(key, self._engine, why) for key in graph.tasks]
 
     def submit(self, graph: TaskGraph, on_submitted: OnSubmitted) -> None:  # noqa: ARG002  the seam
         """Raise: the engine is another process's."""
         raise HuldraSubmitError(
-            f"run {graph.run_id}: wanted to submit to {self._engine} in another process;"
-            f' make an executor here, for example with executor="{self._engine}"'
+            f"run {graph.run_id}: cannot submit through the {self._engine} engine of another"
+            " process; create an executor in this process, for example with"
+            f' executor="{self._engine}"'
         )
 
     def status(self, refs: Collection[JobRef]) -> Mapping[JobRef, JobStatus]:

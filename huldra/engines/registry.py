@@ -50,8 +50,8 @@ def _adapter(engine: str) -> Any:
     if package is None:
         known = ", ".join(sorted(_packages()))
         raise HuldraExecutorError(
-            f"no executor is named {engine!r}; known are {known}, each as 'name' or 'name:options',"
-            f" and what packages add through the entry-point group {ENTRY_POINTS!r}"
+            f"unknown executor {engine!r}; known: {known}, each as 'name' or 'name:options', and"
+            f" the engines that packages add through the entry-point group {ENTRY_POINTS!r}"
         )
     return importlib.import_module(package)
 
@@ -77,10 +77,9 @@ def resolve(wanted: object) -> Executor:
         if executor is not None:
             return cast(Executor, executor)
     raise HuldraExecutorError(
-        f"executor={wanted!r} ({type(wanted).__module__}.{type(wanted).__qualname__}) is no"
-        " executor;"
-        " pass a name ('local:8', 'slurm', 'dask', 'ray'), a submitit executor, a Dask client or"
-        " cluster, a concurrent.futures executor, or an object with the methods of"
+        f"executor={wanted!r} ({type(wanted).__module__}.{type(wanted).__qualname__}) is not an"
+        " executor; pass a name ('local:8', 'slurm', 'dask', 'ray'), a submitit executor, a Dask"
+        " client or cluster, a concurrent.futures executor, or an object with the methods of"
         " huldra.engines.protocol.Executor"
     )
 

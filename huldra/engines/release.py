@@ -139,7 +139,7 @@ class ExitRelease:
             try:
                 self._end(node)
             except HuldraStoreError as error:
-                logger.debug("%s stays queued by a dead driver: %s", node.key, error)
+                logger.debug("%s stays queued, though its driver is dead: %s", node.key, error)
         if self._left:
             logger.warning("%d queued artifacts were not released in time", self._left)
 

@@ -72,7 +72,7 @@ class RetryPolicy:
         if last.status not in _WORTH_A_RETRY:
             return last.text or last.status.value
         if last.killed_by and _last_alike(deaths) >= self.kills_max:
-            return f"{last.text}, as the time before; {_suspicion(last, resources)}"
+            return f"{last.text}, for the second time in a row; {_suspicion(last, resources)}"
         if not self.allows(len(deaths)):
             return f"{last.text}, {len(deaths)} times (HULDRA_PREEMPT_MAX={self.preempt_max})"
         return ""
@@ -100,7 +100,7 @@ def _last_alike(deaths: Sequence[Death]) -> int:
 
 def _suspicion(death: Death, resources: Resources) -> str:
     if death.killed_by != signal.SIGKILL:
-        return "it crashes, and is not tried again"
+        return "the process crashes and is not retried"
     return f"killed, perhaps for lack of memory; {memory_advice(_asked(resources))}"
 
 
@@ -111,6 +111,6 @@ def _asked(resources: Resources) -> str:
 def memory_advice(asked: str) -> str:
     """Say how to get more memory than what was `asked` for, as text; "" for nothing."""
     return (
-        f"{asked or 'no memory_gb'} was asked for, and it is not tried again with that: ask for"
-        " more in its class, _resources = huldra.Resources(memory_gb=...)"
+        f"the node requested {asked or 'no memory_gb'} and is not retried with the same request:"
+        " request more in the class, _resources = huldra.Resources(memory_gb=...)"
     )

@@ -55,7 +55,7 @@ class GitState:
     error: str | None = None
 
 
-_NO_REPOSITORY = GitState(error="the working directory is in no git repository")
+_NO_REPOSITORY = GitState(error="the working directory is not in a git repository")
 
 
 class _GitError(Exception):

@@ -222,17 +222,18 @@ class MetadataManager:
             with open(path, "rb") as file:
                 data = json.load(file)
         except FileNotFoundError as error:
-            raise _missing("no attempt to make it was recorded", path, where) from error
+            raise _missing("no attempt is recorded", path, where) from error
         except (OSError, ValueError, RecursionError) as error:
             raise _missing(f"it cannot be read ({error})", path, where) from error
         if not isinstance(data, dict):
-            raise _missing("it does not hold a JSON object", path, where)
+            raise _missing("it is not a JSON object", path, where)
         return Metadata.from_json(data, where)
 
 
 def _missing(why: str, path: str, directory: str) -> HuldraArtifactMissing:
     """The error for metadata that is not there."""
     return HuldraArtifactMissing(
-        f"no metadata at {path}: {why}; load_or_create() makes the artifact and its metadata",
+        f"no metadata at {path}: {why}; load_or_create() computes the artifact and writes its"
+        " metadata",
         directory=directory,
     )

@@ -68,8 +68,7 @@ def _claim(key: str, paths: ArtifactPaths, last: Attempt | None, owner: Owner) -
     lease = Lease(HULDRA_CONFIG.lease, HULDRA_CONFIG.heartbeat)
     if claim.claim_next(paths, before + 1, owner, lease=lease, after=before) is None:
         raise HuldraLockNotAcquired(
-            f"another process claimed {key} in this moment; nothing was removed from"
-            f" {paths.directory}",
+            f"another process has just claimed {key}; nothing was removed from {paths.directory}",
             directory=paths.directory,
         )
     return before + 1

@@ -102,8 +102,8 @@ def _code_of(plan: Plan) -> Code:
         if _warned_of.get(file) != digests[file]:
             _warned_of[file] = digests[file]
             get_logger().warning(
-                "%s was edited since this process imported it, and workers import it as it is now;"
-                " reload it, or restart, to have the same code in both",
+                "%s was edited after this process imported it; workers import the new version."
+                " Reload the module or restart this process to run the same code",
                 file,
             )
     return code
@@ -147,8 +147,8 @@ def resources_of(obj: Any) -> Resources:
         return Resources()
     if not isinstance(value, Resources):
         raise HuldraClassError(
-            f"{type(obj).__module__}.{type(obj).__qualname__}._resources is {value!r};"
-            " give huldra.Resources(...), a method that returns one, or None"
+            f"{type(obj).__module__}.{type(obj).__qualname__}._resources is {value!r}; expected"
+            " huldra.Resources(...), a method that returns one, or None"
         )
     return value
 
@@ -159,7 +159,7 @@ def _refuse(executor: Executor, graph: TaskGraph) -> None:
         lines = "\n  ".join(str(refusal) for refusal in refusals[:20])
         more = f"\n  and {len(refusals) - 20} more" if len(refusals) > 20 else ""
         raise HuldraRefused(
-            f"{executor.name} cannot take this graph, and nothing was sent:\n  {lines}{more}",
+            f"{executor.name} cannot run this graph; nothing was submitted:\n  {lines}{more}",
             refusals=tuple(refusals),
         )
 

@@ -53,7 +53,7 @@ class Explanation:
             if not self.differences:
                 lines.append(
                     "    no field differs: the class's cache_version, the type of a value or the"
-                    " rules of the hash do"
+                    " version of the hash rules does"
                 )
         return for_terminal("\n".join(lines))
 
@@ -70,14 +70,14 @@ def explain(obj: Any) -> Explanation:
     key, paths = key_of(obj), paths_of(obj)
     if artifact.is_complete(paths):
         if is_valid(obj, key, paths):
-            return Explanation(key, True, "made, and _validate accepts it", paths.directory)
-        return Explanation(key, False, "made, but _validate is false", paths.directory)
+            return Explanation(key, True, "complete, and _validate accepts it", paths.directory)
+        return Explanation(key, False, "complete, but _validate returns False", paths.directory)
     attempt = claim.last_attempt(paths)
     if attempt is not None:
         return Explanation(key, False, _reason(paths, attempt), paths.directory)
     document = documents.to_document(obj)
     nearest, differences = _nearest(paths, _flat_document(document, hashed_only=True))
-    reason = f"nothing was ever made in {paths.directory}"
+    reason = f"no attempt is recorded in {paths.directory}"
     return Explanation(key, False, reason, paths.directory, nearest, differences)
 
 
@@ -87,7 +87,7 @@ def _reason(paths: ArtifactPaths, attempt: Attempt) -> str:
     # A retry that never began says nothing of the artifact: what stands is what was before it.
     attempt = outcome_before(paths, attempt) or attempt
     if not has_outcome(attempt):
-        return "it was queued before, and never begun"
+        return "it was queued before but never started"
     if attempt.status is AttemptStatus.FAILED and attempt.end and attempt.end.error:
         error = attempt.end.error
         return f"the last attempt failed: {error.type}: {error.message}; log: {paths.log}"

@@ -95,7 +95,7 @@ def _enter(
         keys = list(path)
         cycle = (*keys[keys.index(key) :], key)
         raise HuldraCycleError(
-            "an artifact needs itself: " + " → ".join(cycle) + "; look at _dependencies()",
+            "cyclic dependency: " + " → ".join(cycle) + "; check _dependencies()",
             path=cycle,
         )
     if is_complete(obj, key):
@@ -113,8 +113,8 @@ def _warn_of_unhashed_difference(first: Any, second: Any, key: str) -> None:
         ours, theirs = getattr(first, name), getattr(second, name)
         if not are_same(ours, theirs):
             get_logger().warning(
-                "%s is asked for with %s=%s and with %s=%s: the field is not hashed, so it is one"
-                " artifact, and the first request counts",
+                "%s is requested with %s=%s and with %s=%s; the field is not hashed, so both mean"
+                " one artifact, and the first request counts",
                 key,
                 name,
                 _shown(ours),
@@ -154,6 +154,6 @@ def _flatten(value: Any, found: list[Any], obj: Any) -> None:
             _flatten(item, found, obj)
     elif value is not None:
         raise HuldraClassError(
-            f"{type(obj).__module__}.{type(obj).__qualname__}._dependencies gave"
-            f" {value!r}, which is no Huldra object; give the objects that must be made before"
+            f"{type(obj).__module__}.{type(obj).__qualname__}._dependencies returned {value!r},"
+            " which is not a Huldra config; return the configs that must be complete first"
         )

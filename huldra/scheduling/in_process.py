@@ -85,7 +85,7 @@ def make_node(obj: Any, key: str) -> Made | None:
     if get_logger().isEnabledFor(INFO):  # else nobody has to look why it is made
         log_status(type(obj).__name__, digest_of(obj), f"{_transition(paths)}->create")
     if obj._resources != _NO_RESOURCES:  # noqa: SLF001  part of the protocol of a Huldra class
-        get_logger().debug("%s: _resources have no effect on what is made in-process", key)
+        get_logger().debug("%s: _resources have no effect on in-process computation", key)
     is_new = prepare_artifact(obj, paths)
     return obtain(request_for(obj, wait_limit_s=wait_limit_of(obj), key=key, is_new=is_new))
 
@@ -155,7 +155,7 @@ def metadata_of(obj: Any) -> metadata.Metadata:
         return metadata.MetadataManager.read(paths.directory)
     except HuldraArtifactMissing as missing:
         raise HuldraArtifactMissing(
-            f"{key_of(obj)} has no metadata: nobody has tried to make it yet"
-            f" (looked in {paths.metadata}); call load_or_create() first",
+            f"{key_of(obj)} has no metadata: no attempt is recorded (looked in {paths.metadata});"
+            " call load_or_create() first",
             directory=paths.directory,
         ) from missing

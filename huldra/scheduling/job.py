@@ -278,8 +278,8 @@ class Job(Generic[T]):
             return error_of(self._key, self._paths, attempt.end.error)
         if attempt is None and self._ref is None:
             return HuldraJobLost(
-                f"{self._key} was removed from {where} after this job had found it there;"
-                " ask for it again to have it made again"
+                f"{self._key} was removed from {where} after this job had completed it; call"
+                " load_or_create() to compute it again"
             )
         word = self._ask()
         if (failed := self._failed_dependency(word)) is not None:

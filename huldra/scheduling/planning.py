@@ -144,7 +144,7 @@ def _why(attempt: Attempt | None) -> str:
     if attempt.status is AttemptStatus.FAILED and attempt.end and attempt.end.error:
         return f"failed before: {attempt.end.error.type}: {attempt.end.error.message}"[:160]
     if attempt.status is AttemptStatus.SUCCESS:
-        return "made before, but _validate is false or SUCCESS.json is gone"
+        return "computed before, but _validate returns False or SUCCESS.json is missing"
     if not has_outcome(attempt):
-        return "queued before, and never begun"
+        return "queued before but never started"
     return f"{attempt.status.value} before"

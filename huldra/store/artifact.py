@@ -46,9 +46,10 @@ def is_complete(paths: ArtifactPaths) -> bool:
 def unreadable(paths: ArtifactPaths, class_name: str) -> str:
     """The note for an error of `_load` on an artifact that is made: where, why and the way out."""
     return (
-        f"huldra: {class_name}._load raised this; {paths.key} counts as made, in {paths.directory}."
-        " Look whether _create writes what _load reads, and whether the files are still there;"
-        f" `huldra rm {paths.key}` removes the artifact, and the next call makes it again"
+        f"huldra: {class_name}._load raised this exception; {paths.key} counts as complete, in"
+        f" {paths.directory}. Check that _create writes the files that _load reads, and that they"
+        f" still exist; `huldra rm {paths.key}` removes the artifact, and the next call computes"
+        " it again"
     )
 
 
@@ -203,6 +204,6 @@ class StateManager:
         attempts = claim.read_history(paths)
         if not attempts and not is_complete(paths):
             raise HuldraArtifactMissing(
-                f"no attempt was ever made in {paths.directory}", directory=paths.directory
+                f"no attempt is recorded in {paths.directory}", directory=paths.directory
             )
         return attempts

@@ -21,9 +21,9 @@ _NO_HARD_LINKS = frozenset(
     {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV}
 )
 _ADVICE = {
-    errno.ENOSPC: "free some space and call again: nothing was lost",
-    errno.EDQUOT: "your quota is used up: free some space and call again, nothing was lost",
-    errno.EROFS: "the file system is read-only: what exists can be loaded, nothing can be made",
+    errno.ENOSPC: "free some space and call again; nothing was lost",
+    errno.EDQUOT: "your disk quota is exhausted: free some space and call again; nothing was lost",
+    errno.EROFS: "read-only file system: existing artifacts load, new ones cannot be created",
     errno.EACCES: "check the permissions, or point HULDRA_PATH at a folder of yours",
     errno.EPERM: "check the permissions, or point HULDRA_PATH at a folder of yours",
     errno.ENAMETOOLONG: "use a shorter root or shorter module and class names",
@@ -63,7 +63,7 @@ def is_temporary(name: str) -> bool:
 
 def store_error(error: OSError, wanted: str, path: str) -> HuldraStoreError:
     """Say what was wanted, where, what the system answered and what to do."""
-    advice = _ADVICE.get(error.errno or 0, "look at the disk and call again")
+    advice = _ADVICE.get(error.errno or 0, "check the disk and call again")
     reason = error.strerror or type(error).__name__
     return HuldraStoreError(f"cannot {wanted} {path}: {reason}; {advice}", directory=path)
 
@@ -104,8 +104,8 @@ class Folder:
         if error.errno not in _GONE:
             return store_error(error, wanted, path)
         return FolderGone(
-            f"cannot {wanted} {path}: {self.path} is not there, or was removed meanwhile;"
-            " call again to compute the artifact",
+            f"cannot {wanted} {path}: {self.path} does not exist, or was removed meanwhile; call"
+            " again to compute the artifact",
             directory=self.path,
         )
 
@@ -151,7 +151,7 @@ def make_directories(path: str) -> bool:
     except FileExistsError:
         if not os.path.isdir(path):
             raise HuldraStoreError(
-                f"wanted a directory at {path}, found a file there; move it away",
+                f"expected a directory at {path}, found a file; move the file away",
                 directory=path,
             ) from None
         return False

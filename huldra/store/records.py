@@ -326,7 +326,7 @@ def upstream_error(need: str, log_path: str, attempt: Attempt | None = None) -> 
         return error
     return ErrorRecord(
         "huldra.errors.HuldraDependencyError",
-        f"the dependency {need} was not made",
+        f"the dependency {need} did not complete",
         failed_key=need,
         log_path=log_path,
     )

@@ -216,4 +216,4 @@ def _of_silence(
 
 
 def _not_asked(ref: JobRef) -> str:
-    return f"not confirmed: {ref.engine} was not asked about job {ref.job_id}"
+    return f"not confirmed: {ref.engine} was not queried about job {ref.job_id}"

@@ -76,7 +76,7 @@ def enter(run_path: str, record: Mapping[str, Any], *, can_renew: bool) -> None:
 
 def _refuse_old_memory(order: _Order) -> None:
     if _state.order is not None and order != _state.order and sources.loaded():
-        raise NeedsNewProcess("it has modules of a driver with another import path")
+        raise NeedsNewProcess("it has loaded modules of a driver with a different import path")
     if changed := sources.outdated():
         raise NeedsNewProcess(f"the file of its module {changed[0]} was edited meanwhile")
 
@@ -155,13 +155,13 @@ def _other_code(name: str, wanted: Source, found: Source) -> str:
     here = sources.read(wanted.file)
     if here is None:
         fate = "which is not on this machine"
-        cure = "put the driver's code where this machine finds it"
+        cure = "copy the driver's code to this machine"
     elif here.digest != wanted.digest:
-        fate = "which has another content on this machine"
-        cure = "bring it up to date there, or use a folder that driver and workers share"
+        fate = "which has different content on this machine"
+        cure = "update it there, or use a folder that driver and workers share"
     else:
-        fate = "which this process had not loaded, or not since it was edited"
-        cure = "start new workers (a new pool, if it is your own), and ask again"
+        fate = "which this process has not loaded since the last edit"
+        cure = "start new workers (a new pool, if it is your own), and call again"
     return (
         f"this worker has other code than the driver: the module {name} was wanted from"
         f" {wanted.file} (digest {wanted.digest}), {fate}; found {found.file} (digest"

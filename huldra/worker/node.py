@@ -106,7 +106,7 @@ def _load_run(path: str) -> Run:
     record = run_record.read(path)
     if record is None:
         raise NodeFailed(
-            f"the run record {path} is gone or unreadable here: the root must be a folder that"
+            f"the run record {path} is missing or unreadable here: the root must be a folder that"
             " workers share with the driver, under the same path"
         )
     named_job = JobRef.read(record.facts.get("named_job"))
@@ -183,8 +183,8 @@ def _run(
 def _refuse_protocol(words: Mapping[str, Any]) -> None:
     if words.get("protocol") not in PAYLOAD_PROTOCOLS:
         raise NodeFailed(
-            f"the driver speaks protocol {words.get('protocol')!r}, this worker {PAYLOAD_PROTOCOL}:"
-            " install the same version of huldra in both places"
+            f"the driver speaks protocol {words.get('protocol')!r}, this worker speaks"
+            f" {PAYLOAD_PROTOCOL}: install the same version of huldra on both"
         )
 
 
@@ -260,13 +260,13 @@ class _Node:
         except (Exception, SystemExit) as error:  # noqa: BLE001  of the user's module, as it is imported
             self._mark([self.key], error_record(error))
             self._mark(self.run.dependents(self.key), self._upstream(self.key))
-            return f"{self.key} could not be built on this worker: {error}"
+            return f"cannot build {self.key} on this worker: {error}"
         if failed := self._failed_need():
             why = self._upstream(failed, claim.last_attempt(self._paths_of(failed)))
             self._mark([self.key, *self.run.dependents(self.key)], why)
             return (
-                f"{self.key} was not tried: its dependency {why.failed_key} is not made;"
-                f" log: {why.log_path}"
+                f"{self.key} did not run: its dependency {why.failed_key} did not complete; log:"
+                f" {why.log_path}"
             )
         request = in_process.request_for(
             obj, wait_limit_s=None, queued=self._my_claim(), key=self.key
@@ -280,8 +280,8 @@ class _Node:
             return f"{error}; log: {self.paths.log}"
         except Exception as error:  # noqa: BLE001  of `_validate`, on what is made: it stays so
             return (
-                f"{self.key}: _validate raised {type(error).__name__}: {error}, which says nothing"
-                f" of the artifact: it stays as it is in {self.paths.directory}"
+                f"{self.key}: _validate raised {type(error).__name__}: {error}; the artifact stays"
+                f" as it is in {self.paths.directory}"
             )
         return None
 
@@ -354,7 +354,7 @@ class _Node:
         if edited:
             with capture(self.paths.log):
                 get_logger().warning(
-                    "%s: edited after the graph was sent, and made by the code as it is now: %s",
+                    "%s: edited after submission and computed with the current code: %s",
                     self.key,
                     ", ".join(edited),
                 )

@@ -148,8 +148,8 @@ def _start(
 ) -> subprocess.Popen[bytes]:
     if not sys.executable:
         raise HuldraExecutorError(
-            "wanted to start a worker, but this interpreter does not know its own path "
-            "(sys.executable is empty); make nodes in threads or inline here"
+            "cannot start a worker: this interpreter does not know its own path (sys.executable is"
+            ' empty); use executor="threads" or executor="inline"'
         )
     start = Boot(engine, runner, import_path())
     environ = {**os.environ, **start.environ(), descendants.MARK: mark}

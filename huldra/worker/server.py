@@ -93,7 +93,7 @@ class Server:
 
     def _start_again(self, message: dict[str, Any], why: Exception) -> NoReturn:
         """Begin anew with this task, which this process cannot run for what it has in memory."""
-        logging.getLogger("huldra").info("worker %d starts again: %s", os.getpid(), why)
+        logging.getLogger("huldra").info("worker %d restarts: %s", os.getpid(), why)
         descendants.end_own()
         output.flush()
         first = json.dumps({**message, "meta": self._meta}).encode("ascii") + b"\n"

@@ -84,7 +84,7 @@ def test_a_job_of_an_engine_that_was_not_asked_is_never_stale(
     )
     row = look()[key]
     assert row.attempt_status == "running"
-    assert "slurm was not asked about job 7" in row.unconfirmed
+    assert "slurm was not queried about job 7" in row.unconfirmed
 
 
 def named(driver: dict[str, object] | None) -> JobRef:
@@ -101,7 +101,7 @@ def test_a_node_queued_on_an_outside_engine_stays_queued(writer: StoreWriter, lo
     row = look()[key]
     assert (row.attempt_status, row.backend) == ("queued", "dask")
     assert row.job_id == f"{MODEL}-{key[-32:]}-1-store"
-    assert "dask was not asked" in row.unconfirmed
+    assert "dask was not queried" in row.unconfirmed
     (attempt,) = Catalog([writer.root]).detail(row).attempts
     assert (attempt.status, attempt.job_id) == ("queued", row.job_id)
 

@@ -158,7 +158,7 @@ def test_ls_of_failures_has_their_errors(writer: StoreWriter, run: Run) -> None:
     header, first, second = (line.split("\t")[-1] for line in out.splitlines())
     assert header == "error"
     assert first == "ValueError: nan in loss"
-    assert second == f"its dependency {need} was not made"
+    assert second == f"its dependency {need} did not complete"
     assert run("ls")[1].splitlines()[0].endswith("\tbackend")
 
 
@@ -167,12 +167,12 @@ def test_ls_of_failures_has_their_errors(writer: StoreWriter, run: Run) -> None:
     [
         (
             ("--where", "lrr<1"),
-            "--where: no artifact that is asked for has a field 'lrr'; near it: lr",
+            "--where: none of the selected artifacts has a field 'lrr'; near it: lr",
         ),
         (("--where", "lr<1 and opt.nme=adam"), "a field 'opt.nme'; near it: opt.name"),
         (("--fields", "lr,opt"), ""),
-        (("--fields", "lr,zzz"), "--fields: no artifact that is asked for has a field 'zzz'"),
-        (("--sort", "config.zzz"), "--sort: no artifact that is asked for has a field 'zzz'"),
+        (("--fields", "lr,zzz"), "--fields: none of the selected artifacts has a field 'zzz'"),
+        (("--sort", "config.zzz"), "--sort: none of the selected artifacts has a field 'zzz'"),
         (("p.A", "--where", "only_b=1"), "a field 'only_b'"),
         (("--where", "only_b=1"), ""),
         (("nothing", "--where", "zzz=1"), ""),
@@ -213,7 +213,7 @@ def test_a_store_that_is_not_there_is_an_error(
     HULDRA_CONFIG.reset()
     assert cli.main(["ls"]) == 1
     err = capsys.readouterr().err
-    assert f"there is no store at {tmp_path}/data-huldra: HULDRA_PATH is not set" in err
+    assert f"no store at {tmp_path}/data-huldra: HULDRA_PATH is not set" in err
     monkeypatch.setenv("HULDRA_PATH", str(tmp_path / "gone"))
     HULDRA_CONFIG.reset()
     assert cli.main(["ls"]) == 1
@@ -314,7 +314,7 @@ def test_logs_of_what_printed_nothing_is_an_error(writer: StoreWriter, run: Run)
     """That nothing was printed on a worker is said in one line, with where else to look."""
     code, out, err = run("logs", "--output", writer.add("p/A", {}))
     assert (code, out) == (1, "")
-    assert "printed nothing on a worker (success); in-process output" in err
+    assert "has no output on a worker (success); output of in-process calls" in err
 
 
 def test_path_is_the_directory(writer: StoreWriter, run: Run) -> None:
@@ -408,7 +408,7 @@ def test_rm_leaves_what_only_an_engine_can_judge(writer: StoreWriter, run: Run) 
         "p/A", {}, status="running", host="n1", backend="slurm", job_id="7", heartbeat_ago_s=9e5
     )
     code, _, err = run("rm", "--yes", key)
-    assert (code, "slurm was not asked about job 7" in err) == (1, True)
+    assert (code, "slurm was not queried about job 7" in err) == (1, True)
     assert run("rm", "--yes", "--force", key)[0] == 0
 
 

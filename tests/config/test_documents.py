@@ -225,9 +225,9 @@ def edited(obj: Any, **changes: Any) -> dict[str, Any]:
         ({"class": f"{MODULE}:Point"}, "is not a huldra class any more"),
         ({"class": 5}, "not of the form module:qualname"),
         ({"fields": {"value": 1, "old": 2}}, "has no field 'old' any more"),
-        ({"fields": {"value": {"$color": 1}}}, r"Holder.value back: the form \$color is not known"),
+        ({"fields": {"value": {"$color": 1}}}, r"Holder.value: the form \$color is not known"),
         ({"fields": {"value": {"$huldra": "f" * 32}}}, "has no object 'ffff"),
-        ({"fields": {"value": {"$date": "yesterday"}}}, "cannot read .*Holder.value back"),
+        ({"fields": {"value": {"$date": "yesterday"}}}, "cannot read .*Holder.value:"),
         ({"fields": {"value": {"$enum": [f"{MODULE}:Color", "GREEN"]}}}, "no member 'GREEN'"),
         ({"fields": {"value": {"$function": f"{MODULE}:gone"}}}, "has no 'gone' any more"),
         ({"fields": []}, "has no object"),
@@ -242,13 +242,13 @@ def test_what_cannot_be_read_back_says_why(changes: dict[str, Any], message: str
 def test_a_field_that_was_not_written_takes_its_default_or_is_an_error() -> None:
     """A field added since has its default; without one it is named."""
     assert from_document(edited(Train(), fields={"lr": 0.5})) == Train(lr=0.5)
-    with pytest.raises(HuldraSerializationError, match="'name' was not written and has no default"):
+    with pytest.raises(HuldraSerializationError, match="no value for its field 'name'"):
         from_document(edited(samples.Scalars(name="a"), fields={}))
 
 
 def test_a_validator_that_refuses_is_an_error_that_names_the_class() -> None:
     """The constructor's own error is the cause."""
-    with pytest.raises(HuldraSerializationError, match="Positive did not accept") as caught:
+    with pytest.raises(HuldraSerializationError, match="Positive rejected") as caught:
         from_document(edited(samples.Positive(value=1), fields={"value": -1}))
     assert isinstance(caught.value.__cause__, ValueError)
 
@@ -264,7 +264,7 @@ def test_a_document_that_needs_itself_is_an_error() -> None:
     """A damaged document does not hang the reader."""
     document = edited(Holder(value=1))
     document["objects"][document["root"]]["fields"]["value"] = {"$huldra": document["root"]}
-    with pytest.raises(HuldraSerializationError, match="needs itself"):
+    with pytest.raises(HuldraSerializationError, match="depends on itself"):
         from_document(document)
 
 
@@ -282,11 +282,9 @@ def test_an_unhashed_value_that_cannot_be_written_is_an_error_or_noted() -> None
         with pytest.raises(HuldraIdentityError) as caught:
             write(one)
         assert caught.value.field_path == "workers['f']"
-    with pytest.raises(
-        HuldraSerializationError, match=r"Marked\.workers back: .* not written down"
-    ):
+    with pytest.raises(HuldraSerializationError, match=r"Marked\.workers: .* not serialized"):
         from_document(to_document(one))
-    with pytest.raises(HuldraSerializationError, match="a field that is not hashed"):
+    with pytest.raises(HuldraSerializationError, match="because of an unhashed field"):
         to_python(one)
     assert plain_config(one)["workers"]["f"].startswith("<function")
 
@@ -308,7 +306,7 @@ def test_an_unhashed_value_of_a_nested_plain_object_is_noted_too() -> None:
     one = Holder(value=[samples.Watched(callback=[Train(), lambda: 0])])
     document = to_document(one)
     assert len(document["objects"]) == 1
-    with pytest.raises(HuldraSerializationError, match="not written down"):
+    with pytest.raises(HuldraSerializationError, match="not serialized"):
         from_document(document)
     with pytest.raises(HuldraIdentityError) as caught:
         to_document(one, strict=True)
@@ -455,7 +453,7 @@ def test_the_serializer_says_what_it_takes(value: Any) -> None:
         HuldraSerializer.compute_hash,
         HuldraSerializer.to_python,
     ):
-        with pytest.raises(HuldraIdentityError, match="wanted a Huldra object, found a"):
+        with pytest.raises(HuldraIdentityError, match="expected a Huldra config, found a"):
             method(value)
 
 

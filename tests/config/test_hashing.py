@@ -697,5 +697,5 @@ def test_a_structured_dtype_is_refused() -> None:
 @pytest.mark.parametrize("value", [samples.PlainChz(), MISSING, None, 3, Train])
 def test_what_is_no_config_has_no_digest(value: Any) -> None:
     """The error is of our tree and says what is taken."""
-    with pytest.raises(HuldraIdentityError, match="wanted a Huldra object, found a"):
+    with pytest.raises(HuldraIdentityError, match="expected a Huldra config, found a"):
         digest_of(value)

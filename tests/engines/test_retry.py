@@ -52,7 +52,7 @@ def test_a_kill_for_lack_of_memory_is_the_last() -> None:
     assert death.status is JobStatus.OUT_OF_MEMORY
     reason = RetryPolicy(5).why_not([death], Resources(memory_gb=4))
     assert "killed for lack of memory" in reason
-    assert "memory_gb=4 was asked for" in reason
+    assert "requested memory_gb=4" in reason
     assert "huldra.Resources(memory_gb=...)" in reason
 
 
@@ -60,7 +60,7 @@ def test_two_kills_may_have_been_for_lack_of_memory() -> None:
     """The message says what it may have been, what was asked for and what to write."""
     reason = RetryPolicy(5).why_not([KILLED, KILLED], NOTHING)
     assert "killed, perhaps for lack of memory" in reason
-    assert "no memory_gb was asked for" in reason
+    assert "requested no memory_gb" in reason
     assert "memory" not in RetryPolicy(5).why_not([CRASHED, CRASHED], NOTHING)
 
 

@@ -264,7 +264,7 @@ def test_an_older_file_under_the_drivers_name_fails_the_node(tmp_path: Path) -> 
     os.utime(here / "um.py", (an_hour_ago, an_hour_ago))
     done = work(here, tmp_path / "store")
     assert done.returncode == 1
-    assert "which has another content on this machine" in done.stderr
+    assert "which has different content on this machine" in done.stderr
     assert not (made / "word").exists()
 
 
@@ -278,7 +278,7 @@ def test_an_edit_after_the_graph_was_sent_is_told_and_no_error(tmp_path: Path) -
     assert (made / "word").read_text() == "edited"
     log = (made / ".huldra" / "huldra.log").read_text()
     assert "WARNING" in log
-    assert "edited after the graph was sent" in log
+    assert "edited after submission" in log
 
 
 POOL = """

@@ -121,7 +121,7 @@ def test_fields(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_outside_a_repository(tmp_path: Path, runs_of_git: list[str]) -> None:
     """Outside a repository git's fields are empty, with the reason, and git is not run."""
-    why = "the working directory is in no git repository"
+    why = "the working directory is not in a git repository"
     assert git_state(str(tmp_path)) == GitState(error=why)
     assert runs_of_git == []
 

@@ -65,7 +65,7 @@ def test_dependencies_may_be_nested_in_any_container() -> None:
     )
     assert len(compile_graph([holder], nothing_is_made)) == 3
     object.__setattr__(holder, "_dependencies", lambda: [3])
-    with pytest.raises(huldra.HuldraClassError, match="3, which is no Huldra object"):
+    with pytest.raises(huldra.HuldraClassError, match="3, which is not a Huldra config"):
         compile_graph([holder], nothing_is_made)
 
 

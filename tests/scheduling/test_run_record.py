@@ -96,7 +96,7 @@ def test_a_record_that_was_cut_off_is_no_record(huldra_root: Path, kept: int) ->
     nodes = Path(graph.run_path).with_name("nodes.jsonl")
     nodes.write_bytes(nodes.read_bytes()[:kept])
     (task,) = graph.tasks.values()
-    with pytest.raises(huldra.NodeFailed, match="gone or unreadable here"):
+    with pytest.raises(huldra.NodeFailed, match="missing or unreadable here"):
         node.run_node(task.payload)
 
 

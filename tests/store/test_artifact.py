@@ -116,7 +116,7 @@ def test_state_of_what_was_never_tried_is_absent(huldra_root: Path) -> None:
     """Nothing on disk is the state `absent`, and its history is an error that says so."""
     note = Note(name="a")
     assert huldra.StateManager.read(note.huldra_dir).result is Result.ABSENT
-    with pytest.raises(huldra.HuldraArtifactMissing, match="no attempt was ever made"):
+    with pytest.raises(huldra.HuldraArtifactMissing, match="no attempt is recorded"):
         huldra.StateManager.history(note.huldra_dir)
 
 
@@ -152,7 +152,9 @@ def test_stale_summary_is_mended_by_whoever_wrote_it(made: Note) -> None:
 
 def test_metadata_of_an_absent_artifact_is_a_clear_error(huldra_root: Path) -> None:
     """Asking for metadata before anything was made says what to do."""
-    with pytest.raises(huldra.HuldraArtifactMissing, match=r"nobody has tried.*load_or_create"):
+    with pytest.raises(
+        huldra.HuldraArtifactMissing, match=r"no attempt is recorded.*load_or_create"
+    ):
         Note(name="a").get_metadata()
 
 

@@ -105,7 +105,9 @@ def test_dependent_of_what_is_not_made_is_not_tried(huldra_root: Path, tmp_path:
     top = Note(name="top", needs=(need,), ledger=ledger)
     engine, _ = dispatched(top)
     claim.end_attempt(ArtifactPaths(str(need.huldra_dir)), 1, AttemptStatus.CANCELLED, new_owner())
-    with pytest.raises(huldra.NodeFailed, match=f"dependency .*{need.huldra_hash} is not made"):
+    with pytest.raises(
+        huldra.NodeFailed, match=f"dependency .*{need.huldra_hash} did not complete"
+    ):
         node.run_node(payload_of(engine, top))
     assert not lines(ledger)
 
@@ -122,7 +124,7 @@ def test_what_is_told_is_the_failure_itself_and_not_who_was_felled_by_it(
         patch.setattr(node.Run, "dependents", lambda *_: [key_of(middle)])
         with pytest.raises(huldra.NodeFailed):
             node.run_node(payload_of(engine, failing))
-    with pytest.raises(huldra.NodeFailed, match=f"dependency {key_of(failing)} is not made"):
+    with pytest.raises(huldra.NodeFailed, match=f"dependency {key_of(failing)} did not complete"):
         node.run_node(payload_of(engine, last))
     (job,) = sweep.values()
     error = job.exception(timeout=0)
