@@ -9,6 +9,7 @@ it imports) goes to a file in the folder of the run, one for each process.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import io
 import os
 import socket
@@ -59,7 +60,7 @@ def _has_prints(entry: os.DirEntry[str], engine: str) -> bool:
 def redirect_output(path: str) -> None:
     """Let what this process prints go to the end of the file `path` from now on."""
     try:
-        log = _open(path)
+        log, _ = _open(path)
     except OSError:  # the run's folder is gone: printing on where it went before is good enough
         return
     _point_at(log)
@@ -97,13 +98,18 @@ def keeping_output(path: str, headline: str) -> Iterator[None]:
         return
     flush()
     try:
-        log = _open(path)
         before = _duplicates()
     except OSError:
         yield
         return
+    try:
+        log, found = _open(path)
+    except OSError:
+        _close(before)
+        yield
+        return
     pid, streams = os.getpid(), (sys.stdout, sys.stderr)
-    if os.fstat(log).st_size:
+    if found.st_size:
         with contextlib.suppress(OSError):
             os.write(log, f"\n--- {headline} ---\n".encode())
     try:
@@ -114,22 +120,34 @@ def keeping_output(path: str, headline: str) -> Iterator[None]:
         flush()
         sys.stdout, sys.stderr = streams
         if os.getpid() == pid:  # a forked child that comes out of `_create`, too, leaves all as is
-            _remove_if_empty(path)
+            if not found.st_size:
+                _remove_if_empty(path, found)
             _point_back(before)
 
 
-def _open(path: str) -> int:
+def _open(path: str) -> tuple[int, os.stat_result]:
     """Open a log for writing at its end: no link is followed, no pipe or device waited for."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     log = os.open(path, flags, 0o666)
-    if stat.S_ISREG(os.fstat(log).st_mode):
-        return log
+    found = os.fstat(log)
+    if stat.S_ISREG(found.st_mode):
+        return log, found
     os.close(log)
     raise OSError(f"{path} is not a regular file")
 
 
 def _duplicates() -> tuple[int, int]:
-    return os.dup(1), os.dup(2)
+    first = fcntl.fcntl(1, fcntl.F_DUPFD_CLOEXEC, 3)  # not at 2, where nothing may be open
+    try:
+        return first, fcntl.fcntl(2, fcntl.F_DUPFD_CLOEXEC, 3)
+    except OSError:
+        os.close(first)
+        raise
+
+
+def _close(descriptors: tuple[int, int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 def _point_at(log: int) -> None:
@@ -147,9 +165,13 @@ def _point_back(before: tuple[int, int]) -> None:
             os.close(kept)
 
 
-def _remove_if_empty(path: str) -> None:
+def _remove_if_empty(path: str, found: os.stat_result) -> None:
+    """Remove the file, which was `found` when it was opened, if nothing was printed."""
     with contextlib.suppress(OSError):
-        if not os.stat(path).st_size:
+        now = os.fstat(1)  # costs nothing, where a look by name asks the file server
+        if not os.path.samestat(now, found):  # `_create` has put another file there
+            now = os.stat(path)
+        if not now.st_size:
             os.unlink(path)
 
 
@@ -173,10 +195,19 @@ def _unfailing(stream: TextIO, descriptor: int) -> TextIO:
     """A stream on `descriptor` that writes each line at once; `stream` if it is not on that."""
     if type(stream) is not io.TextIOWrapper or _descriptor_of(stream) != descriptor:
         return stream  # the user's module has put its own there
+    known = _streams.get(descriptor)
+    with contextlib.suppress(ValueError, OSError, AttributeError):  # closed, detached: another one
+        if known is not None and known.encoding == stream.encoding:
+            known.reconfigure(errors="backslashreplace", line_buffering=True, write_through=False)
+            return known
     raw = _Unfailing(descriptor, "w", closefd=False)
-    return _KeptOutput(
+    _streams[descriptor] = _KeptOutput(
         io.BufferedWriter(raw), stream.encoding, "backslashreplace", line_buffering=True
     )
+    return _streams[descriptor]
+
+
+_streams: dict[int, _KeptOutput] = {}  # to make two anew costs as much as the file itself
 
 
 def _plain(descriptor: int) -> TextIO:

@@ -136,6 +136,46 @@ print("after"); subprocess.run(["echo", "child"])
     assert kept.read_text() == "kept\n"
 
 
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "sys.stdout.close()",
+        "sys.stdout.detach()",
+        "sys.stdout.reconfigure(line_buffering=False)",
+        "sys.stdout.reconfigure(encoding='utf-16')",
+        "sys.stdout = open(sys.stdout.detach().fileno(), 'w', closefd=True)",
+    ],
+)
+def test_the_next_one_finds_sound_streams(kept: Path, harm: str) -> None:
+    """Whatever the code before has done to them, a line is written at once, as text."""
+    code = f"""
+with keep():
+    print("one")
+    {harm}
+with keep():
+    print("two")
+    os._exit(0)
+"""
+    assert printed_by(code, kept) == ""
+    assert kept.read_bytes() == b"one\n\n--- attempt 2 ---\ntwo\n"
+
+
+def test_no_descriptor_is_left_open(kept: Path) -> None:
+    """Nor where the file cannot be opened, or stdout is closed."""
+    code = """
+def count(): return len(os.listdir("/proc/self/fd"))
+with keep(): pass
+before = count()
+with keep(): print("x")
+with keeping_output("/nowhere/at/all", ""): pass
+assert count() == before, count()
+os.close(2)
+with keep(): pass
+assert count() == before - 1, count()
+"""
+    assert printed_by(code, kept) == ""
+
+
 def test_a_forked_child_that_comes_out_leaves_the_parent_alone(kept: Path) -> None:
     """Nor does it remove the file that the parent has not written to yet."""
     code = """
