@@ -218,8 +218,11 @@ def start(
 
     It then lives until `<name>.leave` exists.
     """
+    # A signal that comes before the child is set up would end the set-up.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     pid = os.fork()
     if pid:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return Child(pid, folder, name)
     code = 1
     try:
@@ -228,6 +231,7 @@ def start(
         os.dup2(handle, 2)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         call_and_report(call, folder, name, fault)
         if stays:
             disk.await_path(folder / f"{name}.leave")
@@ -446,6 +450,19 @@ def _queued(stage: Stage) -> Situation:
     return Situation(work, lambda: worker.main([str(payload)]))
 
 
+def _sent(stage: Stage) -> Situation:
+    """The call sends it to an engine, with what it needs, and waits for the job."""
+    work = stage.work(needs=(stage.work(name="need"),))
+    return Situation(work, lambda: work.load_or_create(executor="inline").result(timeout=30))
+
+
+def _forced(stage: Stage) -> Situation:
+    """It is made, and the call discards that and makes it again."""
+    work = stage.work()
+    stage.call(work.load_or_create)
+    return Situation(work, lambda: work.load_or_create(force=True))
+
+
 SITUATIONS: dict[str, Callable[[Stage], Situation]] = {
     "new": _new,
     "failed": _failed,
@@ -455,4 +472,6 @@ SITUATIONS: dict[str, Callable[[Stage], Situation]] = {
     "made": _made,
     "needing": _needing,
     "queued": _queued,
+    "sent": _sent,
+    "forced": _forced,
 }

@@ -2,9 +2,9 @@
 
 Several processes ask for the artifacts: by a call, through an engine, on a slow or failing disk, or
 on another host (other pids, another host name, shifted clocks). Meanwhile they are killed, stopped,
-interrupted and cancelled, and the artifacts are removed. All write what they do into one file, in
-the order in which it happens: `begin` and `end` of each `_create` with its claim, and what was done
-to whom. An observer looks all the time at what stands as made. The model:
+interrupted and cancelled, and the artifacts are removed and discarded. All write what they do into
+one file, in the order in which it happens: `begin` and `end` of each `_create` with its claim, and
+what was done to whom. An observer looks all the time at what stands as made. The model:
 
 * one `_create` at a time: where a second one begins while the first one's process lives (a lock
   that the kernel drops with it), the first one's claim was removed, or it was on another host and
@@ -183,7 +183,9 @@ def _draw_actor(dice: random.Random, artifacts: int, has_hosts: bool) -> Actor:
     return Actor(
         after_s=dice.random() * (0.3 if has_hosts else 0.5),
         artifact=dice.randrange(artifacts),
-        way="call" if is_far else dice.choice(["call", "call", "call", "threads:1", "inline"]),
+        way="call"
+        if is_far
+        else dice.choice(["call", "call", "call", "force", "threads:1", "inline"]),
         disk="good" if is_far else dice.choice(["good", "good", "good", "slow", "failing"]),
         pause_s=dice.choice([0.0, 0.01, 0.1, 0.4]),
         host=dice.choice(hosts.NAMES) if is_far else "",
@@ -194,10 +196,10 @@ def _draw_actor(dice: random.Random, artifacts: int, has_hosts: bool) -> Actor:
 
 def _draw_event(dice: random.Random, actors: int, artifacts: int, has_hosts: bool) -> Event:
     what = dice.choice(
-        ["kill"] * 4 + ["stop"] * 3 + ["interrupt", "end", "cancel"] + ["remove"] * 2
+        ["kill"] * 4 + ["stop"] * 3 + ["interrupt", "end", "cancel", "discard"] + ["remove"] * 2
     )
     lasts_s = dice.random() * (6.0 if has_hosts else 1.2) if what == "stop" else 0.0
-    target = dice.randrange(artifacts if what in ("cancel", "remove") else actors)
+    target = dice.randrange(artifacts if what in ("cancel", "discard", "remove") else actors)
     return Event(dice.random() * (3.0 if has_hosts else 0.9), what, target, lasts_s)
 
 
@@ -208,8 +210,8 @@ def act(history: History, index: int, folder: Path) -> object:
     """Ask for the artifact, as actor `index`."""
     actor = history.actors[index]
     obj = history.objects(folder / "ledger", index, actor.pause_s)[actor.artifact]
-    if actor.way == "call":
-        return obj.load_or_create()
+    if actor.way in ("call", "force"):
+        return obj.load_or_create(force=actor.way == "force")
     return obj.load_or_create(executor=actor.way).result()
 
 
@@ -431,6 +433,16 @@ class _Play:
         cases.finished([child], self.outcome)
         cases.until(child.is_over)
         self.outcome.counts["cancels"] += 1
+
+    def _discard(self, artifact: int) -> None:
+        obj = self.history.objects(self.folder / "ledger", "none")[artifact]
+        child = cases.start(obj.discard, self.folder, f"discard{time.monotonic()}")
+        cases.finished([child], self.outcome)
+        cases.until(child.is_over)
+        report = child.report()
+        self.outcome.counts["discards" if report.get("value") else "discards refused"] += 1
+        if not report.get("is_clear", True):
+            self.outcome.wrong.append(f"discard: {report}")
 
     def _remove(self, artifact: int) -> None:
         obj = self.history.objects(self.folder / "ledger", "none")[artifact]
