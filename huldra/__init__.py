@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from huldra.answers import Differences, Found, diff, find, open_artifact, run
     from huldra.base import Huldra
-    from huldra.collection import HuldraList, frame, load_or_create, plan, rows, status
+    from huldra.collection import HuldraList, frame, grid, load_or_create, plan, rows, status
     from huldra.config.documents import HuldraSerializer
     from huldra.config.fields import MISSING, field
     from huldra.engines.protocol import Executor, JobStatus, Resources
@@ -75,6 +75,7 @@ _HOMES = {
     "huldra.collection": (
         "HuldraList",
         "frame",
+        "grid",
         "load_or_create",
         "plan",
         "rows",
@@ -221,6 +222,7 @@ __all__ = [
     "frame",
     "get_huldra_root",
     "get_logger",
+    "grid",
     "huldra_root",
     "load_env",
     "load_or_create",

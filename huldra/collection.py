@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
+
+import chz
 
 from huldra.attempts import context
 from huldra.base import Huldra, plan_of
@@ -325,3 +328,46 @@ def frame(objects: Iterable[Huldra[Any]] | Mapping[str, Huldra[Any]]) -> Any:
     from huldra.scheduling import rows as looking
 
     return looking.frame(rows(objects))
+
+
+def grid(template: H, /, **values: Iterable[Any]) -> dict[str, H]:
+    """Return a config per combination of the values, each a copy of `template`, by what varies.
+
+    `grid(Train(), lr=[0.1, 0.01], seed=range(3))` has six members, `lr=0.1,seed=0` and so on, for
+    a `HuldraList` or `huldra.load_or_create`. A field with one value has no part in the names. A
+    path goes into nested configs: `**{"data.name": ["a", "b"]}`.
+
+    Raises `TypeError` for a field that the template does not have.
+    """
+    given = {path: list(options) for path, options in values.items()}
+    varying = [path for path, options in given.items() if len(options) > 1]
+    members: dict[str, H] = {}
+    for chosen in itertools.product(*given.values()):
+        config = template
+        for path, value in zip(given, chosen, strict=True):
+            config = _with_value(config, path.split("."), value)
+        named = dict(zip(given, chosen, strict=True))
+        name = (
+            ",".join(f"{path}={_short(named[path])}" for path in varying) or type(template).__name__
+        )
+        if name in members:
+            name = f"{name} {config.huldra_hash[:9]}"
+        members[name] = config
+    return members
+
+
+def _with_value(config: Any, path: list[str], value: Any) -> Any:
+    """A copy of a config with another value at a path of fields."""
+    field, *below = path
+    if field not in chz.chz_fields(config):
+        known = ", ".join(chz.chz_fields(config)) or "none"
+        raise TypeError(f"{type(config).__qualname__} has no field {field!r}; it has {known}")
+    inner = _with_value(getattr(config, field), below, value) if below else value
+    return chz.replace(config, **{field: inner})
+
+
+def _short(value: Any) -> str:
+    """A value as part of a name."""
+    if isinstance(value, Huldra):
+        return f"{type(value).__name__} {value.huldra_hash[:6]}"
+    return value if isinstance(value, str) else repr(value)[:40]

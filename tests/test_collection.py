@@ -4,12 +4,27 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 import huldra
 from tests.support.odd import Failing, Note
+
+
+class Step(huldra.Huldra[float]):
+    name: str = "s"
+    lr: float = 0.0
+
+    def _create(self) -> float:
+        return self.lr
+
+
+class Pair(huldra.Huldra[float]):
+    step: Step = huldra.field(default_factory=Step)
+
+    def _create(self) -> float:
+        return self.step.load_or_create()
 
 
 class Basic(huldra.HuldraList[Note]):
@@ -186,3 +201,31 @@ def test_keys_that_are_one_name_are_refused() -> None:
     """Else one of the two would be lost."""
     with pytest.raises(huldra.HuldraClassError, match="keys 0 and '0' give the same name"):
         huldra.plan({0: Note(name="a"), "0": Note(name="b")})  # type: ignore[dict-item]  # mixed keys
+
+
+def test_a_grid_names_its_members_by_what_varies() -> None:
+    """Each combination is a copy of the template; one value alone is no part of the name."""
+    members = huldra.grid(Step(name="x"), lr=[0.1, 0.2], name=["y"])
+    assert members == {"lr=0.1": Step(name="y", lr=0.1), "lr=0.2": Step(name="y", lr=0.2)}
+
+
+def test_a_grid_goes_into_nested_configs() -> None:
+    """A path names a field of a config in a field."""
+    members = huldra.grid(Pair(), **{"step.lr": [0.1, 0.2]})
+    assert [member.step.lr for member in members.values()] == [0.1, 0.2]
+    assert list(members) == ["step.lr=0.1", "step.lr=0.2"]
+
+
+def test_a_grid_over_an_unknown_field_lists_the_fields() -> None:
+    """The error names the class, the field and what there is."""
+    with pytest.raises(TypeError, match=r"Step has no field 'lrr'; it has name, lr"):
+        huldra.grid(Step(), lrr=[1])
+
+
+def test_a_grid_makes_the_members_of_a_list() -> None:
+    """Its names are the members' names."""
+
+    class Steps(huldra.HuldraList[Step]):
+        all_of_them: ClassVar[dict[str, Step]] = huldra.grid(Step(), lr=[0.1, 0.2])
+
+    assert Steps.names() == ["lr=0.1", "lr=0.2"]

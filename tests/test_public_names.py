@@ -75,6 +75,7 @@ NEW = {
     "field",
     "find",
     "frame",
+    "grid",
     "huldra_root",
     "load_or_create",
     "plan",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
 from huldra.attempts import liveness
@@ -163,6 +163,18 @@ class Job(Generic[T]):
                 store all the same. Transient.
         """
         return bool(cancel_all([self]))
+
+    def __await__(self) -> Generator[Any, None, T]:
+        """Wait for the result without holding up the event loop: `await job` is `job.result()`."""
+        return self._awaited().__await__()
+
+    async def _awaited(self) -> T:
+        import asyncio  # here: few programs use it, and importing huldra should not pay for it
+
+        # In slices, so that a cancelled await leaves no thread behind that waits for hours.
+        while not await asyncio.to_thread(self.wait, _SLICE_S):
+            pass
+        return await asyncio.to_thread(self.result, 0.0)
 
     def _request_cancel(self) -> bool:
         """Request the end on disk; a queued attempt ends at once. False if the job was done."""

@@ -6,7 +6,7 @@ import html
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any, Generic, Literal, TypeVar
 
 from huldra.errors import HuldraError, HuldraWaitTimeout
@@ -77,6 +77,13 @@ class Sweep(Mapping[str, Job[T]], Generic[T]):
             raise ExceptionGroup(f"{len(bad)} of {len(self)} jobs have no result", bad)
         return {name: job.result() for name, job in self._jobs.items() if errors[name] is None}
 
+    def as_completed(self, timeout: float | None = None) -> Completed[T]:
+        """Return the `(name, job)` pairs in the order in which the jobs end, however they end.
+
+        For `for` and for `async for`. Ends early, without an error, after `timeout` seconds.
+        """
+        return Completed(self._jobs, timeout)
+
     def failed(self) -> dict[str, Exception]:
         """Return the errors of the jobs that ended without a result, by name. Does not wait."""
         found = {}
@@ -126,6 +133,45 @@ class Sweep(Mapping[str, Job[T]], Generic[T]):
         found = self.rows()
         columns = tuple(dict.fromkeys(column for row in found for column in row))
         return columns, [tuple(_cell(row.get(column)) for column in columns) for row in found]
+
+
+class Completed(Generic[T]):
+    """The jobs of a sweep as they end; can be gone through once."""
+
+    def __init__(self, jobs: Mapping[str, Job[T]], timeout: float | None) -> None:
+        names = {id(job): name for name, job in jobs.items()}
+        deadline = None if timeout is None else time.monotonic() + timeout
+        self._deadline = deadline
+        self._pending = dict(jobs)
+        self._names = names
+
+    def __iter__(self) -> Iterator[tuple[str, Job[T]]]:
+        for job in as_done(list(self._pending.values()), self._deadline):
+            yield self._taken(job)
+
+    async def __aiter__(self) -> AsyncIterator[tuple[str, Job[T]]]:
+        import asyncio  # here: few programs use it, and importing huldra should not pay for it
+
+        while self._pending and not self._is_late():
+            for job in await asyncio.to_thread(self._done_soon):
+                yield self._taken(job)
+
+    def _taken(self, job: Job[T]) -> tuple[str, Job[T]]:
+        name = self._names[id(job)]
+        del self._pending[name]
+        return name, job
+
+    def _done_soon(self) -> list[Job[T]]:
+        """Those that are done within a moment: a cancelled loop leaves no thread that waits."""
+        moment = time.monotonic() + _MOMENT_S
+        limit = moment if self._deadline is None else min(moment, self._deadline)
+        return list(as_done(list(self._pending.values()), limit))
+
+    def _is_late(self) -> bool:
+        return self._deadline is not None and time.monotonic() >= self._deadline
+
+
+_MOMENT_S = 0.5
 
 
 def _noted(error: Exception, name: str) -> Exception:
