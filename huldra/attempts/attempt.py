@@ -1,9 +1,9 @@
 """The life of one attempt: the same code in the caller's process and on every worker.
 
-`obtain` leaves the artifact made, once, whoever else wants it: it loads nothing itself. Between
+`obtain` leaves the artifact made, once, however many want it: it loads nothing itself. Between
 the claim and its end all ways out are recorded. What decides is in `claim`; here is the order:
 
-    claim N → state → metadata → `_create` → `_validate` → N.end → SUCCESS.json → state
+    claim N → state → metadata → `_create` → `_validate` → sync → N.end → SUCCESS.json → state
 
 Losing N.end means that the claim was taken over: then nothing is published.
 """
@@ -56,7 +56,7 @@ from huldra.store.records import (
 )
 
 _DEAF_GRACE_S = 2.0  # from SIGTERM until a process that did not end by it is ended
-_END_PAUSES_S = (0.05, 0.5, 2.0)  # between tries to record an end that nobody could repeat
+_END_PAUSES_S = (0.05, 0.5, 2.0)  # between tries to record an end that could not be repeated
 _MAX_LOSSES = 5  # claims that one call loses before it gives up
 
 
@@ -75,9 +75,9 @@ class Request:
     """One wish: make `obj` in `paths`, waiting for others at most `wait_limit_s`.
 
     `queued` is the queued attempt that this job was sent for. `write_metadata` writes the
-    artifact's metadata; it is called under the claim, before `_create`. `is_new`: nobody had ever
-    tried to make it a moment ago. `begins_clean`: what earlier attempts have left of the user's
-    files goes before `_create` runs.
+    artifact's metadata; it is called under the claim, before `_create`. `is_new`: no process had
+    ever tried to make it a moment ago. `begins_clean`: what earlier attempts have left of the
+    user's files goes before `_create` runs.
     """
 
     obj: Makeable
@@ -134,11 +134,11 @@ def _is_valid(request: Request) -> bool:
 
 
 def _refuse_unrun(obj: Any, method: str, value: object) -> None:
-    """Raise for a coroutine or a generator: what was called has not run, and nobody runs it."""
+    """Raise for a coroutine or a generator: what was called has not run, and never will."""
     if not isinstance(value, CoroutineType | GeneratorType | AsyncGeneratorType):
         return
     if isinstance(value, CoroutineType):
-        value.close()  # without the warning that nobody awaited it
+        value.close()  # without the warning that it was never awaited
     raise TypeError(
         f"{type(obj).__qualname__}.{method} returned a {type(value).__name__}, which has not run;"
         f" run it inside {method} (asyncio.run(...), list(...)) and return its result"
@@ -210,7 +210,7 @@ def _obtain_among_others(request: Request) -> Made | Found:
 
 
 def _refuse_withdrawn(request: Request, number: int) -> None:
-    """Raise if the queued attempt of this job ended because nobody wants the job any more.
+    """Raise if the queued attempt of this job ended because the job is not wanted any more.
 
     A cancel and the start of the job compete for the attempt's end; here the cancel was first.
     """
@@ -223,7 +223,7 @@ def _refuse_withdrawn(request: Request, number: int) -> None:
 
 
 def _refuse_cancelled(request: Request, attempt: Attempt) -> None:
-    """Raise if `attempt` is a run of this very job that ended because nobody wants it any more."""
+    """Raise if `attempt` is a run of this very job that was cancelled."""
     queued = request.queued
     is_ours = queued is not None and attempt.number > queued.number
     if is_ours and attempt.status is AttemptStatus.CANCELLED:
@@ -255,7 +255,7 @@ def _take(request: Request, previous: Attempt | None, voided: int = 0) -> Outcom
 
 
 def _is_first(attempt: Attempt) -> bool:
-    """Whether nobody can have made anything by the end of this attempt."""
+    """Return True if nothing can have been made by the end of this attempt."""
     return attempt.number == 1 and attempt.claim.kind == QUEUED
 
 
@@ -408,8 +408,8 @@ class _RunningAttempt:
     def _leave(self) -> None:
         """End the process, unless the attempt has ended: then it may be about something else.
 
-        An attempt that somebody cancelled is recorded as such first, so that no engine takes the
-        death of its process for one that is worth another try.
+        An attempt that was asked to stop is recorded as cancelled first, so that no engine takes
+        the death of its process for one that is worth another try.
         """
         if self.is_ended:
             return
@@ -531,9 +531,9 @@ class _RunningAttempt:
         if isinstance(error, _TOLD_AS_THEY_ARE):
             return error
         if isinstance(error, Exception | SystemExit) and not isinstance(error, HuldraCancelled):
-            told = f"{_type_name(type(error))}: {_safe_text(error)}"
+            raised = f"{_type_name(type(error))}: {_safe_text(error)}"
             return HuldraComputeError(
-                f"{self.request.key}: {self.step} raised {told};"
+                f"{self.request.key}: {self.step} raised {raised};"
                 f" directory: {self.paths.directory}, log: {self.paths.log}",
                 original_error=error,
                 **where,
@@ -545,7 +545,7 @@ class _RunningAttempt:
 
         Raises `HuldraClaimLost` when it is not ours any more.
         Raises `HuldraStoreError` when the disk refuses, also a while later where it is a result or
-        an error that nobody could repeat; then the attempt is ended without a word.
+        an error that could not be repeated; then the attempt is ended without a word.
         """
         end = End(self.claim.number, status.value, now_text(), self.owner, error)
         is_worth_it = status in (AttemptStatus.SUCCESS, AttemptStatus.FAILED)

@@ -44,7 +44,7 @@ class Making:
 
     A thread of a pool that was first used inside `_create` keeps this context for all its life; so
     what is over is marked in the object itself. A forked child has only a copy of that mark, and a
-    spawned one was told by name: they ask the store.
+    spawned one knows it by name: they ask the store.
     """
 
     key: str
@@ -78,7 +78,7 @@ def refuse_cycle(key: str, paths: ArtifactPaths) -> None:
     """Raise `HuldraCycleError` when the artifact is being made by this very call chain.
 
     Threads that `_create` starts, and forked children, inherit the chain; a process that it
-    spawns is told of it through the environment. The same key in another root is another artifact.
+    spawns inherits it through the environment. The same key in another root is another artifact.
     """
     chain = _chain()
     for place, known in enumerate(chain):
@@ -163,5 +163,5 @@ def _inherited() -> tuple[Making, ...]:
         pid, steps = json.loads(text)
         chain = tuple(Making(str(k), str(d), int(n), pid=0) for k, d, n in steps)
     except (ValueError, TypeError):
-        return ()  # another version's, or of somebody else
+        return ()  # another version's, or not huldra's
     return () if pid == os.getpid() else chain

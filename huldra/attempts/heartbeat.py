@@ -2,7 +2,7 @@
 
 The thread is started with the first claim that lives long enough to need it, and started again
 in a forked child. It also sees what an owner must know: that its claim was taken over, that the
-lease could not be renewed in time, and that somebody asked for a cancel.
+lease could not be renewed in time, and that a cancel was requested.
 """
 
 from __future__ import annotations

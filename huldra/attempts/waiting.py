@@ -52,7 +52,7 @@ class Waiting:
         return self._attempt
 
     def lose_to(self, number: int) -> None:
-        """Count attempt `number`, which somebody else claimed before us, as one we waited for."""
+        """Count attempt `number`, which another process claimed first, as one we waited for."""
         self._attempt = max(self._attempt, number)
 
     def step(self, attempt: Attempt) -> None:

@@ -469,7 +469,7 @@ def _teach_threads() -> None:
 
     Python does so by itself from 3.14 on, where asked to. All the ways to start a thread (`Thread`,
     `Timer`, a `ThreadPoolExecutor`) end in `Thread.start`, so that is wrapped, once, at the first
-    capture of the process. It is not taken back, as somebody may have wrapped it again by then.
+    capture of the process. It is not taken back, as other code may have wrapped it again by then.
     What else stands in the context (which artifacts are being made) goes along.
     """
     if _setup.threads_are_taught:

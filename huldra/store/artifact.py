@@ -62,9 +62,10 @@ def success_record(paths: ArtifactPaths, number: int, made_at: str) -> dict[str,
 def publish(paths: ArtifactPaths, number: int, ledger: Ledger | None = None) -> bool:
     """Write the truth, which is that `N.end` says success; False where nothing says so any more.
 
-    Whoever read that in `N.end` may write it: the owner, or anybody who finds that the owner did
-    not come to it. All of them write the same. The owner hands in the `ledger` that it has ended
-    its attempt in; anybody else looks again, in one folder, whether claim and end are there.
+    Each process that read that in `N.end` may write it: the owner, or one that finds that the owner
+    did not come to it. All of them write the same. The owner hands in the `ledger` that it has
+    ended its attempt in; another process looks again, in one folder, whether claim and end are
+    there.
     """
     try:
         if ledger is not None:
@@ -87,7 +88,7 @@ def _publish(paths: ArtifactPaths, number: int, ledger: Ledger) -> bool:
             files.remove(_SUCCESS, folder=ledger.folder)
             return False
         # We may have been asleep since `N.end`, and our record may just have replaced a newer
-        # attempt's. So whoever writes looks again, until what stands is the last attempt's.
+        # attempt's. So each writer looks again, until what stands is the last attempt's.
         newer = claim.last_attempt(paths) if ledger.folder.has(str(number + 1)) else None
         if newer is None or newer.number <= number or not ledger.says_success(newer.number):
             return True
@@ -148,8 +149,8 @@ def _queued_before(paths: ArtifactPaths, attempt: Attempt | None) -> Attempt | N
 def write_state(paths: ArtifactPaths, attempt: Attempt, queued: Attempt | None = None) -> None:
     """Write the summary of `attempt`, and make sure that it does not hide a newer attempt's."""
     _write_summary(paths, attempt, queued)
-    # We may have been asleep between our claim and this write, and somebody else may have gone on.
-    # Whoever writes last therefore looks again, until what stands is the summary of what is.
+    # We may have been asleep between our claim and this write, and another process may have gone
+    # on. The last writer therefore looks again, until what stands is the summary of what is.
     while _is_outdated(paths, attempt):
         newer = claim.last_attempt(paths)
         if newer is None:
@@ -198,7 +199,7 @@ class StateManager:
     def history(directory: str | os.PathLike[str]) -> list[Attempt]:
         """Every attempt at the artifact in `directory`, the oldest first.
 
-        Raises `HuldraArtifactMissing` when nobody ever tried.
+        Raises `HuldraArtifactMissing` when there was no attempt.
         """
         paths = ArtifactPaths(os.path.abspath(os.fspath(directory)))
         attempts = claim.read_history(paths)

@@ -2,20 +2,21 @@
 
 `link(2)` gives a complete file a name, and fails when the name is taken. So
 
-* attempt N belongs to whoever links `claims/N`: claim, owner and fencing number in one step;
-* attempt N ends by linking `claims/N.end`: its owner and anybody who thinks the owner dead compete
-  for that single name, and only the winner goes on. A check followed by a write would not do: a
-  process can be paused in between, for days;
+* attempt N belongs to the process that links `claims/N`: claim, owner and fencing number in one
+  step;
+* attempt N ends by linking `claims/N.end`: its owner and any process that finds the owner dead
+  compete for that single name, and only the winner goes on. A check followed by a write would not
+  do: a process can be paused in between, for days;
 * attempt N+1 is linked only by someone who has seen `N.end`;
 * a queued attempt starts by linking the new attempt's file to `N.end` first and to `N+1` second.
   The first link decides: who sees it alone takes attempt N+1 for claimed, by the owner whom the
-  file names. So nobody claims N+1 while the starter is between its two links, and if it died there,
-  attempt N+1 is ended like that of any dead owner.
+  file names. So no process claims N+1 while the starter is between its two links, and if it died
+  there, attempt N+1 is ended like that of any dead owner.
 
 Nothing that decides is ever unlinked or replaced, so nothing live can be removed by mistake.
 
-Somebody else may remove a whole artifact, and make it again: `rm`, a cleaner of scratch space. Then
-attempt 1 is another one. So whoever ends or starts an attempt does it in a `Ledger`: one folder,
+A whole artifact may be removed, by `rm` or a cleaner of scratch space, and made again. Then attempt
+1 is another one. So a process ends or starts an attempt in a `Ledger`: one folder,
 held open, in which the attempt is found to be the one that is meant, and in which the link is made.
 In a folder that was removed meanwhile it fails.
 """
@@ -86,7 +87,7 @@ class Ledger:
         self.folder.__exit__()
 
     def token_of(self, number: int) -> str | None:
-        """The token of who holds attempt `number` here: None when nobody does, "" if unreadable."""
+        """The token of the holder of attempt `number` here: None without one, "" if unreadable."""
         data = self.folder.read(str(number))
         if data is not None:
             return _token_in(files.parse_object(data) or {})
@@ -103,7 +104,8 @@ class Ledger:
         name, data = f"{end.number}.end", files.object_bytes(end.to_json())
         if files.link_new(name, data, sync=True, folder=self.folder):
             return True
-        return self.folder.read(name) == data  # by an earlier try of ours that was said to fail
+        # It may stand there by an earlier try of ours that was reported as failed.
+        return self.folder.read(name) == data
 
     def end_without_word(self, number: int) -> None:
         """Let the claim of attempt `number` become its own end, too.
@@ -167,7 +169,7 @@ def last_attempt(paths: ArtifactPaths) -> Attempt | None:
 
 
 def read_attempt(paths: ArtifactPaths, number: int) -> Attempt:
-    """One attempt. An unreadable claim reads as one of nobody: its end decides, or its lease."""
+    """One attempt. An unreadable claim has no owner: its end decides, or its lease."""
     # One read decides whether the attempt has ended. To read and then to look whether the file
     # exists would take an end that appears in between for one that cannot be read.
     end = files.read_bytes(paths.claim_end(number))
@@ -181,7 +183,7 @@ def read_attempt(paths: ArtifactPaths, number: int) -> Attempt:
 
 
 def read_claim(paths: ArtifactPaths, number: int) -> Claim:
-    """Who has attempt `number`. An unreadable claim reads as one of nobody."""
+    """The claim of attempt `number`. An unreadable one reads as one without an owner."""
     return Claim.from_json(number, files.read_object(paths.claim(number)) or {})
 
 
@@ -212,7 +214,7 @@ def claim_next(
     lease: Lease | None = None,
     after: int = 0,
 ) -> Claim | None:
-    """Try for attempt `number`; None when somebody was first.
+    """Try for attempt `number`; None when another process was first.
 
     `after` is the attempt whose end was seen. Where that is not there any more, the artifact was
     removed, and attempt `number` is not the next: None, too.
@@ -239,8 +241,8 @@ def start_queued(
 ) -> Claim | None:
     """Turn a queued claim into the next, running one; None when it was ended before.
 
-    Also None when attempt N+1 was there already: whoever does not get both names has not got the
-    attempt. And where the artifact was removed, so that `queued` is not there any more.
+    Also None when attempt N+1 was there already: a process that does not get both names has not got
+    the attempt. And where the artifact was removed, so that `queued` is not there any more.
     """
     before, number = queued.number, queued.number + 1
     claim = Claim(
@@ -269,7 +271,7 @@ def end_attempt(
 ) -> End | None:
     """End attempt `number`; None when it had ended before, which then stands.
 
-    `of` is who is believed to hold it. Where that is somebody else by now, or nobody, the artifact
+    `of` is its believed holder. Where it has another one by now, or none, the artifact
     was removed meanwhile, and nothing is ended: None, too.
     """
     end = End(number, status.value, now_text(), by, error)
@@ -318,7 +320,7 @@ def _write_beside(paths: ArtifactPaths, name: str, record: dict[str, Any]) -> No
 
 
 def is_cancel_requested(paths: ArtifactPaths, number: int) -> bool:
-    """Whether somebody asked attempt `number` to stop."""
+    """Return True if attempt `number` was asked to stop."""
     return files.path_exists(paths.claim_cancel(number))
 
 

@@ -1,4 +1,4 @@
-"""Reading and writing whole files so that nobody ever sees half of one.
+"""Reading and writing whole files so that no reader ever sees half of one.
 
 This is the only module that renames or links into place. A file is written under a
 temporary name beside its target, complete, and then gets its name in one step: by rename
@@ -51,13 +51,13 @@ def unique_suffix() -> str:
 
 
 def temporary_name(path: str) -> str:
-    """A name beside `path` that nobody else uses."""
+    """A name beside `path` that no other write uses."""
     folder, slash, name = path.rpartition("/")
     return f"{folder}{slash}.{name}.{unique_suffix()}.tmp"
 
 
 def is_temporary(name: str) -> bool:
-    """Whether a file of this name is the unfinished write of somebody, or its litter."""
+    """Whether a file of this name is an unfinished write, or its litter."""
     return name.startswith(".") and name.endswith(".tmp")
 
 
@@ -95,7 +95,7 @@ class Folder:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(OSError):  # it was only looked at; what was written in it is said
+        with contextlib.suppress(OSError):  # its files were closed, and checked, by themselves
             os.close(self.descriptor)
 
     def error(self, error: OSError, wanted: str, name: str) -> HuldraStoreError:
@@ -110,7 +110,7 @@ class Folder:
         )
 
     def has(self, name: str) -> bool:
-        """Whether a file of this folder has this name; False also where that cannot be told."""
+        """Whether a file of this folder has this name; False also where that is unknown."""
         return os.access(name, os.F_OK, dir_fd=self.descriptor)
 
     def lacks(self, name: str) -> bool:
@@ -248,10 +248,10 @@ def link_new(
     also: str | None = None,
     folder: Folder | None = None,
 ) -> bool:
-    """Give `path` this content if nobody has that name yet; False when somebody was first.
+    """Give `path` this content if the name is free; False when another process was first.
 
     The file is complete when its name appears. With `also`, the winner's file gets that second
-    name too, so that both names are one file; False when somebody else has that one. With a
+    name too, so that both names are one file; False when another file has that one. With a
     `folder` the paths are names in it; else folders that are missing are made. Raises
     `HuldraStoreError` when the file system refuses, also when it has no hard links: a fallback
     would not be exact, so there is none.
@@ -311,7 +311,7 @@ class SharedFile:
         return self._takes_names
 
     def link(self, path: str) -> bool:
-        """Give it the name `path` if nobody has that yet; False when somebody was first.
+        """Give it the name `path` if that is free; False when another process was first.
 
         Where no link leads from here (another file system below the root, or a file with all the
         names that it can have), `path` is a file of its own. Raises `HuldraStoreError`.
@@ -365,7 +365,7 @@ def path_exists(path: str) -> bool:
 def read_bytes(path: str, *, folder: Folder | None = None) -> bytes | None:
     """The content of a file, or None when there is none; with a `folder`, of that name in it."""
     try:
-        # Not blocking: a named pipe that somebody put there reads as empty, and hangs nobody.
+        # Not blocking: a named pipe in its place reads as empty, and hangs no process.
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=_at(folder))
     except (FileNotFoundError, NotADirectoryError):
         return None

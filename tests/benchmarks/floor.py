@@ -54,7 +54,7 @@ class Miss:
         _link(f"{claims}/1", self.claim)
         _replace(f"{private}/state.json", self.state)
         _replace(f"{private}/metadata.json", self.metadata)
-        _write(f"{private}/huldra.log", self.log, sync=False)
+        _write_log(f"{private}/huldra.log", self.log)
         for folder in (directory, os.path.dirname(directory)):
             _sync(folder)
         _link(f"{claims}/1.end", self.end)
@@ -67,6 +67,16 @@ def _sync(folder: str) -> None:
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _write_log(path: str, lines: bytes) -> None:
+    """The line that says when an attempt began, and later, still open, the one on its end."""
+    handle = os.open(path, _NEW, 0o666)
+    try:
+        for line in lines.splitlines(keepends=True):
+            os.write(handle, line)
     finally:
         os.close(handle)
 

@@ -60,7 +60,7 @@ def statuses(obj: huldra.Huldra[str]) -> list[str]:
 def test_start_that_gets_only_its_first_name_is_ended_at_once(
     huldra_root: Path, refuse: Refuse
 ) -> None:
-    """A job whose second link the disk refused holds nobody up while its worker lives."""
+    """A job whose second link the disk refused blocks no other process while its worker lives."""
     note = Note(name="a")
     payload = payload_of(note)
     refuse("link", "2", 1)
@@ -103,21 +103,21 @@ def test_error_is_not_lost_for_an_end_that_was_refused(huldra_root: Path, refuse
     assert statuses(failing) == ["failed"]
 
 
-def test_link_that_was_made_and_reported_as_failed_is_ours(
+def test_link_that_was_made_and_denied_as_failed_is_ours(
     huldra_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A second try that finds the end there knows its own words."""
     original = files._link
-    told: list[str] = []
+    reported: list[str] = []
 
-    def made_and_reported(temporary: str, path: str, folder: files.Folder | None = None) -> bool:
+    def made_and_denied(temporary: str, path: str, folder: files.Folder | None = None) -> bool:
         won = original(temporary, path, folder)
-        if path == "1.end" and not told:
-            told.append(path)
+        if path == "1.end" and not reported:
+            reported.append(path)
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         return won
 
-    monkeypatch.setattr(files, "_link", made_and_reported)
+    monkeypatch.setattr(files, "_link", made_and_denied)
     assert Note(name="a").load_or_create() == "a"
     assert statuses(Note(name="a")) == ["success"]
 

@@ -1,4 +1,4 @@
-"""Artifacts that are removed while somebody makes them: by `rm`, by a cleaner of scratch space."""
+"""Artifacts that are removed while they are being made: by `rm`, by a cleaner of scratch space."""
 
 from __future__ import annotations
 
