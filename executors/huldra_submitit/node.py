@@ -18,6 +18,7 @@ from types import FrameType
 from typing import Any
 
 from huldra.attempts import context
+from huldra.engines import descendants
 from huldra.engines.retry import RetryPolicy
 from huldra.logs.capture import get_logger
 from huldra.settings import HULDRA_CONFIG
@@ -50,9 +51,10 @@ class Node:
     meta: dict[str, Any] = field(default_factory=dict)
 
     def __call__(self) -> None:
-        """Make the node; raises `NodeFailed`, which is plain text."""
+        """Make the node; raises `NodeFailed`, which is plain text. What it started ends with it."""
         from huldra.worker.node import output_path, run_node
 
+        descendants.adopt_orphans()
         ending = TerminationHandler() if self.engine == "slurm" else None
         if ending is not None:
             signal.signal(signal.SIGTERM, ending.act)
@@ -60,12 +62,15 @@ class Node:
         # Who looks into the job's own files finds the way to what the node prints.
         sys.stdout.write(f"what _create prints is in {output_path(self.payload)}\n")
         sys.stdout.flush()
-        run_node(
-            self.payload,
-            job=self._ref(),
-            owns_process=True,
-            preempt_signals=(preempt_signal(),),
-        )
+        try:
+            run_node(
+                self.payload,
+                job=self._ref(),
+                owns_process=True,
+                preempt_signals=(preempt_signal(),),
+            )
+        finally:
+            descendants.end_own()
 
     def _ref(self) -> JobRef:
         import submitit
@@ -151,6 +156,7 @@ class TerminationHandler:
                 signal.raise_signal(preempt_signal())
             except (subprocess.SubprocessError, OSError, RuntimeError) as error:
                 get_logger().warning("this job is not requeued: %s", error)
+        descendants.end_own()  # as nobody comes to it once the signal has ended this process
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.raise_signal(signal.SIGTERM)
 

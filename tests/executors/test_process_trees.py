@@ -101,6 +101,29 @@ def test_no_process_outlives_a_node_that_ends_well(engine: Any, store: Path) -> 
     assert after["pid"] != int((notes / "t.worker").read_text())
 
 
+@pytest.fixture
+def local_cluster(store: Path) -> Any:
+    """Submitit's own cluster of processes on this machine."""
+    submitit = pytest.importorskip("submitit")
+    executor = submitit.LocalExecutor(folder=store / "logs")
+    executor.update_parameters(timeout_min=5)
+    return executor
+
+
+@pytest.mark.parametrize("then", ["wait", "end"])
+def test_no_process_outlives_a_node_of_submitits_local_cluster(
+    local_cluster: Any, store: Path, then: str
+) -> None:
+    """Neither one that is cancelled nor one that ends well."""
+    notes = store / "notes"
+    job = Tree(name="t", notes=str(notes), then=then).load_or_create(executor=local_cluster)
+    until((notes / "t.worker").exists)
+    if then == "wait":
+        assert job.cancel()
+    assert job.wait(60)
+    until(lambda: not processes(notes), "the end of all processes", 15)
+
+
 # What one node does, and what the next one finds if nothing of it is left.
 LEFT = {
     "environment": (

@@ -11,9 +11,11 @@ import pytest
 
 import huldra
 from huldra.errors import HuldraCancelled, HuldraJobLost
+from huldra.store.process import start_time
 from huldra.testing.pipelines import Step
 from huldra_submitit.executor import SubmititExecutor
 from tests.executors.slurm.stage import PATIENCE_S, Stage
+from tests.executors.trees import Tree
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(400)]
 
@@ -254,3 +256,19 @@ def test_a_controller_that_is_away_kills_no_job(stage: Stage) -> None:
         stage.cluster.start_controller()
     stage.open("one")
     assert job.result(timeout=PATIENCE_S)["runs"] == 1
+
+
+def test_no_process_outlives_a_job(stage: Stage) -> None:
+    """Neither one that is cancelled nor one that ends well, also where Slurm does not see to it."""
+    for then in ("wait", "end"):
+        notes = stage.notes / then
+        notes.mkdir()
+        tree = Tree(name=then, notes=str(notes), then=then)
+        job = tree.load_or_create(executor="slurm")
+        stage.until((notes / f"{then}.worker").exists, "the node's processes")
+        if then == "wait":
+            assert job.cancel()
+        assert job.wait(PATIENCE_S)
+        pids = [int(path.stem) for path in notes.glob("*.pid")]
+        assert len(pids) == 4
+        stage.until(lambda pids=pids: not any(map(start_time, pids)), "their end", 20.0)  # type: ignore[misc]  # a default binds it now
