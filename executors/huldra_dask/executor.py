@@ -158,7 +158,7 @@ class DaskExecutor:
         refusals = refuse_by_capabilities(graph, self.capabilities)
         return refusals + resources.refuse(graph.tasks.values(), self._workers())
 
-    def named_jobs(self, graph: TaskGraph) -> JobRef:
+    def job_template(self, graph: TaskGraph) -> JobRef:
         """The jobs of a graph, by what their names have in common.
 
         The scheduler groups keys by what stands before the first hexadecimal part; with anything
@@ -169,7 +169,7 @@ class DaskExecutor:
     def submit(self, graph: TaskGraph, on_submitted: OnSubmitted) -> None:
         """Send the graph as one; on a scheduler outside of this process it outlives us."""
         self._say_what_ends_with_us()
-        refs = graph.refs(graph.named_job or self.named_jobs(graph))
+        refs = graph.refs(graph.named_job or self.job_template(graph))
         names = {key: ref.job_id for key, ref in refs.items()}
         try:
             dsk = dask_graph(graph, names, self._in_flight(graph), isolate=self._isolate)
@@ -229,7 +229,7 @@ class DaskExecutor:
         """What the children printed that worked for the run of each job; shared by its nodes."""
         return output_files_of(refs, NAME)
 
-    def why(self, ref: JobRef) -> str:
+    def failure_reason(self, ref: JobRef) -> str:
         """What Dask said when a job ended badly; empty where it said nothing."""
         return self._reasons.get(ref.job_id, "")
 

@@ -49,7 +49,7 @@ class LocalEngine(abc.ABC):
         """Name the file that got what each job printed, where there is one."""
         return self._table.logs(refs)
 
-    def why(self, ref: JobRef) -> str:
+    def failure_reason(self, ref: JobRef) -> str:
         """Say why a job was lost; empty where nothing is known of it here."""
         return self._table.why(ref.job_id)
 

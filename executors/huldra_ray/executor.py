@@ -118,14 +118,14 @@ class RayExecutor:
         refusals += resources.refuse(graph.tasks.values(), nodes)
         return refusals + self._refuse_runtime_envs(graph.tasks.values())
 
-    def named_jobs(self, graph: TaskGraph) -> JobRef:
+    def job_template(self, graph: TaskGraph) -> JobRef:
         """The jobs of a graph, by what their names have in common."""
         return JobRef(NAME, graph.store_suffix, self._meta(graph))
 
     def submit(self, graph: TaskGraph, on_submitted: OnSubmitted) -> None:
         """Send all tasks, with refs as edges."""
         self._log_that_jobs_end_with_us()
-        refs = graph.refs(graph.named_job or self.named_jobs(graph))
+        refs = graph.refs(graph.named_job or self.job_template(graph))
         names = {key: ref.job_id for key, ref in refs.items()}
         with self._ended:
             before = {(node.root, node.key): name for name, node in self._open.items()}
@@ -187,7 +187,7 @@ class RayExecutor:
         """What Ray's workers printed while they worked for the run of each job."""
         return output_files_of(refs, NAME)
 
-    def why(self, ref: JobRef) -> str:
+    def failure_reason(self, ref: JobRef) -> str:
         """What Ray said when a job ended badly; empty where it said nothing."""
         return self._reasons.get(ref.job_id, "")
 

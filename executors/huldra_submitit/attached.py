@@ -79,13 +79,13 @@ class Attached:
         """The files of stdout and stderr that submitit and Slurm write."""
         return self._jobs().logs(refs)
 
-    def why(self, ref: JobRef) -> str:
+    def failure_reason(self, ref: JobRef) -> str:
         """The end of a job's own error file, for a job that ended before its node began."""
         return error_text(ref)
 
-    def find(self, ref: JobRef) -> JobRef | None:
+    def recover(self, ref: JobRef) -> JobRef | None:
         """The ref with its id of a job known by its hint alone; None while it is not found."""
-        return self._jobs().find(ref)
+        return self._jobs().recover(ref)
 
     def close(self) -> None:
         """Release nothing: jobs go on."""

@@ -1,8 +1,8 @@
 """Graphs on a Slurm cluster: a few job arrays with the scheduler's own dependencies.
 
 The driver writes manifests, calls `sbatch` once an array and may exit. All that it knows is on
-disk before that: each node's queued record holds the hint of `job_hints`, so a job whose id was
-never recorded is found by its name.
+disk before that: each node's queued record holds its hint of `recovery_hints`, so a job whose id
+was never recorded is found by its name.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ class SubmititExecutor(Attached):
             return refused
         return [*self._refuse_by_site(graph), *self._refuse_by_count(graph)]
 
-    def job_hints(self, graph: TaskGraph) -> Mapping[str, Mapping[str, Any]]:
+    def recovery_hints(self, graph: TaskGraph) -> Mapping[str, Mapping[str, Any]]:
         """By which each node's job can be found if its id is never recorded; JSON."""
         found, since, driver = {}, _now(), driver_record()
         for sending in self._plan(graph):

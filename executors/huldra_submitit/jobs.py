@@ -74,7 +74,7 @@ class Jobs:
         here = site_of(self.queue.slurm).cluster
         return not cluster or not here or cluster == here
 
-    def find(self, ref: JobRef) -> JobRef | None:
+    def recover(self, ref: JobRef) -> JobRef | None:
         """The same ref with its id."""
         job_id = self._id_of(ref)
         if not job_id:

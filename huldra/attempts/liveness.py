@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from huldra.attempts import context
 from huldra.attempts.heartbeat import uptime_s
 from huldra.engines import registry
-from huldra.engines.protocol import Capabilities, JobStatus
+from huldra.engines.protocol import Capabilities, JobStatus, optional_method
 from huldra.errors import HuldraExecutorError
 from huldra.settings import HULDRA_CONFIG
 from huldra.store import claim
@@ -108,7 +108,8 @@ def _bind_found(paths: ArtifactPaths, attempt: Attempt, ref: JobRef) -> JobRef |
     """Record the job that an engine finds by its hint, in its dead driver's place."""
     try:
         executor = registry.connect(ref)
-        found: JobRef | None = executor.find(ref) if hasattr(executor, "find") else None
+        recover = optional_method(executor, "recover")
+        found: JobRef | None = recover(ref) if recover is not None else None
     except (HuldraExecutorError, ImportError):
         return None  # an engine that cannot be asked from here has found nothing
     if found is not None:

@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import sys
+import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -179,8 +180,8 @@ class TaskGraph:
 
     `run_id` is unique. `run_path` is the file of the run record, on disk before `submit` is called.
     `root` is the store's root. `preempt_max` is the number of retries after infrastructure
-    failures, beside the first try. `named_job` is what the executor's `named_jobs` returned for the
-    graph.
+    failures, beside the first try. `named_job` is what the executor's `job_template` returned for
+    the graph.
     """
 
     run_id: str
@@ -319,6 +320,73 @@ class Executor(Protocol):
         ...
 
 
+@runtime_checkable
+class NamesJobs(Protocol):
+    """Optional: an executor that chooses the names of its jobs itself.
+
+    Then the queued attempts of a run share one record of their jobs, which is many times faster
+    than one for each, and `run_node` knows its job without being told.
+    """
+
+    def job_template(self, graph: TaskGraph) -> JobRef:
+        """Return what the refs of the graph's jobs have in common; called before anything is sent.
+
+        Its `job_id` is what follows each `Task.task_name`. The names are on disk before `submit` is
+        called, so `status` answers UNKNOWN for a name that may still be on its way.
+        """
+        ...
+
+
+@runtime_checkable
+class RecoversJobs(Protocol):
+    """Optional: an executor whose engine finds a job that this process did not live to record."""
+
+    def recovery_hints(self, graph: TaskGraph) -> Mapping[str, Mapping[str, Any]]:
+        """Return for each key what finds its job again, as JSON; called before anything is sent."""
+        ...
+
+    def recover(self, ref: JobRef) -> JobRef | None:
+        """Return the job's own ref for one whose `meta["hint"]` is such a hint; None if not found.
+
+        Raises:
+            HuldraExecutorError: The engine could not be reached. Transient.
+        """
+        ...
+
+
+@runtime_checkable
+class ReportsFailures(Protocol):
+    """Optional: an executor that keeps what its engine said of jobs that ended badly."""
+
+    def failure_reason(self, ref: JobRef) -> str:
+        """Return the engine's own words, for the error of a lost job; "" where it said nothing."""
+        ...
+
+
+_FORMER_NAMES = {
+    "job_template": "named_jobs",
+    "recovery_hints": "job_hints",
+    "recover": "find",
+    "failure_reason": "why",
+}
+
+
+def optional_method(executor: object, name: str) -> Callable[..., Any] | None:
+    """Return the executor's method of an optional protocol, None where it has none.
+
+    Its name of the version before still works, with a `DeprecationWarning`.
+    """
+    method: Callable[..., Any] | None = getattr(executor, name, None)
+    if method is not None:
+        return method
+    former: Callable[..., Any] | None = getattr(executor, _FORMER_NAMES[name], None)
+    if former is not None:
+        kind = type(executor).__qualname__
+        text = f"{kind}.{_FORMER_NAMES[name]} is called {name} now; the old name goes in a version"
+        warnings.warn(text, DeprecationWarning, stacklevel=2)
+    return former
+
+
 def refuse_by_capabilities(graph: TaskGraph, capabilities: Capabilities) -> list[Refusal]:
     """Return the requests that `capabilities` alone rule out; adapters call it in `check`."""
     refusals = []
@@ -364,31 +432,3 @@ def registered_engines() -> dict[str, str]:
 
     found = importlib.metadata.entry_points(group=ENTRY_POINTS)
     return {point.name: point.value for point in found}
-
-
-class NodeExecutor:
-    """Base class for engines that take a graph task by task, with native dependencies.
-
-    A subclass writes `submit_one(task, after)`, where `after` holds what `submit_one` returned
-    for the tasks before it, and `ref_of(task, handle)`, which turns such a handle into a `JobRef`.
-    """
-
-    def submit(self, graph: TaskGraph, on_submitted: OnSubmitted) -> None:
-        """Submit the tasks in topological order and report each id at once."""
-        handles: dict[str, Any] = {}
-        for key, task in graph.tasks.items():
-            handle = self.submit_one(task, [handles[k] for k in task.after])
-            handles[key] = handle
-            on_submitted(key, self.ref_of(task, handle))
-
-    def submit_one(self, task: Task, after: Sequence[Any]) -> Any:
-        """Submit one task, to start once all of `after` have ended, with success or not.
-
-        Raises:
-            HuldraSubmitError: The engine did not accept the task.
-        """
-        raise NotImplementedError
-
-    def ref_of(self, task: Task, handle: Any) -> JobRef:
-        """Return the ref of a handle that `submit_one` returned."""
-        raise NotImplementedError

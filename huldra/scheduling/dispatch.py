@@ -22,7 +22,15 @@ from huldra.attempts.heartbeat import QueueRenewal
 from huldra.config import documents
 from huldra.config.hashing import key_of
 from huldra.engines import registry
-from huldra.engines.protocol import PAYLOAD_PROTOCOL, Executor, Refusal, Resources, Task, TaskGraph
+from huldra.engines.protocol import (
+    PAYLOAD_PROTOCOL,
+    Executor,
+    Refusal,
+    Resources,
+    Task,
+    TaskGraph,
+    optional_method,
+)
 from huldra.engines.release import release_unsent
 from huldra.errors import HuldraClassError, HuldraRefused, HuldraSubmitError
 from huldra.logs.capture import get_logger
@@ -226,12 +234,12 @@ def _jobs_in_flight(work: _Dispatch, node: PlannedNode) -> list[JobRef]:
 def _queue_all(work: _Dispatch, draft: TaskGraph) -> None:
     """Claim each node for this run; who was faster with one keeps it, and it is attached to."""
     prepare_root()
-    hints = getattr(work.executor, "job_hints", None)
-    job_hints: Mapping[str, Any] = hints(draft) if hints is not None else {}
+    hints = optional_method(work.executor, "recovery_hints")
+    recovery_hints: Mapping[str, Any] = hints(draft) if hints is not None else {}
     queue = _open_queue(work, draft)
     for node in work.plan.to_run:
         prepare_artifact(node.node.obj, node.paths)
-        mine = _queue(queue, node, job_hints.get(node.key))
+        mine = _queue(queue, node, recovery_hints.get(node.key))
         if mine is not None:
             work.queued[node.key] = mine
         else:
@@ -240,8 +248,8 @@ def _queue_all(work: _Dispatch, draft: TaskGraph) -> None:
 
 def _open_queue(work: _Dispatch, draft: TaskGraph) -> RunEnqueuer:
     """Take up what all nodes share; jobs that others can ask about are findable from now on."""
-    named_jobs = getattr(work.executor, "named_jobs", None)
-    work.named_job = named_jobs(draft) if named_jobs is not None else None
+    job_template = optional_method(work.executor, "job_template")
+    work.named_job = job_template(draft) if job_template is not None else None
     # A job that ends with this process is judged by this process; one that does not, or that others
     # can ask about, has to be findable from its record.
     can_find = work.executor.capabilities.finds_by_id

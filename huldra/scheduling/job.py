@@ -11,7 +11,7 @@ from huldra.attempts.liveness import Watch
 from huldra.attempts.waiting import error_of
 from huldra.config.hashing import key_of
 from huldra.engines import registry
-from huldra.engines.protocol import Executor, JobStatus
+from huldra.engines.protocol import Executor, JobStatus, optional_method
 from huldra.engines.release import end_queued
 from huldra.errors import (
     HuldraCancelled,
@@ -304,8 +304,10 @@ class Job(Generic[T]):
 
     def _why(self) -> str:
         """Return the engine's own reason for the end, if its adapter kept one."""
-        tell = getattr(self._executor, "why", None)
-        reason = tell(self._ref) if tell is not None and self._ref is not None else ""
+        if self._executor is None or self._ref is None:
+            return ""
+        tell = optional_method(self._executor, "failure_reason")
+        reason = tell(self._ref) if tell is not None else ""
         return f": {reason}" if reason else ""
 
     def _failed_dependency(self, word: JobStatus) -> HuldraComputeError | None:

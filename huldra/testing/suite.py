@@ -107,7 +107,7 @@ class Spy:
         self.refs: dict[str, JobRef] = {}
 
     def __getattr__(self, name: str) -> Any:
-        """Pass on what an executor may have: `named_jobs`, `job_hints`, `find`, `why`."""
+        """Pass on the methods of the optional protocols."""
         return getattr(self._inner, name)
 
     @property

@@ -71,7 +71,7 @@ def test_a_failed_node_takes_along_only_what_needs_it(
         "b": JobStatus.UPSTREAM_FAILED,
         "c": JobStatus.SUCCEEDED,
     }
-    assert "told to fail" in executor.why(refs["a"])
+    assert "told to fail" in executor.failure_reason(refs["a"])
     assert standin.calls_of(tmp_path / "notes", "b") == 0
 
 
@@ -96,7 +96,7 @@ def test_a_node_that_always_dies_is_lost_in_the_end(executor: DaskExecutor, tmp_
     refs = submit(executor, graph)
     assert ends(executor, refs) == {"a": JobStatus.LOST, "b": JobStatus.UPSTREAM_FAILED}
     assert standin.calls_of(tmp_path / "notes", "a") == 2
-    assert "perhaps for lack of memory" in executor.why(refs["a"])
+    assert "perhaps for lack of memory" in executor.failure_reason(refs["a"])
 
 
 def test_a_running_node_can_be_cancelled(executor: DaskExecutor, tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_what_nobody_can_run_is_given_up(
     graph = standin.graph(tmp_path, {"a": ("ok", [], Resources(gpus=1))})
     refs = submit(executor, graph)
     assert ends(executor, refs) == {"a": JobStatus.LOST}
-    assert "no worker gives" in executor.why(refs["a"])
+    assert "no worker gives" in executor.failure_reason(refs["a"])
 
 
 def test_prints_of_a_node_are_in_the_logs(executor: DaskExecutor, tmp_path: Path) -> None:
