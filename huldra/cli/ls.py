@@ -125,7 +125,7 @@ class _Columns:
             row.hostname,
             row.backend,
             *(output.value_text(self._value(row, name)) for name in self._fields),
-            *((_error(row),) if self._errors else ()),
+            *((error_text(row),) if self._errors else ()),
         ]
 
     def _value(self, row: Row, name: str) -> object:
@@ -136,7 +136,7 @@ class _Columns:
         return value
 
 
-def _error(row: Row) -> str:
+def error_text(row: Row) -> str:
     """The error on one line: its type without modules, and what it says."""
     if row.failed_key:
         return f"its dependency {row.failed_key} did not complete"

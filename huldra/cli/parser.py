@@ -206,7 +206,10 @@ def _add_diff(commands: Commands[argparse.ArgumentParser]) -> None:
 
 
 def _add_sweeps(commands: Commands[argparse.ArgumentParser]) -> None:
-    made = _command(commands, "sweeps", "list the recorded runs, newest first")
+    made = _command(commands, "sweeps", "list the recorded runs, newest first, or one's members")
+    made.add_argument(
+        "run_id", nargs="?", default="", metavar="RUN", help="an id, its beginning, or a name"
+    )
     made.add_argument("--limit", type=a_count, default=20, help="lines (%(default)s; 0: all)")
     made.add_argument("--json", action="store_true", help="a JSON list, with the members")
     made.set_defaults(run=sweeps.run)

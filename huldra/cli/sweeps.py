@@ -1,4 +1,4 @@
-"""`huldra sweeps`: every recorded run, with its state."""
+"""`huldra sweeps`: every recorded run with its state, or the members of one."""
 
 from __future__ import annotations
 
@@ -6,18 +6,58 @@ import argparse
 
 from huldra.catalog import Catalog, Sweep, presentation
 from huldra.cli import output
+from huldra.cli.ls import error_text
 
 _COLUMNS = ("run", "name", "engine", "created", "state", "complete", "failed", "left")
+_MAX_NAMED = 5
+_MEMBER_COLUMNS = ("name", "status", "artifact", "error")
 
 
 def run(catalog: Catalog, options: argparse.Namespace) -> int:
-    """List the runs, the newest first."""
+    """List the runs, the newest first, or what one run was to compute."""
+    if options.run_id:
+        return _show_members(the_sweep(catalog, options.run_id), options)
     sweeps = catalog.sweeps()[: options.limit or None]
     if options.json:
         output.write_json([_as_json(sweep) for sweep in sweeps])
         return 0
     note = f"{len(sweeps)} runs in {', '.join(catalog.roots)}"
     output.write_table(_COLUMNS, [_line(sweep) for sweep in sweeps], output.clean(note))
+    return 0
+
+
+def the_sweep(catalog: Catalog, text: str) -> Sweep:
+    """Return the run that `text` means: an id or its beginning, or the newest run of a name.
+
+    Raises `CommandError` when there is none, or more than one.
+    """
+    sweeps = catalog.sweeps()
+    found = [sweep for sweep in sweeps if sweep.run_id.startswith(text)]
+    if not found:
+        found = [sweep for sweep in sweeps if sweep.name == text][:1]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        where = ", ".join(catalog.roots)
+        raise output.CommandError(
+            f"no run {text!r} in {where}; wanted an id, its beginning, or a sweep's name: `huldra"
+            " sweeps` lists them"
+        )
+    named = ", ".join(sweep.run_id for sweep in found[:_MAX_NAMED])
+    raise output.CommandError(f"{text!r} may mean {named}; give more of the id")
+
+
+def _show_members(sweep: Sweep, options: argparse.Namespace) -> int:
+    """Print a line a member, by its name; those that only others need come last, nameless."""
+    if options.json:
+        output.write_json(_as_json(sweep))
+        return 0
+    lines = [
+        [member.name, member.status, member.key, error_text(member.row) if member.row else ""]
+        for member in sweep.members
+    ]
+    note = f"{sweep.run_id}: {state_of(sweep)}, {sweep.done} of {sweep.total} complete"
+    output.write_table(_MEMBER_COLUMNS, lines, output.clean(note))
     return 0
 
 
