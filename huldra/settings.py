@@ -272,6 +272,12 @@ class Settings:
         if "lease" in checked or "heartbeat" in checked:
             self.__dict__.pop("heartbeat", None)  # resolved again: it may follow the lease
 
+    def is_default(self, name: str) -> bool:
+        """Return True if neither the environment nor the code has given the setting a value."""
+        self._check_environment()
+        variable = _BY_ATTRIBUTE[name]
+        return name not in self._assigned and not os.environ.get(variable.name, "").strip()
+
     def snapshot(self) -> dict[str, Any]:
         """Return all values as plain JSON, for `apply` in another process."""
         values = {name: getattr(self, name) for name in _BY_ATTRIBUTE}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import Any
 
@@ -39,6 +40,13 @@ def prepare_root() -> None:
     if not os.path.isdir(root):
         files.make_directories(root)
         files.write_atomic(f"{root}/.gitignore", _IGNORED.encode())
+        if HULDRA_CONFIG.is_default("root"):
+            # A notebook and a script in two folders have two such stores, and compute all twice.
+            logging.getLogger("huldra").info(
+                "new store %s, in the working directory; set HULDRA_PATH to use one store from"
+                " everywhere",
+                root,
+            )
     _prepared_roots.add(root)
 
 
