@@ -292,7 +292,7 @@ with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")) as p
     file.write_text(file.read_text().replace("'old'", "'new'"))
     importlib.reload(um)
     error = um.Model(x=2).load_or_create(executor=pool).exception(timeout=50)
-    print("was edited" in str(error), um.Model(x=2).exists())
+    print("since the last edit" in str(error), um.Model(x=2).exists())
 """
 
 
