@@ -98,7 +98,21 @@ class CheckedWork(Work):
         return file.exists() and file.read_text() == text_of(self)
 
 
-def text_of(work: Work) -> str:
+class Stored(huldra.Huldra[str]):
+    """What `_create` returns is stored by huldra, which reads it back."""
+
+    name: str
+    needs: tuple[Work, ...] = ()
+    ledger: str = huldra.field(default="", hashed=False)
+
+    def _create(self) -> str:
+        who = f"{self.name} {os.getpid()} {start_time(os.getpid())}"
+        with alone(self.ledger, self.name, ArtifactPaths(str(self.huldra_dir))) as word:
+            leave(self.ledger, f"{word} {who} {time.time_ns()}")
+            return text_of(self)
+
+
+def text_of(work: Work | Stored) -> str:
     """What the artifact holds when it is whole: some pages, so that a disk may lose them."""
     return f"{work.name}({','.join(need.name for need in work.needs)})\n" * 800
 
@@ -304,12 +318,12 @@ def _word(report: dict[str, object]) -> str:
     return str(report["error"]).partition(":")[0] if "error" in report else "died"
 
 
-def check_published(work: Work, outcome: Outcome, when: str) -> None:
+def check_published(work: Work | Stored, outcome: Outcome, when: str) -> None:
     """What stands as made is whole."""
     if not work.exists():
         return
     try:
-        text = work._load()
+        text = work.load()
     except Exception as error:  # noqa: BLE001  any error here is the finding
         outcome.wrong.append(f"{when}, it counts as made and does not load: {error!r}")
         return
@@ -317,7 +331,9 @@ def check_published(work: Work, outcome: Outcome, when: str) -> None:
         outcome.wrong.append(f"{when}, it counts as made with {len(text)} characters")
 
 
-def check_books(work: Work, ledger: Path, outcome: Outcome, *, has_history: bool = True) -> None:
+def check_books(
+    work: Work | Stored, ledger: Path, outcome: Outcome, *, has_history: bool = True
+) -> None:
     """All is over: the artifact is made and whole, each attempt has ended, and none overlapped.
 
     Where attempts were removed (`has_history` False) they are not asked for.
@@ -384,7 +400,7 @@ class Stage:
 class Situation:
     """What the call under test finds; `ask` is that call, and `work` is what it should give."""
 
-    work: Work
+    work: Work | Stored
     ask: Callable[[], object]
 
 
@@ -456,6 +472,12 @@ def _sent(stage: Stage) -> Situation:
     return Situation(work, lambda: work.load_or_create(executor="inline").result(timeout=30))
 
 
+def _stored(stage: Stage) -> Situation:
+    """Nothing is there, and huldra stores what `_create` returns."""
+    work = Stored(name="a", ledger=str(stage.ledger))
+    return Situation(work, work.load_or_create)
+
+
 def _forced(stage: Stage) -> Situation:
     """It is made, and the call discards that and makes it again."""
     work = stage.work()
@@ -474,4 +496,5 @@ SITUATIONS: dict[str, Callable[[Stage], Situation]] = {
     "queued": _queued,
     "sent": _sent,
     "forced": _forced,
+    "stored": _stored,
 }
