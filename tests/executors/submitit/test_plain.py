@@ -139,3 +139,15 @@ def test_a_step_is_counted_by_its_notes(scene: Scene) -> None:
     """The notes that other tests here rely on are written once a run."""
     Step(name="once", notes=str(scene.notes)).load_or_create()
     assert count_notes(scene.notes, "once", "began") == 1
+
+
+def test_the_jobs_own_files_name_the_output_of_the_node(scene: Scene) -> None:
+    """Who looks into submitit's file, where prints used to be, finds the way to them."""
+    step = scene.step("loud", "print")
+    job = step.load_or_create(executor=local(scene.folder))
+    scene.outcome(job)
+    kept = step.huldra_dir / ".huldra" / "output.log"
+    own = "".join(text for name, text in job.logs().items() if "/logs/" in name)
+    assert f"what _create prints is in {kept}\n" in own
+    assert "a child of loud" in kept.read_text()
+    assert "a child of loud" not in own
