@@ -81,12 +81,12 @@ def connect_to(address: str, timeout_s: float = CONNECT_TIMEOUT_S) -> Reached:
         client = distributed.Client(address, set_as_default=False, timeout=timeout_s)
     except (OSError, TimeoutError) as error:
         raise HuldraExecutorError(
-            f"wanted the Dask scheduler at {address}, found none within {timeout_s:g} s: {error}"
+            f"no Dask scheduler answered at {address} within {timeout_s:g} s: {error}"
         ) from error
     except (TypeError, ValueError, RuntimeError) as error:
         raise HuldraExecutorError(
-            f"wanted the Dask scheduler at {address}, but this process cannot make a connection of"
-            f" that kind: {error}{_what_tls_needs(address)}"
+            f"cannot connect to the Dask scheduler at {address} from this process:"
+            f" {error}{_what_tls_needs(address)}"
         ) from error
     return Reached(client, (client,))
 
@@ -126,13 +126,13 @@ def reach(target: Any) -> Reached:
     if isinstance(target, distributed.Client):
         if target.asynchronous:
             raise HuldraExecutorError(
-                "an asynchronous dask Client cannot be waited for from here; make one with "
-                "Client(address), without asynchronous=True"
+                "expected a synchronous Dask client, found an asynchronous one; create it with"
+                " Client(address), without asynchronous=True"
             )
         if target.scheduler is None or str(target.status) in ("closed", "closing"):
             raise HuldraExecutorError(
-                f"wanted a Dask client that is connected, found {target!r}, which is closed; make"
-                " a new one with Client(address), or pass the address itself"
+                f"expected a connected Dask client, found {target!r}, which is closed; create a"
+                " new one with Client(address), or pass the address itself"
             )
         return Reached(target)
     client = distributed.Client(target, set_as_default=False)

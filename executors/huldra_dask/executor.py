@@ -108,8 +108,8 @@ class DaskExecutor:
             return DaskExecutor(rest, **options)
         if rest and not rest.isdigit():
             raise HuldraExecutorError(
-                f"{spec!r} is no Dask executor; write 'dask', 'dask:<workers>', 'dask://host:port'"
-                " or, for a scheduler with TLS, 'dask:tls://host:port'"
+                f"{spec!r} is not a Dask executor; expected 'dask', 'dask:<workers>',"
+                " 'dask://host:port' or, for a scheduler with TLS, 'dask:tls://host:port'"
             )
         return DaskExecutor(workers=int(rest) if rest else None, **options)
 
@@ -176,7 +176,8 @@ class DaskExecutor:
             futures = self._send(graph, dsk, names)
         except Exception as error:
             raise HuldraSubmitError(
-                f"the Dask scheduler at {self._address} did not take {len(names)} tasks: {error!r}"
+                f"the Dask scheduler at {self._address} did not accept {len(names)} tasks:"
+                f" {error!r}"
             ) from error
         for name in futures:
             self._over.pop(name, None)
@@ -315,8 +316,9 @@ class DaskExecutor:
         workers = self._workers()
         if not workers.declared:
             log.warning(
-                "no worker is there yet, so that cpus and memory_gb of these nodes are not counted:"
-                " Dask knows what is declared from the first worker on (wait_for_workers(1))"
+                "no Dask worker has connected yet, so cpus and memory_gb of these nodes are not"
+                " counted: Dask knows the declared resources only once a worker has connected"
+                " (wait_for_workers(1))"
             )
         return workers
 
@@ -333,8 +335,8 @@ class DaskExecutor:
         )
         if missing:
             raise HuldraSubmitError(
-                f"the Dask scheduler at {self._address} took {len(names) - len(missing)} of"
-                f" {len(names)} tasks; missing is {missing[0]}"
+                f"the Dask scheduler at {self._address} accepted {len(names) - len(missing)} of"
+                f" {len(names)} tasks; missing: {missing[0]}"
             )
 
     def _meta(self, graph: TaskGraph) -> dict[str, Any]:
@@ -349,7 +351,7 @@ class DaskExecutor:
     def _say_what_ends_with_us(self) -> None:
         if not self.survives_driver and not self._told_ends_with_us:
             self._told_ends_with_us = True
-            log.info("these jobs end with this process: their Dask scheduler lives in it")
+            log.info("these jobs end with this process, because their Dask scheduler runs in it")
 
     # --- hearing
 
@@ -477,7 +479,7 @@ class DaskExecutor:
         except (ImportError, AttributeError) as error:
             raise HuldraExecutorError(
                 f"the Dask scheduler at {self._address} cannot import huldra_dask ({error}):"
-                " install the same huldra where the scheduler and its workers run"
+                " install the same version of huldra for the scheduler and its workers"
             ) from error
         except Exception as error:
             raise HuldraExecutorError(
@@ -546,7 +548,7 @@ class DaskExecutor:
 
     def _report_stall(self, names: list[str], reason: str) -> None:
         since_s = time.monotonic() - self._seen_progress_at
-        log.warning("%d job(s) wait for %.0f s now: %s", len(names), since_s, reason)
+        log.warning("%d job(s) have been waiting for %.0f s: %s", len(names), since_s, reason)
         if self._stalled_after_s is None or since_s < self._stalled_after_s:
             return
         with contextlib.suppress(HuldraExecutorError):

@@ -55,8 +55,8 @@ def _count(spec: str, count: str) -> int | None:
 
 def _unknown(spec: str) -> HuldraExecutorError:
     return HuldraExecutorError(
-        f'wanted an executor, found {spec!r}; the local ones are "local", "local:8" (8 worker '
-        'processes), "threads", "threads:8" and "inline"'
+        f'expected the name of a local executor, found {spec!r}; valid are "local", "local:8"'
+        ' (8 worker processes), "threads", "threads:8" and "inline"'
     )
 
 
@@ -75,5 +75,7 @@ def from_object(obj: object) -> Executor | None:
 def connect(ref: JobRef) -> Executor:
     """What can be known of a job: all of it in its own process, alive or lost in another."""
     if ref.engine != ENGINE:
-        raise HuldraExecutorError(f"wanted a job of the local engine, found one of {ref.engine!r}")
+        raise HuldraExecutorError(
+            f"expected a job of the local engine, found one of {ref.engine!r}"
+        )
     return find_or_view(ref)

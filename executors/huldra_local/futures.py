@@ -100,8 +100,8 @@ class FuturesExecutor(LocalEngine):
         except RuntimeError as error:  # of the pool: shut down, or broken by a worker's death
             self._cancel_ids(ids.values())
             raise HuldraSubmitError(
-                f"run {graph.run_id}: wanted to submit to {self._pool!r}, which refused: {error}; "
-                'make a new pool, or use executor="local"'
+                f"run {graph.run_id}: the pool {self._pool!r} refused the tasks: {error}; create a"
+                ' new pool, or use executor="local"'
             ) from error
         except BaseException:
             self._cancel_ids(ids.values())
@@ -129,7 +129,7 @@ class FuturesExecutor(LocalEngine):
 
     def _run_unless_leaving(self, payload: str, ref: JobRef) -> None:
         if self._table.is_leaving:
-            raise NodeFailed("not begun: the process that it was queued in is ending")
+            raise NodeFailed("not started: the process in which it was queued is ending")
         self._run(payload, ref)
 
     def _on_done(self, entry: _Entry, future: Future[None]) -> None:

@@ -174,7 +174,7 @@ class LocalExecutor(LocalEngine):
         with self._lock:
             if self._closed:
                 raise HuldraSubmitError(
-                    f"wanted to submit to {self!r}, but it was closed; make a new one"
+                    f"cannot submit to {self!r}: it is closed; create a new one"
                 )
             if self._scheduler is None or not self._scheduler.is_alive:
                 logger.info("%r: its jobs end with this process", self)

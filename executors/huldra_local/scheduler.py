@@ -162,7 +162,9 @@ class Scheduler:
                 self._start_what_fits()
                 self._publish()
         except BaseException:
-            logger.exception("the local pool broke: its jobs are lost, a new call starts again")
+            logger.exception(
+                "the local pool broke: its jobs are lost; a new call starts a new pool"
+            )
             raise
         finally:
             self._end()
@@ -268,7 +270,7 @@ class Scheduler:
         if len(self._workers) == self._retired:
             self._try_again(job, Death(JobStatus.LOST, text=why), _START_BACKOFF_S)
             return True
-        logger.warning("%s: %s; it waits for one of those that there are", job.task.label, why)
+        logger.warning("%s: %s; it waits for an existing worker", job.task.label, why)
         self._hires = False
         self._call_later(_START_BACKOFF_S, self._hire_again)
         self._enqueue(job)
@@ -296,7 +298,7 @@ class Scheduler:
             self._settle(job, death.status)
             return
         logger.warning(
-            "%s: %s; trying again (%d of %d)",
+            "%s: %s; retry %d of %d",
             job.task.label,
             death.text,
             len(job.deaths),
@@ -325,7 +327,9 @@ class Scheduler:
     def _time_out(self, job: PoolJob, worker: Worker) -> None:
         if worker.job is job:
             minutes = job.task.resources.time_min
-            logger.warning("%s is ended: it ran for its %g minutes", job.task.label, minutes)
+            logger.warning(
+                "%s was stopped: it reached its time limit of %g minutes", job.task.label, minutes
+            )
             self._interrupt(job, worker, JobStatus.TIMED_OUT)
 
     def _interrupt(self, job: PoolJob, worker: Worker, status: JobStatus) -> None:

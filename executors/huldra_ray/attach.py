@@ -37,7 +37,7 @@ def _attach(address: str) -> RayExecutor:
     here = str(ray.get_runtime_context().gcs_address) if ray.is_initialized() else address
     if here != address:
         raise HuldraExecutorError(
-            f"this process is connected to Ray at {here} and cannot ask the one at {address}"
+            f"this process is connected to Ray at {here} and cannot query the cluster at {address}"
         )
     return RayExecutor(address)
 

@@ -143,7 +143,7 @@ class RayExecutor:
             self._supervisor.submit(batch, site)
         except Exception as error:
             raise HuldraSubmitError(
-                f"Ray at {self._runtime.address} did not take it: {error!r}"
+                f"Ray at {self._runtime.address} did not accept the graph: {error!r}"
             ) from error
         for key, ref in refs.items():
             on_submitted(key, ref)
@@ -256,7 +256,7 @@ class RayExecutor:
     def _log_that_jobs_end_with_us(self) -> None:
         if self._runtime.ends_with_us and not self._has_logged_end:
             self._has_logged_end = True
-            log.info("these jobs end with this process: it started their Ray runtime")
+            log.info("these jobs end with this process, because it started their Ray runtime")
 
     # --- hearing
 

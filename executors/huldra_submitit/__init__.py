@@ -65,7 +65,7 @@ def connect(ref: JobRef) -> Executor:
         from huldra_submitit import plain
 
         return plain.attach(ref)
-    raise HuldraExecutorError(f"{ref.engine!r} jobs are not submitit's")
+    raise HuldraExecutorError(f"expected a submitit job, found one of {ref.engine!r}")
 
 
 def _need_submitit() -> None:

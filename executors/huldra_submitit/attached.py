@@ -61,7 +61,7 @@ class Attached:
 
     def submit(self, graph: TaskGraph, on_submitted: OnSubmitted) -> None:  # noqa: ARG002  the seam's
         """Raise HuldraExecutorError."""
-        raise HuldraExecutorError("this only follows jobs; submit through SubmititExecutor")
+        raise HuldraExecutorError("read-only executor: use SubmititExecutor to submit")
 
     def status(self, refs: Collection[JobRef]) -> Mapping[JobRef, JobStatus]:
         """What Slurm says, one query for all; UNKNOWN while it does not answer."""

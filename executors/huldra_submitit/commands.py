@@ -101,7 +101,8 @@ class TokenBucket:
     def __init__(self, rate_per_s: float, burst: int) -> None:
         if not rate_per_s > 0 or burst < 1:
             raise HuldraExecutorError(
-                f"a rate of {rate_per_s} submissions a second, {burst} at once, lets none through"
+                f"a rate of {rate_per_s} submissions per second with a burst of {burst} allows no"
+                " submission"
             )
         self.rate_per_s = rate_per_s
         self.burst = burst

@@ -336,8 +336,8 @@ def unwrap(executor: Any) -> Any:
     inner = getattr(executor, "_executor", executor)
     if type(inner).name() != ENGINE:
         raise HuldraExecutorError(
-            f"wanted a submitit executor for Slurm, found one for {type(inner).name()!r}; pass it"
-            " to load_or_create(executor=...) as it is"
+            f"expected a submitit executor for Slurm, found one for {type(inner).name()!r}; pass"
+            " it to load_or_create(executor=...) directly"
         )
     return inner
 
@@ -368,6 +368,6 @@ def new_slurm_executor(folder: str) -> Any:
         return SlurmExecutor(folder)
     except RuntimeError as error:
         raise HuldraExecutorError(
-            f"executor='slurm' wants Slurm's programs on PATH, and found none ({error}); run this"
-            " on a login node, or use executor='local'"
+            f"executor='slurm' needs Slurm's programs on PATH, found none ({error}); run this on a"
+            " login node, or use executor='local'"
         ) from error

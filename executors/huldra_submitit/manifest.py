@@ -62,9 +62,10 @@ def read(path: str) -> Manifest:
     data = read_object(path)
     if data is None or not data.keys() >= Manifest.__dataclass_fields__.keys():
         raise HuldraStoreError(
-            f"this job wanted its manifest {path}, and found "
-            f"{'no such file' if data is None else 'an incomplete one'}; was the run's folder"
-            " deleted, or is the store on a disk that this host does not share? Submit again",
+            f"this job needs its manifest {path}, found"
+            f" {'no such file' if data is None else 'an incomplete one'}; the run's folder may"
+            " have been deleted, or the store may be on a disk that this host does not share."
+            " Submit again",
             directory=os.path.dirname(path),
         )
     return Manifest(**{name: _frozen(data[name]) for name in Manifest.__dataclass_fields__})

@@ -72,8 +72,8 @@ def parse(spec: str) -> dict[str, Any]:
     name, colon, partition = spec.partition(":")
     if name != "slurm" or (colon and not partition):
         raise HuldraExecutorError(
-            f"wanted 'slurm' or 'slurm:PARTITION', found {spec!r}; other parameters come from"
-            f" {PREFIX}* or from SubmititExecutor(...)"
+            f"expected 'slurm' or 'slurm:PARTITION', found {spec!r}; set other parameters with"
+            f" {PREFIX}* or with SubmititExecutor(...)"
         )
     return {"slurm_partition": partition} if partition else {}
 

@@ -96,7 +96,7 @@ def refuse_unknown(task: Task, valid: Collection[str]) -> list[Refusal]:
     refused = [Refusal(task.key, key, why) for key, why in unknown_keys(keys, valid).items()]
     gpus = task.resources.gpus
     if gpus is not None and gpus != int(gpus):
-        refused.append(Refusal(task.key, "gpus", f"Slurm counts whole GPUs, not {gpus}"))
+        refused.append(Refusal(task.key, "gpus", f"Slurm allocates whole GPUs, not {gpus}"))
     return refused
 
 
@@ -209,8 +209,8 @@ def array_limit(parameters: Mapping[str, Any]) -> tuple[Parameters, int | None]:
     elements, percent, limit = str(theirs).partition("%")
     if elements or not percent or not limit.isdigit():
         raise ValueError(
-            f"--array={theirs}: huldra numbers the elements itself; give the limit alone "
-            f'(slurm_array_parallelism=N, or {{"array": "%N"}})'
+            f"--array={theirs}: huldra numbers the elements itself; pass only a limit"
+            ' (slurm_array_parallelism=N, or {"array": "%N"})'
         )
     return merged, int(limit)
 

@@ -245,7 +245,7 @@ def attach(ref: JobRef) -> PlainExecutor:
     if ref.meta.get("cluster") != "local":
         raise HuldraExecutorError(
             f"submitit's {ref.meta.get('cluster')!r} job {ref.job_id} can be followed only in the"
-            " process that made it; look at the artifact"
+            " process that submitted it; check the artifact instead"
         )
     from submitit.local.local import LocalExecutor
 

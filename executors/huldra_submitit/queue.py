@@ -190,7 +190,9 @@ class QueueMonitor:
         if not answer.is_ok and "Invalid job id" in answer.err:
             return {}  # the controller answered: it has none of them
         if not answer.is_ok:
-            get_logger().warning("squeue failed, its jobs are unknown for now: %s", answer.text)
+            get_logger().warning(
+                "squeue failed; the status of its jobs is unknown for now: %s", answer.text
+            )
             return None
         return self._read(answer.out)
 

@@ -99,7 +99,7 @@ class Sbatch:
             found = QueueMonitor(self.slurm).find(name)
             if found:
                 return found[0].partition("_")[0]
-            get_logger().warning("sbatch: %s; again in %g s", answer.text, pause_s)
+            get_logger().warning("sbatch: %s; retrying in %g s", answer.text, pause_s)
             time.sleep(pause_s)
             pause_s *= 3
         raise _refused(answer, script, key)
@@ -114,9 +114,9 @@ class Sbatch:
         if found:
             return found[0].partition("_")[0]
         raise HuldraSubmitError(
-            f"{key}: wanted the job's id from sbatch --parsable {script}, found {answer.text!r},"
-            f" and no job is called {name}; look with squeue --name={name}, and cancel it if it is"
-            " there",
+            f"{key}: expected the job's id from sbatch --parsable {script}, found {answer.text!r},"
+            f" and there is no job named {name}; check with squeue --name={name}, and cancel it if"
+            " it exists",
             key=key,
         )
 

@@ -63,13 +63,13 @@ def test_requests_that_dask_cannot_count_yet_are_said(
         n_workers=0, processes=False, dashboard_address="127.0.0.1:0", resources={"CPU": 1}
     ) as cluster:
         job = Step(name="a", claims={"cpus": 1}).load_or_create(executor=cluster)
-        assert "no worker is there yet" in caplog.text
+        assert "no Dask worker has connected yet" in caplog.text
         cluster.scale(1)
         assert job.result(timeout=60)["name"] == "a"
         caplog.clear()
         again = Step(name="b", claims={"cpus": 1}).load_or_create(executor=cluster)
         assert again.result(timeout=60)["name"] == "b"
-        assert "no worker is there yet" not in caplog.text
+        assert "no Dask worker has connected yet" not in caplog.text
 
 
 def test_a_script_needs_no_main_guard(tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_a_closed_client_is_refused() -> None:
     assert isinstance(own, huldra_dask.DaskExecutor)
     client = distributed.Client(own.client.cluster, set_as_default=False)
     client.close()
-    with pytest.raises(HuldraExecutorError, match="make a new one"):
+    with pytest.raises(HuldraExecutorError, match="create a new one"):
         huldra_dask.from_object(client)
     own.close()
 

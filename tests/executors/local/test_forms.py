@@ -174,7 +174,7 @@ def test_a_pool_that_was_shut_down_says_so(orders: Orders) -> None:
     pool = concurrent.futures.ThreadPoolExecutor(1)
     pool.shutdown()
     executor = FuturesExecutor(pool, run=stub.run)
-    with pytest.raises(HuldraSubmitError, match="make a new pool"):
+    with pytest.raises(HuldraSubmitError, match="create a new pool"):
         send(executor, orders.graph(orders.task("one")))
 
 
