@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import datetime
+import functools
 import itertools
 import math
 import os
@@ -18,7 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from huldra.config import hashing
+from huldra.config import documents, hashing
 from huldra.config.fields import MISSING
 from huldra.config.forms import class_form
 from huldra.config.hashing import children_of, digest_of, encoding_of, key_of, namespace_of
@@ -699,3 +700,30 @@ def test_what_is_no_config_has_no_digest(value: Any) -> None:
     """The error is of our tree and says what is taken."""
     with pytest.raises(HuldraIdentityError, match="expected a Huldra config, found a"):
         digest_of(value)
+
+
+@functools.lru_cache
+def cached(x: int) -> int:
+    """A cached function of a module, as a config's value."""
+    return x
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        cached,
+        slice(1, None, 2),
+        pytest.param(numpy and numpy.sin, id="ufunc"),
+        pytest.param(numpy and numpy.mean, id="array function"),
+        pytest.param(numpy and functools.partial(numpy.add, 1), id="partial"),
+        pytest.param(numpy and numpy.dtype("f4"), id="dtype"),
+    ],
+)
+def test_what_can_be_imported_by_name_has_an_identity(value: Any) -> None:
+    """Functions that are cached or numpy's, dtypes and slices hash, and come back equal."""
+    if value is None:
+        pytest.skip("numpy is not installed")
+    config = Holder(value=value)
+    assert digest_of(config) != digest_of(Holder(value=None))
+    again = documents.from_document(documents.to_document(config, strict=True))
+    assert digest_of(again) == digest_of(config)
