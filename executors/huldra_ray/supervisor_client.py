@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import subprocess
 import sys
@@ -26,36 +27,37 @@ _LOOK_S = 0.2
 
 
 class SupervisorProxy:
-    """The cluster's one supervisor, for all drivers; started by the first, and there to stay."""
+    """The cluster's one supervisor, for all drivers.
 
-    def __init__(self, ray: Any, address: str) -> None:
-        """`address` is the one by which this process reached the cluster."""
+    The first driver that submits starts it, and there it stays; to ask for jobs starts nothing.
+    """
+
+    def __init__(self, ray: Any, contact: str) -> None:
+        """`contact` is the address by which this process reached the cluster."""
         self._ray = ray
+        self._contact = contact
         self._address = str(ray.get_runtime_context().gcs_address)
         self._changed = threading.Condition()
         self._is_closed = False
-        self._actor = self._find()
-        if self._actor is None:
-            _start_supervisor(address)
-            self._actor = ray.get_actor(SUPERVISOR, namespace=NAMESPACE)
-
-    def _find(self) -> Any:
-        with contextlib.suppress(ValueError):  # there is none
-            return self._ray.get_actor(SUPERVISOR, namespace=NAMESPACE)
-        return None
+        self._actor: Any = None
+        self._find()
 
     def submit(self, batch: list[dict[str, Any]], site: Mapping[str, Any]) -> None:
         """See `Supervisor.submit`."""
-        self._call(self._actor.submit, batch, site)
+        if self._find() is None:
+            _start_supervisor(self._contact)
+        self._call(self._find().submit, batch, site)
 
     def status(self, names: list[str]) -> dict[str, tuple[str, str]]:
         """See `Supervisor.status`."""
-        told: dict[str, tuple[str, str]] = self._call(self._actor.status, names)
-        return told
+        actor = self._find()
+        found: dict[str, tuple[str, str]] = self._call(actor.status, names) if actor else {}
+        return found
 
     def cancel(self, names: list[str]) -> None:
         """See `Supervisor.cancel`."""
-        self._call(self._actor.cancel, names)
+        if actor := self._find():
+            self._call(actor.cancel, names)
 
     def news(self, cursor: int, timeout_s: float) -> tuple[int, list[tuple[str, str, str]]]:
         """See `Supervisor.news`; raises `HuldraExecutorError` when Ray or this was closed.
@@ -63,6 +65,10 @@ class SupervisorProxy:
         No thread may be inside Ray when somebody shuts that down in this process: the answer then
         comes to memory that is gone. So this one waits outside, for Ray to call back.
         """
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._actor or self._is_closed, timeout_s):
+                return max(0, cursor), []
+            self._refuse_if_over()
         deadline = time.monotonic() + _CALL_TIMEOUT_S
         while True:
             answer = self._actor.news.remote(cursor, timeout_s).future()
@@ -72,11 +78,11 @@ class SupervisorProxy:
                     self._refuse_if_over(deadline)
                     self._changed.wait(_LOOK_S)
             try:
-                told: tuple[int, list[tuple[str, str, str]]] = answer.result()
+                found: tuple[int, list[tuple[str, str, str]]] = answer.result()
             except self._ray.exceptions.ActorUnavailableError as error:
                 self._outlast(error, deadline)
             else:
-                return told
+                return found
 
     def close(self) -> None:
         """End a `news` that waits; Ray is about to be shut down here."""
@@ -84,7 +90,16 @@ class SupervisorProxy:
             self._is_closed = True
             self._changed.notify_all()
 
-    def _refuse_if_over(self, deadline: float) -> None:
+    def _find(self) -> Any:
+        """The supervisor's actor; None while there is none."""
+        with self._changed:
+            if self._actor is None:
+                with contextlib.suppress(ValueError):  # no actor has the name
+                    self._actor = self._ray.get_actor(SUPERVISOR, namespace=NAMESPACE)
+                    self._changed.notify_all()
+            return self._actor
+
+    def _refuse_if_over(self, deadline: float = math.inf) -> None:
         if self._is_closed or not self._ray.is_initialized():
             raise HuldraExecutorError("it was shut down")
         if time.monotonic() > deadline:
