@@ -25,7 +25,7 @@ _LOST = frozenset(
 
 
 class NodeEnded(NodeFailed):
-    """A node's task did not end well: `status` is a `JobStatus` word, `name` the task's name."""
+    """A node's task did not end well: `status` is a `JobStatus` value, `name` the task's name."""
 
     def __init__(self, status: str, name: str, text: str) -> None:
         super().__init__(status, name, text)
@@ -51,7 +51,7 @@ def status_of(error: BaseException, name: str) -> tuple[JobStatus, str]:
     """What the error of the task `name` means, and what it says.
 
     A worker's death reaches the task itself bare, and what needs that task wrapped as a task's
-    error: that tells the two apart.
+    error: that shows which it is.
     """
     wrapped = {cls.__name__ for cls in type(error).__mro__} & {"RayTaskError"}
     cause = getattr(error, "cause", None) if wrapped else None
@@ -75,7 +75,7 @@ def status_of(error: BaseException, name: str) -> tuple[JobStatus, str]:
 def death_of(error: BaseException, status: JobStatus, text: str) -> Death:
     """How a try ended that `status_of` calls a failure of the infrastructure.
 
-    Ray does not tell what ended a worker. Where its host lives, that is a kill most often.
+    Ray does not report what ended a worker. Where its host lives, that is a kill most often.
     """
     is_kill = type(error).__name__ == "WorkerCrashedError"
     return Death(status, signal.SIGKILL if is_kill else 0, text)

@@ -151,12 +151,12 @@ class RayExecutor:
     def status(self, refs: Collection[JobRef]) -> Mapping[JobRef, JobStatus]:
         """Ask the supervisor once for all that are not known to be over.
 
-        Ray does not tell a queued task from a running one; QUEUED stands for both here, and the
-        artifact tells them apart.
+        Ray has one answer for a queued and a running task: QUEUED stands for both here, and the
+        artifact shows which it is.
         """
         unknown = [ref for ref in refs if ref.job_id not in self._over]
-        told = self._ask(unknown) if unknown else {}
-        return {ref: self._over.get(ref.job_id) or told[ref] for ref in refs}
+        asked = self._ask(unknown) if unknown else {}
+        return {ref: self._over.get(ref.job_id) or asked[ref] for ref in refs}
 
     def wait(self, refs: Collection[JobRef], timeout_s: float) -> set[JobRef]:
         """Return when one has ended; those of other drivers are polled."""
@@ -188,7 +188,7 @@ class RayExecutor:
         return output_files_of(refs, NAME)
 
     def failure_reason(self, ref: JobRef) -> str:
-        """What Ray said when a job ended badly; empty where it said nothing."""
+        """Ray's reason when a job ended badly; empty where it has none."""
         return self._reasons.get(ref.job_id, "")
 
     def close(self) -> None:
@@ -261,7 +261,7 @@ class RayExecutor:
     # --- hearing
 
     def _listen(self) -> None:
-        """Note each end as the supervisor tells it; ends with the runtime."""
+        """Note each end that the supervisor reports; ends with the runtime."""
         while not self._is_closed:
             try:
                 self._cursor, ends = self._supervisor.news(self._cursor, _LISTEN_S)
@@ -275,7 +275,7 @@ class RayExecutor:
                 self._note([(name, JobStatus(status), reason) for name, status, reason in ends])
 
     def _leave_at_exit(self) -> None:
-        """Be out of Ray before it ends, and let nobody wait for what it then forgets."""
+        """Be out of Ray before it ends, and let no caller wait for what it then forgets."""
         self._stop_listening()
         if self._runtime.ends_with_us:
             with self._ended:
@@ -314,15 +314,15 @@ class RayExecutor:
 
     def _ask(self, refs: Sequence[JobRef]) -> dict[JobRef, JobStatus]:
         try:
-            told = self._supervisor.status([ref.job_id for ref in refs])
+            reported = self._supervisor.status([ref.job_id for ref in refs])
         except Exception as error:  # noqa: BLE001  a query that fails answers UNKNOWN
             log.debug("Ray at %s did not answer: %r", self._runtime.address, error)
             return dict.fromkeys(refs, JobStatus.UNKNOWN)
-        return {ref: self._read(ref, told.get(ref.job_id)) for ref in refs}
+        return {ref: self._read(ref, reported.get(ref.job_id)) for ref in refs}
 
-    def _read(self, ref: JobRef, told: tuple[str, str] | None) -> JobStatus:
-        if told is not None:
-            return JobStatus(told[0])
+    def _read(self, ref: JobRef, reported: tuple[str, str] | None) -> JobStatus:
+        if reported is not None:
+            return JobStatus(reported[0])
         # The supervisor never forgets: what it does not know was another one's, or never came.
         is_here = ref.meta.get("address") == self._runtime.address
         is_young = time.time() - float(ref.meta.get("queued_at") or 0) < _ON_ITS_WAY_S

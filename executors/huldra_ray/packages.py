@@ -45,7 +45,7 @@ class Pins:
                 self._thread.start()
 
     def release(self, uris: Iterable[str]) -> None:
-        """Let these go, where nobody else holds them."""
+        """Let these go, where no other holder has them."""
         with self._changed:
             self._holders.subtract(uris)
 

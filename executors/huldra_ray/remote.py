@@ -1,6 +1,6 @@
 """What crosses to Ray's processes by value: it finds huldra there, and hands over to it.
 
-A worker was started somewhere else, by somebody else, and may not have huldra on its path. So
+A worker was started elsewhere, by other users, and may not have huldra on its path. So
 these few lines are pickled whole and take nothing but plain data.
 """
 

@@ -17,7 +17,7 @@ _NAMES = {
 
 
 def options(resources: Resources) -> dict[str, Any]:
-    """The keywords of `task.options(...)`; what is not said is Ray's default: one cpu.
+    """The keywords of `task.options(...)`; what is left out has Ray's default: one cpu.
 
     All but `runtime_env`, to which a driver and its executor add theirs.
     """

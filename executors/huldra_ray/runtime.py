@@ -58,7 +58,7 @@ def reach(address: str | None, cpus: int | None = None, **options: Any) -> Runti
     }
     address = address or os.environ.get("RAY_ADDRESS") or None
     if address is None:
-        # "local", since Ray would join a cluster that anybody has started on this machine.
+        # "local", since Ray would join any cluster that was started on this machine.
         quiet |= {"address": "local", "include_dashboard": False, "num_cpus": cpus}
     else:
         quiet |= {"address": address}
@@ -92,7 +92,7 @@ def _on_loopback() -> Iterator[None]:
 
 
 def _refuse_other_interfaces(ray: Any) -> None:
-    """End a runtime of our own that the network can reach: whoever reaches it runs code here."""
+    """End a runtime of our own that the network can reach: who reaches it runs code here."""
     addresses = {str(node["NodeManagerAddress"]) for node in ray.nodes()}
     if addresses <= {_LOOPBACK}:
         return
@@ -126,7 +126,7 @@ def address_of(spec: str) -> tuple[str | None, int | None]:
 
 
 def is_listening(address: str) -> bool | None:
-    """Whether somebody listens at `host:port`; None when it cannot be told from here."""
+    """Return True if a process listens at `host:port`; None where this host cannot know."""
     host, _, port = address.rpartition("://")[2].rpartition(":")
     try:
         socket.create_connection((host, int(port)), timeout=_PROBE_TIMEOUT_S).close()
@@ -147,7 +147,7 @@ def _client_address() -> str | None:
     from ray.util import client
 
     api: Any = client.ray
-    # No public call tells.
+    # No public call returns it.
     return f"ray://{api.worker._conn_str}" if api.is_connected() else None  # noqa: SLF001
 
 
@@ -155,6 +155,7 @@ def _ends_with_us() -> bool:
     """Whether this process started the head: only then does the runtime end with it."""
     from ray._private import worker
 
-    # No public call tells; a driver of a cluster has no node of its own, or one that is no head.
+    # No public call returns it. A driver of a cluster has no node of its own, or one that is no
+    # head.
     node = getattr(worker, "_global_node", None)
     return bool(node is not None and node.is_head())

@@ -109,7 +109,7 @@ class Supervisor:
         self._send(node)
 
     def status(self, names: list[str]) -> dict[str, tuple[str, str]]:
-        """Status word and reason of those of `names` that are known here."""
+        """Status and reason of those of `names` that are known here."""
         with self._changed:
             known = {name: self._nodes[name] for name in names if name in self._nodes}
             return {name: (node.status.value, node.reason) for name, node in known.items()}
@@ -123,7 +123,7 @@ class Supervisor:
             return len(self._log), self._log[cursor:]
 
     def close(self) -> None:
-        """Ask nothing of Ray from now on, and let nobody wait for news."""
+        """Ask nothing of Ray from now on, and let no caller wait for news."""
         with self._changed:
             self._is_closed = True
             self._pins.close()
@@ -141,7 +141,7 @@ class Supervisor:
         running = []
         with self._changed:
             known = [self._nodes[name] for name in names if name in self._nodes]
-            # Dependents first: they are cancelled themselves, and not felled by what they need.
+            # Dependents first: they are cancelled themselves, and do not fail upstream.
             for node in sorted(known, key=lambda node: -node.number):
                 if node.status.is_over:
                     continue
@@ -187,10 +187,10 @@ class Supervisor:
         return task
 
     def _listener(self, node: _Node, ref: Any) -> Callable[[Any], None]:
-        def tell(future: Any) -> None:
+        def report(future: Any) -> None:
             self._ends.put((node, ref, future.exception()))
 
-        return tell
+        return report
 
     def _hear(self) -> None:
         import ray
@@ -225,7 +225,7 @@ class Supervisor:
         """Send a node again, to a new process, which costs none of its retries.
 
         Ray cannot be asked to end an idle worker. But it starts new ones for a runtime_env that it
-        has not seen, and ends those that nobody uses.
+        has not seen, and ends those that are idle.
         """
         node.renewals += 1
         digest = node.site["digest"]
@@ -269,7 +269,7 @@ def _options_of(node: _Node) -> dict[str, Any]:
 
 
 def _is_running(node: _Node) -> bool:
-    """Whether somebody makes it, by its artifact: Ray tells no queued task from a running one."""
+    """Return True if the artifact is being made: Ray has one answer for queued and running."""
     attempt = StateManager.read(node.directory).attempt
     return attempt is not None and attempt.status is AttemptStatus.RUNNING
 

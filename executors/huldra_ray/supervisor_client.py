@@ -62,7 +62,7 @@ class SupervisorProxy:
     def news(self, cursor: int, timeout_s: float) -> tuple[int, list[tuple[str, str, str]]]:
         """See `Supervisor.news`; raises `HuldraExecutorError` when Ray or this was closed.
 
-        No thread may be inside Ray when somebody shuts that down in this process: the answer then
+        No thread may be inside Ray when that is shut down in this process: the answer then
         comes to memory that is gone. So this one waits outside, for Ray to call back.
         """
         with self._changed:

@@ -1,4 +1,4 @@
-"""Starts the supervisor of a cluster, in a job of its own that has no settings of anybody's.
+"""Starts the supervisor of a cluster, in a job of its own that has no driver's settings.
 
 Run as `python -m huldra_ray.supervisor_start ADDRESS FOLDER...`; ends when it is up.
 """

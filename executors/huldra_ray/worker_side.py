@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import signal
@@ -106,8 +107,9 @@ def _raise_stopped(*_: object) -> NoReturn:
     raise _Stopped
 
 
+@functools.cache  # a worker process has one runtime_env for good
 def _has_a_folder() -> bool:
-    """Return True if the node's runtime_env names the folder where it runs."""
+    """Return True if this worker's runtime_env names the folder where it runs."""
     import ray
 
     return bool(ray.get_runtime_context().runtime_env.get("working_dir"))

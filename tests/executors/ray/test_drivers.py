@@ -1,4 +1,4 @@
-"""Each driver's nodes run with its own import path and runtime_env, and with nobody else's."""
+"""Each driver's nodes run with its own import path and runtime_env, and with no other's."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def project(cluster: clusters.Outside, tmp_path: Path) -> Project:
 
 @pytest.fixture
 def extra(tmp_path: Path) -> Path:
-    """A package that is on nobody's import path."""
+    """A package that is on no import path."""
     package = tmp_path / "elsewhere" / "extra_of_a_test"
     package.mkdir(parents=True)
     (package / "__init__.py").touch()

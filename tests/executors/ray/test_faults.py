@@ -71,7 +71,7 @@ until = functools.partial(children.until, timeout_s=PATIENCE_S)
 def test_a_dead_head_ends_every_wait_and_the_store_goes_on(
     cluster: clusters.Outside, notes: Path, huldra_root: Path
 ) -> None:
-    """When the head dies its jobs are lost, said so, and made elsewhere from the store."""
+    """When the head dies its jobs are reported lost, and made elsewhere from the store."""
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
     command = [sys.executable, "-c", _DRIVER, str(huldra_root), str(notes), cluster.address]
     with subprocess.Popen(

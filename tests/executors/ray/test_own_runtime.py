@@ -55,15 +55,15 @@ def test_resources_become_rays_options() -> None:
 def test_what_no_node_gives_is_refused_with_what_there_is() -> None:
     """The refusal names the request, and what the largest node has."""
     nodes = [{"CPU": 4.0, "memory": 8.0 * 2**30}, {"CPU": 1.0, "GPU": 1.0}]
-    told = [str(r) for r in resources.refuse([task(memory_gb=9)], nodes)]
-    assert told == ["m/C/0: memory_gb: wanted 9, the largest node of the cluster gives 8"]
+    found = [str(r) for r in resources.refuse([task(memory_gb=9)], nodes)]
+    assert found == ["m/C/0: memory_gb: wanted 9, the largest node of the cluster gives 8"]
     together = resources.refuse([task(cpus=2, gpus=1)], nodes)
     assert "no single node" in together[0].reason
     assert resources.refuse([task(extra={"ray_resource": 1})], nodes)[0].request == "ray_resource"
     assert resources.refuse([task(cpus=4), task(gpus=1)], nodes) == []
 
 
-def test_ends_are_told_apart() -> None:
+def test_ends_differ_by_their_cause() -> None:
     """A user's error, a worker's death, memory and the end of another node are different things."""
     from ray import exceptions
 
@@ -166,7 +166,7 @@ print(ray.is_initialized())
 """
 
 
-def test_what_a_shutdown_fells_does_not_start_ray_again(huldra_root: Path) -> None:
+def test_what_a_shutdown_ends_does_not_start_ray_again(huldra_root: Path) -> None:
     """A node whose worker died with the runtime is not sent again: Ray would start for that."""
     ended = children.run(_HEARS_OF_THE_SHUTDOWN_LATE, huldra_root)
     assert (ended.returncode, ended.stdout.strip()) == (0, "False"), ended.stderr
@@ -240,14 +240,14 @@ def test_asking_whose_object_it_is_imports_nothing() -> None:
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60, env=environ)
 
 
-def test_a_version_that_is_too_old_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_version_that_is_too_old_is_named_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """The message names what is there and what to install."""
     monkeypatch.setattr(importlib.metadata, "version", lambda _: "2.9.0")
     with pytest.raises(ImportError, match=r"2\.9\.0 is too old: pip install 'ray>="):
         huldra_ray.from_name("ray")
 
 
-def test_a_missing_library_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_library_is_named_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without Ray the message names what to install."""
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ImportError, match="pip install 'ray>="):

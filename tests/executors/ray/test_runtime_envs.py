@@ -28,6 +28,27 @@ def test_a_later_one_wins_and_variables_add_up() -> None:
     assert job["env_vars"] == {"A": "1", "B": "1"}
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"pip": ["x==1"]},
+        {"conda": {"dependencies": ["pip"]}},
+        {"config": {"setup_timeout_seconds": 5}},
+        {"py_executable": "python3"},
+        {"image_uri": "x"},
+    ],
+)
+def test_what_ray_has_made_of_a_drivers_is_taken_again(asked: dict[str, Any]) -> None:
+    """It reaches nodes as Ray reads it, with the variable that marks their driver."""
+    from ray.runtime_env import RuntimeEnv
+
+    read = dict(RuntimeEnv(**asked))
+    mark = {"env_vars": {runtime_envs.DRIVER_VARIABLE: "d"}}
+    merged = runtime_envs.merge(read, mark)
+    assert problems(**merged) == []
+    assert runtime_envs.uploaded(merged) == {**read, **mark}
+
+
 def test_what_cannot_be_had_is_named_before_anything_is_sent(tmp_path: Path) -> None:
     """A folder that is not there, and what Ray would not accept; what is right passes."""
     missing = str(tmp_path / "missing")
