@@ -194,7 +194,8 @@ def test_the_second_kill_in_a_row_is_the_last(job: Job) -> None:
     assert job.run(0, KILL)[0]
     is_requeued, status, told = job.run(1, KILL)
     assert (is_requeued, status) == (False, 137)
-    assert "killed twice in a row, perhaps for lack of memory; slurm_mem=4GB was asked" in told
+    assert "huldra: killed twice in a row, perhaps for lack of memory;" in told
+    assert "slurm_mem=4GB" in told
     assert "huldra.Resources(memory_gb=...)" in told
 
 
@@ -210,7 +211,8 @@ def test_a_kill_for_lack_of_memory_is_the_last(job: Job) -> None:
     job.show_kills("job_12", 1)
     is_requeued, _, told = job.run(0, KILL)
     assert not is_requeued
-    assert "huldra: killed for lack of memory; slurm_mem=4GB" in told
+    assert "huldra: killed for lack of memory;" in told
+    assert "slurm_mem=4GB" in told
 
 
 def test_slurms_own_word_for_lack_of_memory_is_told(job: Job) -> None:
