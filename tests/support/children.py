@@ -38,15 +38,17 @@ def start(code: str, root: Path | str, **settings: str) -> subprocess.Popen[str]
     )
 
 
-def run(code: str, root: Path | str, **settings: str) -> subprocess.CompletedProcess[str]:
+def run(
+    code: str, root: Path | str, timeout_s: float = TIMEOUT_S, **settings: str
+) -> subprocess.CompletedProcess[str]:
     """Run `code` in a child to its end."""
     child = start(code, root, **settings)
     try:
-        out, err = child.communicate(timeout=TIMEOUT_S)
+        out, err = child.communicate(timeout=timeout_s)
     except subprocess.TimeoutExpired:
         child.kill()
         out, err = child.communicate()
-        raise AssertionError(f"the child did not end in {TIMEOUT_S} s:\n{out}\n{err}") from None
+        raise AssertionError(f"the child did not end in {timeout_s:g} s:\n{out}\n{err}") from None
     return subprocess.CompletedProcess(child.args, child.returncode, out, err)
 
 

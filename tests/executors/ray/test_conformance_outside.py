@@ -27,7 +27,7 @@ def cluster() -> Iterator[clusters.Outside]:
 class TestOutsideCluster(ExecutorSuite):
     """A head in a process of its own, started in another folder and without our import path."""
 
-    patience_s = 90.0
+    patience_s = 180.0  # each driver has worker processes of its own, which take seconds to start
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -91,7 +91,8 @@ def test_a_driver_that_leaves_a_runtime_lives(
 ) -> None:
     """Whoever shuts Ray down, no thread of ours is left in there to bring the process down."""
     where = {"address": cluster.address, "client_address": cluster.client_address}
-    ended = children.run(_GOES_FROM_ONE_TO_THE_NEXT.format(**where, end=end), huldra_root)
+    program = _GOES_FROM_ONE_TO_THE_NEXT.format(**where, end=end)
+    ended = children.run(program, huldra_root, timeout_s=200)
     assert (ended.returncode, ended.stdout.split()) == (0, ["alive"]), ended.stderr
 
 
