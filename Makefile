@@ -42,9 +42,14 @@ $(DEMO_STAMP): requirements/demo.lock pyproject.toml
 demo: $(DEMO_STAMP) ## Train and compare digit classifiers on two local workers; again: all from cache
 	@$(BIN)/python -m examples.demo
 
+# Artifacts are synced to the disk, so the tests' stores lie in memory where there is room.
+TEST_TEMP := $(shell [ -w /dev/shm ] && [ $$(df --output=avail -k /dev/shm 2>/dev/null | tail -1) -gt 6000000 ] \
+	&& echo /dev/shm)
+
 # A test process that dies ends the run, which names the test: xdist waits for ever after a restart.
 test: $(DEV_STAMP) ## Run every test that this machine can run
-	@$(BIN)/python -m pytest -n $(WORKERS) --max-worker-restart 0 --dist loadgroup -m "not bench" $(PYTEST_ARGS)
+	@$(if $(TEST_TEMP),PYTEST_DEBUG_TEMPROOT=$(TEST_TEMP)) \
+		$(BIN)/python -m pytest -n $(WORKERS) --max-worker-restart 0 --dist loadgroup -m "not bench" $(PYTEST_ARGS)
 
 faults: $(DEV_STAMP) ## Kill, stop and fail everything at any moment, at length (ROUNDS=1000 SEED=1)
 	@$(BIN)/python -m tests.faults --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED)) $(FAULT_ARGS)

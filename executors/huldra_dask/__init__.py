@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from huldra.engines.protocol import Executor
-from huldra.store.job_ref import JobRef
+from huldra.engines.kit import Executor, JobRef
 
 NAME = "dask"
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from huldra.engines.foreign_driver import ForeignDriverExecutor, status_of_driver
-from huldra.engines.protocol import Executor, JobStatus
-from huldra.store.job_ref import JobRef
+from huldra.engines.kit import Executor, ForeignDriverExecutor, JobRef, JobStatus, status_of_driver
 from huldra_dask import NAME
 from huldra_dask.executor import DaskExecutor, _live
 

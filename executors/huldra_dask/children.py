@@ -17,8 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from huldra.engines.memory import MemoryKills
-from huldra.engines.retry import Death, how_it_ended
+from huldra.engines.kit import Death, MemoryKills, how_it_ended
 from huldra.worker.process import WorkerProcess
 from huldra.worker.server import RUN_NODE
 from huldra_dask import NAME

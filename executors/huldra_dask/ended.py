@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from huldra.engines.protocol import JobStatus
+from huldra.engines.kit import JobStatus
 from huldra.errors import NodeFailed
 
 _REPR = re.compile(r"NodeEnded\('(\w+)', '([^']*)'")

@@ -13,21 +13,24 @@ import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from huldra.engines.foreign_driver import driver_record
-from huldra.engines.output import output_files_of
-from huldra.engines.protocol import (
+from huldra.engines.kit import (
     Capabilities,
+    ExitRelease,
+    JobRef,
     JobStatus,
     OnSubmitted,
+    Owner,
     Refusal,
     SubmittedNode,
     TaskGraph,
+    driver_record,
+    is_same_process,
+    output_files_of,
     refuse_by_capabilities,
+    release_queued,
+    this_process,
 )
-from huldra.engines.release import ExitRelease, release_queued
 from huldra.errors import HuldraExecutorError, HuldraSubmitError
-from huldra.store.job_ref import JobRef
-from huldra.store.process import Owner, is_same_process, this_process
 from huldra_dask import NAME, cluster, resources, scheduler_side, worker_side
 from huldra_dask.ended import status_of_error, status_of_text
 from huldra_dask.tasks import annotations_of, dask_graph

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from huldra.engines.protocol import Refusal, Resources, Task
+from huldra.engines.kit import Refusal, Resources, Task
 
 GIB = 2**30
 EXTRA_KEYS = frozenset({"dask_resources", "dask_priority"})

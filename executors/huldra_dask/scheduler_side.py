@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from huldra.store.process import this_process
+from huldra.engines.kit import this_process
 
 _CANCEL_AT_ONCE = 8
 _HOLDER = "fire-and-forget"  # the scheduler's own client, which lets go of a task when it is over

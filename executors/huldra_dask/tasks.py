@@ -6,7 +6,7 @@ import collections
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from huldra.engines.protocol import Task, TaskGraph
+from huldra.engines.kit import Task, TaskGraph
 from huldra_dask import resources, worker_side
 from huldra_dask.worker_side import NodeCall
 

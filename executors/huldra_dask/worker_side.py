@@ -6,8 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from huldra.engines.protocol import Resources, code_of, run_folder
-from huldra.engines.retry import Death, RetryPolicy
+from huldra.engines.kit import Death, Resources, RetryPolicy, code_of, run_folder
 from huldra.errors import NodeFailed
 from huldra_dask import NAME
 from huldra_dask.children import CHILDREN, ChildDied

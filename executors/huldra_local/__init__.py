@@ -9,10 +9,9 @@ from __future__ import annotations
 import concurrent.futures
 from typing import Any
 
-from huldra.engines.protocol import Executor
+from huldra.engines.kit import LOCAL as ENGINE
+from huldra.engines.kit import Executor, JobRef
 from huldra.errors import HuldraExecutorError
-from huldra.store.job_ref import JobRef
-from huldra.store.process import LOCAL as ENGINE
 from huldra_local.engine import find_or_view, living
 from huldra_local.futures import FuturesExecutor, ThreadsExecutor
 from huldra_local.inline import InlineExecutor

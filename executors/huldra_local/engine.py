@@ -8,10 +8,16 @@ import os
 import weakref
 from collections.abc import Collection, Mapping, Sequence
 
-from huldra.engines.foreign_driver import ForeignDriverExecutor
-from huldra.engines.protocol import Capabilities, JobStatus, OnSubmitted, Refusal, TaskGraph
-from huldra.store.job_ref import JobRef
-from huldra.store.process import LOCAL as ENGINE
+from huldra.engines.kit import LOCAL as ENGINE
+from huldra.engines.kit import (
+    Capabilities,
+    ForeignDriverExecutor,
+    JobRef,
+    JobStatus,
+    OnSubmitted,
+    Refusal,
+    TaskGraph,
+)
 from huldra_local.table import JobTable
 
 

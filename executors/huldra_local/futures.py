@@ -12,9 +12,10 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
 
-from huldra.engines.protocol import (
+from huldra.engines.kit import (
     RESOURCE_KEYS,
     Capabilities,
+    JobRef,
     JobStatus,
     OnSubmitted,
     Refusal,
@@ -23,7 +24,6 @@ from huldra.engines.protocol import (
     refuse_by_capabilities,
 )
 from huldra.errors import HuldraSubmitError, NodeFailed
-from huldra.store.job_ref import JobRef
 from huldra_local.engine import LocalEngine, living
 from huldra_local.inline import Runner, check_in_process, logger, run_node
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection
 
-from huldra.engines.protocol import (
+from huldra.engines.kit import (
     RESOURCE_KEYS,
     Capabilities,
+    JobRef,
     JobStatus,
     OnSubmitted,
     Refusal,
@@ -15,7 +16,6 @@ from huldra.engines.protocol import (
     TaskGraph,
     refuse_by_capabilities,
 )
-from huldra.store.job_ref import JobRef
 from huldra_local.engine import LocalEngine
 
 logger = logging.getLogger("huldra.local")

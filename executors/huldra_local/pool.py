@@ -9,18 +9,18 @@ import threading
 from collections.abc import Collection, Sequence
 from typing import Self
 
-from huldra.engines.protocol import (
+from huldra.engines.kit import (
     RESOURCE_KEYS,
     Capabilities,
+    JobRef,
     OnSubmitted,
     Refusal,
     Resources,
+    RetryPolicy,
     TaskGraph,
     refuse_by_capabilities,
 )
-from huldra.engines.retry import RetryPolicy
 from huldra.errors import HuldraSubmitError
-from huldra.store.job_ref import JobRef
 from huldra.worker.server import RUN_NODE
 from huldra_local.engine import LocalEngine
 from huldra_local.machine import available_cpus, total_memory_gb, visible_gpus

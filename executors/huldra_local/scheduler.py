@@ -21,12 +21,17 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from huldra.engines.memory import MemoryKills
-from huldra.engines.output import startup_log_path
-from huldra.engines.protocol import JobStatus, Task
-from huldra.engines.retry import Death, RetryPolicy, how_it_ended
-from huldra.store.job_ref import JobRef
-from huldra.store.process import LOCAL as ENGINE
+from huldra.engines.kit import LOCAL as ENGINE
+from huldra.engines.kit import (
+    Death,
+    JobRef,
+    JobStatus,
+    MemoryKills,
+    RetryPolicy,
+    Task,
+    how_it_ended,
+    startup_log_path,
+)
 from huldra.worker.process import WorkerProcess
 from huldra_local.ready import ReadyQueue
 from huldra_local.slots import Need, Slots, Totals

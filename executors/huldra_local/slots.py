@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from huldra.engines.protocol import Resources
+from huldra.engines.kit import Resources
 
 # Amounts are whole thousandths: floats would not add up to what was taken after many tasks.
 _UNIT = 1000

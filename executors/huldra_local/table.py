@@ -8,11 +8,18 @@ import threading
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from huldra.engines.foreign_driver import ForeignDriverExecutor, driver_record, status_of_driver
-from huldra.engines.protocol import JobStatus, SubmittedNode, TaskGraph
-from huldra.engines.release import ExitRelease, release_queued
-from huldra.store.job_ref import JobRef
-from huldra.store.process import LOCAL as ENGINE
+from huldra.engines.kit import LOCAL as ENGINE
+from huldra.engines.kit import (
+    ExitRelease,
+    ForeignDriverExecutor,
+    JobRef,
+    JobStatus,
+    SubmittedNode,
+    TaskGraph,
+    driver_record,
+    release_queued,
+    status_of_driver,
+)
 
 _FOREIGN_POLL_S = 0.2
 _LINGER_S = 2e-5  # for each job that is waited for: about what a caller's look at it costs

@@ -8,8 +8,7 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-from huldra.engines.protocol import Executor
-from huldra.store.job_ref import JobRef
+from huldra.engines.kit import Executor, JobRef
 
 NAME = "ray"
 

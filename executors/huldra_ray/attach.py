@@ -5,10 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Mapping
 
-from huldra.engines.foreign_driver import ForeignDriverExecutor
-from huldra.engines.protocol import Executor, JobStatus
+from huldra.engines.kit import Executor, ForeignDriverExecutor, JobRef, JobStatus
 from huldra.errors import HuldraExecutorError
-from huldra.store.job_ref import JobRef
 from huldra_ray import NAME, runtime
 from huldra_ray.executor import RayExecutor, _live
 

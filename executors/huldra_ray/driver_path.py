@@ -10,8 +10,8 @@ import sys
 import uuid
 from typing import Any
 
+from huldra.engines.kit import sources
 from huldra.errors import HuldraExecutorError
-from huldra.provenance import sources
 
 # By process: a forked driver is another driver.
 _tokens: dict[int, str] = {}

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import signal
 
-from huldra.engines.protocol import JobStatus
-from huldra.engines.retry import Death
+from huldra.engines.kit import Death, JobStatus
 from huldra.errors import NodeFailed
 
 _LOST = frozenset(

@@ -12,21 +12,22 @@ import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from huldra.engines.foreign_driver import driver_record
-from huldra.engines.output import output_files_of
-from huldra.engines.protocol import (
+from huldra.engines.kit import (
     Capabilities,
+    ExitRelease,
+    JobRef,
     JobStatus,
     OnSubmitted,
     Refusal,
     SubmittedNode,
     Task,
     TaskGraph,
+    driver_record,
+    output_files_of,
     refuse_by_capabilities,
+    release_queued,
 )
-from huldra.engines.release import ExitRelease, release_queued
 from huldra.errors import HuldraExecutorError, HuldraSubmitError
-from huldra.store.job_ref import JobRef
 from huldra_ray import NAME, driver_path, remote, resources, runtime, runtime_envs
 from huldra_ray.supervisor import Supervisor
 from huldra_ray.supervisor_client import SupervisorProxy

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from huldra.engines.protocol import Refusal, Resources, Task
+from huldra.engines.kit import Refusal, Resources, Task
 
 GIB = 2**30
 EXTRA_KEYS = frozenset({"ray_resources", "ray_runtime_env"})

@@ -12,10 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from huldra.engines.protocol import JobStatus, Resources
-from huldra.engines.retry import Death, RetryPolicy
-from huldra.store.artifact import StateManager
-from huldra.store.records import AttemptStatus
+from huldra.engines.kit import AttemptStatus, Death, JobStatus, Resources, RetryPolicy, StateManager
 from huldra_ray import packages, runtime_envs
 from huldra_ray.ended import death_of, status_of, why_other_worker
 from huldra_ray.resources import GIB

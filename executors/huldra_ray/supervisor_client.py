@@ -13,8 +13,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from huldra.engines.kit import sources
 from huldra.errors import HuldraExecutorError
-from huldra.provenance import sources
 from huldra_ray import driver_path, runtime
 from huldra_ray.supervisor_start import NAMESPACE, SUPERVISOR
 

@@ -11,9 +11,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any, NoReturn, Self
 
-from huldra.engines import descendants
-from huldra.engines.output import print_file, printing_to
-from huldra.engines.protocol import JobStatus, run_folder
+from huldra.engines.kit import JobStatus, descendants, print_file, printing_to, run_folder
 from huldra.errors import NodeFailed
 from huldra.worker import process_state
 from huldra_ray import NAME

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from huldra.engines.protocol import Executor
+from huldra.engines.kit import Executor, JobRef
 from huldra.errors import HuldraExecutorError
-from huldra.store.job_ref import JobRef
 
 if TYPE_CHECKING:
     from huldra_submitit.executor import SubmititAdapter, SubmititExecutor

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from huldra.engines.protocol import (
+from huldra.engines.kit import (
     RESOURCE_KEYS,
     Capabilities,
+    JobRef,
     JobStatus,
     OnSubmitted,
     Refusal,
@@ -14,7 +15,6 @@ from huldra.engines.protocol import (
 )
 from huldra.errors import HuldraExecutorError
 from huldra.settings import HULDRA_CONFIG
-from huldra.store.job_ref import JobRef
 from huldra_submitit.commands import Slurm, slurm_of, this_slurm
 from huldra_submitit.jobs import Jobs, error_text, hint_of
 from huldra_submitit.queue import queue_of

@@ -13,8 +13,8 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from huldra.engines.kit import get_logger
 from huldra.errors import HuldraExecutorError
-from huldra.logs.capture import get_logger
 from huldra_submitit.profile import NOT_FOR_SBATCH
 
 QUERY_TIMEOUT_S = 30.0

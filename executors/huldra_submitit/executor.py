@@ -13,11 +13,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from huldra.engines.protocol import OnSubmitted, Refusal, TaskGraph, refuse_by_capabilities
+from huldra.engines.kit import (
+    JobRef,
+    OnSubmitted,
+    Refusal,
+    TaskGraph,
+    get_logger,
+    make_directories,
+    refuse_by_capabilities,
+    write_atomic,
+)
 from huldra.errors import HuldraExecutorError, HuldraSubmitError
-from huldra.logs.capture import get_logger
-from huldra.store.files import make_directories, write_atomic
-from huldra.store.job_ref import JobRef
 from huldra_submitit import groups as arrays
 from huldra_submitit import manifest as manifests
 from huldra_submitit import parameters as params

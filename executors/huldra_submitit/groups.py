@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from huldra.engines.protocol import Task, TaskGraph
+from huldra.engines.kit import Task, TaskGraph
 
 # Up to so many different sets of dependencies among equal nodes of a level stay apart, to start
 # as early as they can; more become one array behind a barrier.

@@ -10,11 +10,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from huldra.engines.protocol import JobStatus
+from huldra.engines.kit import JobRef, JobStatus, start_time, this_process
 from huldra.errors import HuldraExecutorError
 from huldra.settings import HULDRA_CONFIG
-from huldra.store.job_ref import JobRef
-from huldra.store.process import start_time, this_process
 from huldra_submitit.commands import in_chunks
 from huldra_submitit.node import own_job_id, restarts
 from huldra_submitit.queue import QueueMonitor

@@ -11,8 +11,8 @@ import os
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from huldra.engines.kit import object_bytes, read_object, write_atomic
 from huldra.errors import HuldraStoreError
-from huldra.store.files import object_bytes, read_object, write_atomic
 
 
 @dataclass(frozen=True)

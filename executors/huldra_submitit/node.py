@@ -17,12 +17,8 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
-from huldra.attempts import context
-from huldra.engines import descendants
-from huldra.engines.retry import RetryPolicy
-from huldra.logs.capture import get_logger
+from huldra.engines.kit import JobRef, RetryPolicy, descendants, get_logger
 from huldra.settings import HULDRA_CONFIG
-from huldra.store.job_ref import JobRef
 from huldra_submitit.commands import this_slurm
 
 _SIGNAL = "SUBMITIT_PREEMPT_SIGNAL"  # submitit's own variable
@@ -58,7 +54,6 @@ class Node:
         ending = TerminationHandler() if self.engine == "slurm" else None
         if ending is not None:
             signal.signal(signal.SIGTERM, ending.act)
-            context.was_cancelled.set(ending.is_cancel)
         # Who looks into the job's own files finds the way to what the node prints.
         sys.stdout.write(f"what _create prints is in {output_path(self.payload)}\n")
         sys.stdout.flush()
@@ -68,6 +63,7 @@ class Node:
                 job=self._ref(),
                 owns_process=True,
                 preempt_signals=(preempt_signal(),),
+                was_cancelled=ending.is_cancel if ending is not None else None,
             )
         finally:
             descendants.end_own()

@@ -14,7 +14,7 @@ import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from huldra.engines.protocol import Refusal, Resources, Task
+from huldra.engines.kit import Refusal, Resources, Task
 
 PREFIX = "slurm_"
 _GENERIC = {

@@ -17,19 +17,20 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from huldra.engines.protocol import (
+from huldra.engines.kit import (
     RESOURCE_KEYS,
     Capabilities,
+    JobRef,
     JobStatus,
     OnSubmitted,
     Refusal,
     Task,
     TaskGraph,
     refuse_by_capabilities,
+    start_time,
+    this_process,
 )
 from huldra.errors import HuldraExecutorError, HuldraSubmitError, NodeFailed
-from huldra.store.job_ref import JobRef
-from huldra.store.process import start_time, this_process
 from huldra_submitit import parameters as params
 from huldra_submitit.node import Node
 from huldra_submitit.words import status_of

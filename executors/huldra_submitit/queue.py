@@ -16,8 +16,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from huldra.engines.protocol import JobStatus
-from huldra.logs.capture import get_logger
+from huldra.engines.kit import JobStatus, get_logger
 from huldra_submitit.commands import Answer, Slurm
 from huldra_submitit.words import MAY_COME_BACK, job_ids, status_of
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from huldra.engines.kit import get_logger
 from huldra.errors import HuldraSubmitError
-from huldra.logs.capture import get_logger
 from huldra_submitit.commands import SUBMIT_TIMEOUT_S, Answer, Slurm, TokenBucket, in_chunks
 from huldra_submitit.queue import QueueMonitor
 

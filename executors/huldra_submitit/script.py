@@ -14,7 +14,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from huldra.engines.retry import memory_advice
+from huldra.engines.kit import memory_advice
 from huldra_submitit.groups import index_text
 
 KILLED = 137  # 128 + SIGKILL: the kernel, for lack of memory, or a person

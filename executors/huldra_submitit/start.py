@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 
-from huldra.engines.retry import RetryPolicy
+from huldra.engines.kit import RetryPolicy
 from huldra_submitit import manifest as manifests
 from huldra_submitit.node import Node, restarts
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from huldra.engines.protocol import JobStatus
+from huldra.engines.kit import JobStatus
 
 _QUEUED = (
     "PENDING",

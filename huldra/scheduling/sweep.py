@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any, Generic, Literal, TypeVar
 
-from huldra.errors import HuldraError, HuldraWaitTimeout
+from huldra.errors import HuldraError
 from huldra.scheduling import rows
 from huldra.scheduling.job import Job, as_done, cancel_all
 from huldra.scheduling.planning import text_table
@@ -71,9 +71,7 @@ class Sweep(Mapping[str, Job[T]], Generic[T]):
             pass
         errors = {name: job.exception(0.0) for name, job in self._jobs.items()}
         bad = [_noted(error, name) for name, error in errors.items() if error is not None]
-        if failed == "skip":
-            bad = [error for error in bad if isinstance(error, HuldraWaitTimeout)]
-        if bad:
+        if bad and failed == "raise":
             raise ExceptionGroup(f"{len(bad)} of {len(self)} jobs have no result", bad)
         return {name: job.result() for name, job in self._jobs.items() if errors[name] is None}
 

@@ -11,7 +11,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -121,6 +121,7 @@ def run_node(
     keeps_folder: bool = False,
     preempt_signals: tuple[int, ...] = (),
     can_renew: bool = False,
+    was_cancelled: Callable[[], bool] | None = None,
 ) -> None:
     """Make one node of a run, if nobody has made it yet.
 
@@ -137,12 +138,17 @@ def run_node(
             the previous handlers come back, and then the signal is raised again.
         can_renew: The caller runs the payload again in a new process when this one has other code
             in memory than the node wants. It must not say so for ever: a third time is no use.
+        was_cancelled: Called once SIGTERM came: True for a cancel by the engine's own command,
+            which leaves no mark in the store, False for a preemption.
 
     Raises:
         NeedsNewProcess: Only with `can_renew`; the node is as it was.
         NodeFailed: The node is not made; the text says why, and where its log is.
     """
-    failure = _run(payload, job, owns_process, keeps_folder, preempt_signals, can_renew)
+    place = _Place(job, owns_process, keeps_folder, preempt_signals, can_renew)
+    if was_cancelled is not None:
+        context.was_cancelled.set(was_cancelled)
+    failure = _run(payload, place)
     if failure is not None:
         # Raised outside of any `except`: an engine that pickles errors with their causes would
         # otherwise carry the user's exception, which may not pickle.
@@ -156,21 +162,23 @@ def output_path(payload: str) -> str:
     return ArtifactPaths(_load_run(words["run"]).node(words["key"])["directory"]).output
 
 
-def _run(
-    payload: str,
-    job: JobRef | None,
-    owns_process: bool,
-    keeps_folder: bool,
-    preempt_signals: tuple[int, ...],
-    can_renew: bool,
-) -> str | None:
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a node runs, as its adapter says; see `run_node` for the words."""
+
+    job: JobRef | None
+    owns_process: bool
+    keeps_folder: bool
+    preempt_signals: tuple[int, ...]
+    can_renew: bool
+
+
+def _run(payload: str, place: _Place) -> str | None:
     try:
         words = json.loads(payload)
         _refuse_protocol(words)
         run = _load_run(words["run"])
-        with _entered(
-            run, words, job, owns_process, keeps_folder, preempt_signals, can_renew
-        ) as node:
+        with _entered(run, words, place) as node:
             return node.make()
     except NodeFailed as error:
         return str(error)
@@ -189,34 +197,26 @@ def _refuse_protocol(words: Mapping[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def _entered(
-    run: Run,
-    words: Mapping[str, Any],
-    job: JobRef | None,
-    owns_process: bool,
-    keeps_folder: bool,
-    preempt_signals: tuple[int, ...],
-    can_renew: bool,
-) -> Iterator[_Node]:
+def _entered(run: Run, words: Mapping[str, Any], place: _Place) -> Iterator[_Node]:
     """Stand where the driver stood: its import path, settings and, in a process of ours, folder."""
     is_drivers = is_same_process(run.driver, this_process())
     if not is_drivers:
-        code.enter(run.path, run.facts, can_renew=can_renew)
-        _adopt(run, owns_process and not keeps_folder)
+        code.enter(run.path, run.facts, can_renew=place.can_renew)
+        _adopt(run, place.owns_process and not place.keeps_folder)
     key = words["key"]
     record = run.node(key)
     paths = ArtifactPaths(record["directory"])
     worker = context.WorkerContext(
         words.get("engine", LOCAL),
-        job or run.job_of(key, record) or claim.read_attempt(paths, record["claim"]).job,
+        place.job or run.job_of(key, record) or claim.read_attempt(paths, record["claim"]).job,
         frozenset(record["needs"]),
-        owns_process,
-        preempt_signals,
+        place.owns_process,
+        place.preempt_signals,
         run.facts.get("command", ""),
     )
     token = context.worker.set(worker)
     try:
-        yield _Node(run, key, record, paths, is_drivers, can_renew)
+        yield _Node(run, key, record, paths, is_drivers, place.can_renew)
     finally:
         context.worker.reset(token)
 
