@@ -152,7 +152,7 @@ def _problem(
 
 
 def is_allowed(host: str, allowed: Collection[str]) -> bool:
-    """Whether a Host header names one of `allowed` (ports ignored, `*.name` and `*` as usual)."""
+    """Return True if a Host header names one of `allowed`: ports ignored, `*` as usual."""
     if not allowed or "*" in allowed:
         return True
     name = re.sub(r":\d*$", "", host.strip().lower()).strip("[]")

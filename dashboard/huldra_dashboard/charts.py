@@ -209,7 +209,7 @@ def parallel(
 
 
 def spans_orders(values: Sequence[float]) -> bool:
-    """Whether the values are positive and reach over a factor of fifty: a log scale then helps."""
+    """Return True if the values are positive and span a factor of 50: a log scale then helps."""
     return bool(values) and min(values) > 0 and max(values) / min(values) > 50
 
 

@@ -107,7 +107,7 @@ def follow(current: Any) -> None:
 
 
 def is_leaving() -> bool:
-    """Whether a callback asked for another view, which only a run of the whole script shows."""
+    """Return True if a callback asked for another view, which needs a full script run."""
     return st.session_state.get(_DRAWN) != _target()
 
 

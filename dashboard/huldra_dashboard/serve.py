@@ -125,7 +125,7 @@ def _say(message: str) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches what is bound to `host`."""
+    """Return True if only this machine reaches what is bound to `host`."""
     if host == "localhost":
         return True
     try:

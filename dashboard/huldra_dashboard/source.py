@@ -66,7 +66,7 @@ class View:
 
     @property
     def is_filtered(self) -> bool:
-        """Whether the filters leave anything out."""
+        """True if the filters leave anything out."""
         return len(self.rows) < len(self.snapshot.rows) or bool(self.problem)
 
 

@@ -114,7 +114,7 @@ def column(values: Sequence[object]) -> list[Any]:
 
 
 def is_number(value: object) -> bool:
-    """Whether a table's column of numbers can hold it (no integer beyond 64 bits)."""
+    """Return True if a table's column of numbers can hold it (no integer beyond 64 bits)."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return isinstance(value, float) or abs(value) < 2**53

@@ -82,7 +82,7 @@ class Child:
 
     @property
     def is_spent(self) -> bool:
-        """Whether it must run no other node."""
+        """True if it must run no other node."""
         return bool(self._process.spent)
 
     def stop(self, status: str) -> None:

@@ -103,7 +103,7 @@ def _what_tls_needs(address: str) -> str:
 
 
 async def is_refused(address: str) -> bool:
-    """Whether nobody listens at the address of a scheduler any more, as far as it can be told."""
+    """Return True if no process listens at a scheduler's address, as far as can be seen."""
     from distributed.comm.addressing import parse_host_port
 
     try:

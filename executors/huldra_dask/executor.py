@@ -131,12 +131,12 @@ class DaskExecutor:
 
     @property
     def is_closed(self) -> bool:
-        """Whether the client has lost its scheduler for good."""
+        """True if the client has lost its scheduler for good."""
         return str(self.client.status) in ("closed", "closing")
 
     @property
     def survives_driver(self) -> bool:
-        """Whether the scheduler lives outside of this process."""
+        """True if the scheduler lives outside of this process."""
         return not self._lives_here and self.client.cluster is None
 
     @property
@@ -417,7 +417,7 @@ class DaskExecutor:
         return JobStatus.SUCCEEDED, ""
 
     async def _goes_on(self) -> bool:
-        """Whether tasks outlive the connection that broke, and their scheduler is there again."""
+        """Return True if tasks outlive the broken connection, and their scheduler is back."""
         if not self.survives_driver:
             return False
         # The client has no event for this. It gives up after a time of its own, but for ever waits

@@ -44,7 +44,7 @@ def distinct(tasks: Iterable[Task]) -> dict[int, Resources]:
 
 
 def are_counted(tasks: Iterable[Task]) -> bool:
-    """Whether some task asks for anything that workers declare."""
+    """Return True if some task asks for anything that workers declare."""
     return any(
         any(getattr(asked, request) for request in _NAMES) or "dask_resources" in asked.extra
         for asked in distinct(tasks).values()

@@ -63,7 +63,7 @@ class LocalEngine(abc.ABC):
         """Release what this executor started itself."""
 
     def owns(self, ref: JobRef) -> bool:
-        """Whether this executor made that job, in this process."""
+        """Return True if this executor made that job, in this process."""
         return self._table.get(ref.job_id) is not None
 
     def leave(self) -> None:

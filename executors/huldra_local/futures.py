@@ -74,7 +74,7 @@ class FuturesExecutor(LocalEngine):
         return f"FuturesExecutor({self._pool!r})"
 
     def wraps(self, pool: concurrent.futures.Executor) -> bool:
-        """Whether this is the wrapper of that pool."""
+        """Return True if this is the wrapper of that pool."""
         return self._pool is pool
 
     def check(self, graph: TaskGraph) -> list[Refusal]:

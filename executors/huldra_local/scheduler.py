@@ -133,7 +133,7 @@ class Scheduler:
 
     @property
     def is_alive(self) -> bool:
-        """Whether it can still run jobs: False after `close`, and after a defect of its own."""
+        """True if it can still run jobs: False after `close`, and after a defect of its own."""
         return self._thread.is_alive() and not self._closing
 
     def detach_after_fork(self) -> None:

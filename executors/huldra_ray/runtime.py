@@ -152,7 +152,7 @@ def _client_address() -> str | None:
 
 
 def _ends_with_us() -> bool:
-    """Whether this process started the head: only then does the runtime end with it."""
+    """Return True if this process started the head: only then does the runtime end with it."""
     from ray._private import worker
 
     # No public call returns it. A driver of a cluster has no node of its own, or one that is no

@@ -33,7 +33,7 @@ class Group:
 
     @property
     def is_array(self) -> bool:
-        """Whether it is submitted as an array; one node is a plain job."""
+        """True if it is submitted as an array; one node is a plain job."""
         return len(self.keys) > 1
 
     def digest(self) -> str:

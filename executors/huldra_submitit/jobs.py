@@ -61,7 +61,7 @@ class Jobs:
         return status
 
     def _may_judge(self, ref: JobRef) -> bool:
-        """Whether "there is no such job" can be said of this ref from here.
+        """Return True if "there is no such job" can be said of this ref from here.
 
         Not when it was sent to another cluster, or by a user whose jobs may be hidden from us.
         """
@@ -153,7 +153,7 @@ def _element(found: Sequence[str], hint: Mapping[str, Any]) -> str:
 
 
 def is_given_up(hint: Mapping[str, Any]) -> bool:
-    """Whether nobody is going to submit the job of this hint any more.
+    """Return True if nobody is going to submit the job of this hint any more.
 
     Its driver writes the hint before it calls `sbatch`: it is given up when the driver is known to
     be dead, or, where that cannot be known, after ten minutes.
@@ -182,7 +182,7 @@ def driver_record() -> dict[str, Any]:
 
 
 def is_own_predecessor(ref: JobRef) -> bool:
-    """Whether a ref is the job that we run in, before Slurm requeued it.
+    """Return True if a ref is the job that we run in, before Slurm requeued it.
 
     Slurm calls the job running, which is us. Whether the earlier process still runs (its node may
     only have lost its network) Slurm does not know: the script's mark does, or the heartbeat.
@@ -194,5 +194,5 @@ def is_own_predecessor(ref: JobRef) -> bool:
 
 
 def is_marked_over(ref: JobRef) -> bool:
-    """Whether the script of an earlier start saw its process end."""
+    """Return True if the script of an earlier start saw its process end."""
     return os.path.exists(f"{ref.meta.get('folder')}/{ref.job_id}_{ref.meta.get('restart')}.over")

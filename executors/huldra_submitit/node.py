@@ -132,11 +132,11 @@ class TerminationHandler:
         return self._why
 
     def is_cancel(self) -> bool:
-        """Whether it was cancelled, and cancelling does not stand for preemption here."""
+        """Return True if it was cancelled, and cancelling does not stand for preemption here."""
         return self.why() is TerminationCause.CANCELLED and not HULDRA_CONFIG.cancelled_is_preempted
 
     def wants_requeue(self) -> bool:
-        """Whether it is for us to bring the job back."""
+        """Return True if it is for us to bring the job back."""
         if self.why() is TerminationCause.CANCELLED:
             return HULDRA_CONFIG.cancelled_is_preempted
         return self.why() in (TerminationCause.WARNED, TerminationCause.PREEMPTED)

@@ -148,7 +148,7 @@ class PlainExecutor:
         self._debug[str(job.job_id)] = status
 
     def status(self, refs: Collection[JobRef]) -> Mapping[JobRef, JobStatus]:
-        """Whether each job's process lives, and how submitit says that it ended."""
+        """Return the status of each job: by its process, then by submitit's record of its end."""
         return {ref: self._status_of(ref) for ref in refs}
 
     def _status_of(self, ref: JobRef) -> JobStatus:

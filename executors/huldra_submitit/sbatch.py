@@ -55,7 +55,7 @@ def request_of(words: str) -> str | None:
 
 
 def is_not_now(words: str) -> bool:
-    """Whether Slurm is only busy."""
+    """Return True if Slurm is only busy."""
     lowered = words.lower()
     return any(sign in lowered for sign in _NOT_NOW)
 

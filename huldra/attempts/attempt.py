@@ -113,7 +113,7 @@ Outcome = Made | Found | Lost
 
 
 def is_valid(obj: Makeable, key: str, paths: ArtifactPaths) -> bool:
-    """Whether `_validate` accepts what is in the directory.
+    """Return True if `_validate` accepts what is in the directory.
 
     What `_validate` raises is no answer: it reaches the caller, with a note, and voids nothing.
     """
@@ -336,7 +336,7 @@ class _RunningAttempt:
         )
 
     def _was_made(self, previous: Attempt) -> bool:
-        """Whether the last attempt that began anything before ours ended with success.
+        """Return True if the last attempt that began anything before ours ended with success.
 
         Queued attempts before ours began nothing: that they were opened, by a driver that looked
         just before the artifact was made, discards no result.
@@ -347,7 +347,7 @@ class _RunningAttempt:
         return attempt.status is AttemptStatus.SUCCESS
 
     def _is_still_valid(self) -> bool:
-        """Whether `_validate` accepts what was made before; where it raises, that stays made.
+        """Return True if `_validate` accepts the existing result, which stays if it raises.
 
         Our claim has voided the record, so it is this attempt that puts it back.
         """

@@ -60,7 +60,7 @@ class Watch:
 
 
 def claim_liveness(paths: ArtifactPaths, attempt: Attempt, watch: Watch) -> Liveness:
-    """Whether whoever holds this open attempt is alive."""
+    """Return whether the owner of this open attempt is alive."""
     since = watch.first_seen(attempt.number)
     if attempt.is_queued:
         return _of_queued(paths, attempt, watch)
@@ -217,7 +217,7 @@ def cache_status(ref: JobRef, status: JobStatus) -> None:
 
 
 def is_told_of(ref: JobRef) -> bool:
-    """Whether the engine can tell this process of that very job, and not of its driver only."""
+    """Return True if the engine can tell about this very job, not only about its driver."""
     try:
         capabilities: Capabilities = registry.connect(ref).capabilities
     except (HuldraExecutorError, ImportError):

@@ -100,7 +100,7 @@ class ScanClock:
             self.server_s = mark.mtime_ns / 1e9
 
     def judges(self, attempt: Attempt, beat: Mark | None) -> Verdict:
-        """Whether the owner of an open attempt is alive, as far as can be seen."""
+        """Judge whether the owner of an open attempt is alive, as far as can be seen."""
         renewed_at = beat.mtime_ns / 1e9 if beat is not None else None
         return snapshot.judge(attempt, renewed_at, Look(self.clock_s, self.server_s, self.lease))
 

@@ -304,7 +304,7 @@ def _one_of(wanted: list[Literal]) -> Callable[[Any], bool]:
 
 
 def equals(value: Any, wanted: Literal) -> bool:
-    """Whether a config value is what was written: 1 = 1.0, true is not 1, text is text."""
+    """Return True if a config value is what was written: 1 = 1.0, true is not 1, text is text."""
     if isinstance(value, str):
         return value == wanted.text
     if isinstance(value, dict):

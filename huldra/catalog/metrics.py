@@ -118,7 +118,7 @@ def _leaves(value: Any, path: str, depth: int) -> Iterator[tuple[str, Any]]:
 
 
 def is_number(value: Any) -> bool:
-    """Whether it is a number that a float can hold; a bool is none."""
+    """Return True if it is a number that a float can hold; a bool is none."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return isinstance(value, float) or value.bit_length() < 1000

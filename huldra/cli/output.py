@@ -19,7 +19,7 @@ class CommandError(Exception):
 
 
 def is_terminal() -> bool:
-    """Whether a person reads the output."""
+    """Return True if a person reads the output."""
     return sys.stdout.isatty()
 
 

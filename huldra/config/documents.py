@@ -331,7 +331,7 @@ def checked_instance(cls: type[T], obj: Any) -> T:
 
 
 def _is_copy_of(cls: type, found: type) -> bool:
-    """Whether `found` is of the class that is `cls`: `python -m` has its module under two names."""
+    """Return True if `found` is a copy of `cls`: `python -m` loads its module under two names."""
     name = (public_module(cls.__module__), cls.__qualname__)
     names = [(public_module(base.__module__), base.__qualname__) for base in found.__mro__]
     return name in names

@@ -107,7 +107,7 @@ def field(
 
 
 def is_hashed(spec: Field) -> bool:
-    """Whether the field `spec` of a chz class takes part in the hash."""
+    """Return True if the field `spec` of a chz class takes part in the hash."""
     if spec.logical_name.startswith("_"):
         return False
     return bool((spec.metadata or {}).get(_METADATA_KEY, {}).get("hashed", True))

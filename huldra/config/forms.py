@@ -105,7 +105,7 @@ _KINDS: dict[type, Kind] = {}
 
 
 def is_huldra(cls: type) -> bool:
-    """Whether `cls` is a class whose objects are artifacts."""
+    """Return True if `cls` is a class whose objects are artifacts."""
     return getattr(cls, "__huldra_class__", False) is True
 
 
@@ -581,7 +581,7 @@ def _union_payload(value: Any) -> list[Any]:
 
 
 def _is_of_typing(value: Any) -> bool:
-    """Whether `value` is a class, or one of those of `typing` that are none (`Any`, `Literal`)."""
+    """Return True if `value` is a class, or one of `typing`'s that is none (`Any`, `Literal`)."""
     return isinstance(value, type) or type(value).__module__ == "typing"
 
 

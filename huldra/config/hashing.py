@@ -442,7 +442,7 @@ def encoding_of(value: Any) -> bytes:
 
 
 def are_same(one: Any, other: Any) -> bool:
-    """Whether two values are equal, also where `==` raises or gives no truth value (arrays).
+    """Return True if two values are equal, also where `==` raises or gives no truth value (arrays).
 
     What neither compares nor has an encoding is the same only as itself.
     """

@@ -289,7 +289,7 @@ def _stand_in_for_last_resort(record: logging.LogRecord) -> None:
 
 
 def _has_other_handler(record: logging.LogRecord) -> bool:
-    """Whether a handler of the user's takes this record."""
+    """Return True if a handler of the user's takes this record."""
     for logger in _chain(record.name):
         if any(handler is not _ARTIFACT_HANDLER for handler in logger.handlers):
             return True
@@ -454,7 +454,7 @@ def _set_own_level(logger: logging.Logger, level: int) -> None:
 
 
 def _as_the_user_set(record: logging.LogRecord) -> bool:
-    """Whether the record would exist without our lowering of levels."""
+    """Return True if the record would exist without our lowering of levels."""
     for logger in _chain(record.name):
         level = logger.level
         if isinstance(level, _Lowered):

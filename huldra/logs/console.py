@@ -85,7 +85,7 @@ class ConsoleHandler(logging.Handler):
         return known[1]
 
     def _wants_colours(self, stream: Any) -> bool:
-        """Whether `stream` shows colours; looked up once a stream."""
+        """Return True if `stream` shows colours; looked up once a stream."""
         known = self._colours
         if known[0] is not stream:
             known = self._colours = (stream, _is_colour_terminal(stream))
@@ -103,7 +103,7 @@ def text_of_exception(record: logging.LogRecord) -> str:
 
 
 def root_shows(record: logging.LogRecord) -> bool:
-    """Whether a handler of the root logger prints this record on the terminal."""
+    """Return True if a handler of the root logger prints this record on the terminal."""
     return any(
         record.levelno >= handler.level and _writes_to_terminal(handler)
         for handler in logging.root.handlers
@@ -111,7 +111,7 @@ def root_shows(record: logging.LogRecord) -> bool:
 
 
 def _writes_to_terminal(handler: logging.Handler) -> bool:
-    """Whether a handler prints where our console would."""
+    """Return True if a handler prints where our console would."""
     if getattr(handler, "console", None) is not None:  # Rich's handler, which has no stream
         return True
     stream = getattr(handler, "stream", None)
@@ -129,7 +129,7 @@ def _coloured(text: str, level: int) -> str:
 
 
 def _is_colour_terminal(stream: Any) -> bool:
-    """Whether this is a terminal, and its user lets us colour."""
+    """Return True if this is a terminal, and its user lets us colour."""
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return False
     try:
@@ -175,7 +175,7 @@ def _print_with_rich(
 
 
 def _rich_knows(error: BaseException, stack: type) -> bool:
-    """Whether this version of Rich shows all of the exception: older ones drop groups and notes."""
+    """Return True if this Rich shows all of the exception: older ones drop groups and notes."""
     known = getattr(stack, "__dataclass_fields__", {})
     if isinstance(error, BaseExceptionGroup) and "is_group" not in known:
         return False

@@ -144,7 +144,7 @@ def _state_of(repository: _Repository, with_patch: bool, now: float) -> GitState
 
 
 def _is_due(answer: _GitAnswer, now: float) -> bool:
-    """Whether what failed is worth another try."""
+    """Return True if what failed is worth another try."""
     return answer.state.error is not None and now - answer.asked_at_s > _ERROR_RETRY_S
 
 

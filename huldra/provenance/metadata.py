@@ -92,7 +92,7 @@ _KEYS = tuple(name for name in _DEFAULTS if name not in ("unknown", "directory")
 
 
 def _is_given(name: str, data: Mapping[str, Any]) -> bool:
-    """Whether `data` has a usable value: null counts only where it is a value of this version."""
+    """Return True if `data` has a usable value: null counts only for fields of this version."""
     return name in data and (data[name] is not None or _DEFAULTS[name] is None)
 
 

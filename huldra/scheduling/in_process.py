@@ -48,7 +48,7 @@ def request_for(
 
 
 def is_valid_artifact(obj: Any, key: str) -> bool:
-    """Whether the artifact of `obj` is made and its `_validate` accepts it. Writes nothing.
+    """Return True if the artifact of `obj` is made and its `_validate` accepts it. Writes nothing.
 
     What `_validate` raises reaches the caller.
     """

@@ -39,7 +39,7 @@ def read_success(paths: ArtifactPaths) -> dict[str, Any] | None:
 
 
 def is_complete(paths: ArtifactPaths) -> bool:
-    """Whether the artifact is made, whatever its class's `_validate` says."""
+    """Return True if the artifact is made, whatever its class's `_validate` says."""
     return read_success(paths) is not None
 
 
@@ -192,7 +192,7 @@ class StateManager:
 
     @staticmethod
     def is_success(directory: str | os.PathLike[str]) -> bool:
-        """Whether the artifact in `directory` is made."""
+        """Return True if the artifact in `directory` is made."""
         return is_complete(ArtifactPaths(os.path.abspath(os.fspath(directory))))
 
     @staticmethod

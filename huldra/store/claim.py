@@ -65,7 +65,7 @@ def unregister(owner: Owner) -> None:
 
 
 def is_registered(owner: Owner) -> bool:
-    """Whether this very process holds the owner's claim."""
+    """Return True if this very process holds the owner's claim."""
     return owner.token in _registered
 
 
@@ -199,7 +199,7 @@ def read_history(paths: ArtifactPaths) -> list[Attempt]:
 
 
 def has_ended(paths: ArtifactPaths, number: int) -> bool:
-    """Whether attempt `number` is over; cheap enough to be asked often."""
+    """Return True if attempt `number` is over; cheap enough to be asked often."""
     return files.path_exists(paths.claim_end(number))
 
 

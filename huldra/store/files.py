@@ -57,7 +57,7 @@ def temporary_name(path: str) -> str:
 
 
 def is_temporary(name: str) -> bool:
-    """Whether a file of this name is an unfinished write, or its litter."""
+    """Return True if a file of this name is an unfinished write, or its litter."""
     return name.startswith(".") and name.endswith(".tmp")
 
 
@@ -110,7 +110,7 @@ class Folder:
         )
 
     def has(self, name: str) -> bool:
-        """Whether a file of this folder has this name; False also where that is unknown."""
+        """Return True if a file of this folder has this name; False also where that is unknown."""
         return os.access(name, os.F_OK, dir_fd=self.descriptor)
 
     def lacks(self, name: str) -> bool:
@@ -354,7 +354,7 @@ def remove_tree(path: str) -> None:
 
 
 def path_exists(path: str) -> bool:
-    """Whether a file has this name; False also where that cannot be found out.
+    """Return True if a file has this name; False also where that cannot be found out.
 
     A third of the price of `os.path.exists`, which raises and catches an error for each file that
     is not there.

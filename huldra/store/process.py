@@ -95,12 +95,12 @@ def this_process() -> Owner:
 
 
 def is_same_process(one: Owner, other: Owner) -> bool:
-    """Whether two owners are one process (their claims may differ)."""
+    """Return True if two owners are one process (their claims may differ)."""
     return (one.pid, one.started) == (other.pid, other.started) and shares_pids(one, other)
 
 
 def shares_pids(one: Owner, other: Owner) -> bool:
-    """Whether pids and start times of both can be compared: one boot, the same namespaces.
+    """Return True if pids and start times of both can be compared: one boot, the same namespaces.
 
     Start times are shifted by the offset of a time namespace. A record of an earlier version does
     not name its own, and counts as one of the same.
@@ -155,7 +155,7 @@ def start_time(pid: int) -> str | None:
 
 
 def is_living(owner: Owner) -> bool | None:
-    """Whether a process of this boot and pid namespace lives; None where the system hides it.
+    """Return True if a process of this boot and pid namespace lives; None if it is hidden.
 
     Where `/proc` is mounted with `hidepid`, another user's process is not to be seen, alive or not.
     """

@@ -43,12 +43,12 @@ class AttemptStatus(enum.StrEnum):
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more will come of the attempt."""
+        """True if nothing more will come of the attempt."""
         return self not in (AttemptStatus.QUEUED, AttemptStatus.RUNNING)
 
     @property
     def is_infrastructure(self) -> bool:
-        """Whether it ended for a reason that a retry can mend."""
+        """True if it ended for a reason that a retry can mend."""
         return self in (AttemptStatus.PREEMPTED, AttemptStatus.CRASHED)
 
 
@@ -103,7 +103,7 @@ _LONGEST_LEASE_S = 366 * 86400.0
 
 
 def _is_believable(seconds: object) -> bool:
-    """Whether it is a number of seconds that an owner can have promised."""
+    """Return True if it is a number of seconds that an owner can have promised."""
     is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
     return is_number and 0 < seconds <= _LONGEST_LEASE_S  # type: ignore[operator]  # a number by now
 
@@ -242,12 +242,12 @@ class Attempt:
 
     @property
     def is_queued(self) -> bool:
-        """Whether it was sent to an engine and no job of it has begun."""
+        """True if it was sent to an engine and no job of it has begun."""
         return self.end is None and self.claim.kind == QUEUED
 
     @property
     def is_running(self) -> bool:
-        """Whether somebody is making the artifact, as far as the disk knows."""
+        """True if somebody is making the artifact, as far as the disk knows."""
         return self.end is None and self.claim.kind == RUNNING
 
     @property

@@ -61,7 +61,7 @@ def derive(
 
 
 def has_outcome(attempt: Attempt) -> bool:
-    """Whether the attempt says anything of the artifact: it began, or was refused with an error."""
+    """Return True if the attempt has an outcome: it began, or was refused with an error."""
     return attempt.claim.kind != QUEUED or attempt.status is AttemptStatus.FAILED
 
 
@@ -119,7 +119,7 @@ _LIVENESS = {True: Liveness.ALIVE, False: Liveness.DEAD, None: Liveness.UNKNOWN}
 
 
 def process_liveness(owner: Owner) -> Liveness:
-    """Whether the owner's process lives: known only on its own boot, in its own pid namespace."""
+    """Return the liveness of the owner's process: known only on its own boot and pid namespace."""
     me = this_process()
     if not owner.started or not shares_pids(owner, me):
         return Liveness.UNKNOWN
@@ -153,7 +153,7 @@ _ALIVE = Verdict(Liveness.ALIVE)
 
 
 def judge(attempt: Attempt, renewed_at: float | None, look: Look) -> Verdict:
-    """Whether whoever holds this open attempt is alive, as far as a look from outside can tell.
+    """Judge whether the owner of this open attempt is alive, as far as an onlooker can see.
 
     `renewed_at` is when the claim was last renewed, by the file server. What only an engine could
     say is unknown, and so is a silence that may be due to the onlooker's clock.

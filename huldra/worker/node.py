@@ -380,7 +380,7 @@ class _Node:
 
 
 def _await_made(key: str, paths: ArtifactPaths, is_ours: bool) -> bool:
-    """Whether a dependency, of this run where `is_ours`, is made, once nobody is to make it."""
+    """Wait for a dependency (of this run where `is_ours`); return True if it is complete."""
     waiting = Waiting(key, paths, None)
     ended = Watch()
     while not artifact.is_complete(paths):

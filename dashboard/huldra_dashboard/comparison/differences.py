@@ -22,7 +22,7 @@ class Line:
 
     @property
     def differs(self) -> bool:
-        """Whether not all have the field with the same value and type."""
+        """True if not all have the field with the same value and type."""
         return not all(self.present) or any(
             not same(self.values[0], value) for value in self.values[1:]
         )

@@ -123,7 +123,7 @@ def _one(run_id: str) -> None:
 
 
 def _exists(run_id: str) -> bool:
-    """Whether this is a recorded run, or an imported sweep of this process."""
+    """Return True if this is a recorded run, or an imported sweep of this process."""
     return run_id in source.options().sweeps or source.catalog().sweep(run_id) is not None
 
 
