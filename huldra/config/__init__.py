@@ -1,1 +1,4 @@
-"""What a config is: fields, values, their hash, and their documents. Knows no disk."""
+"""What a config is: its fields, their values, their hash, and their documents.
+
+Knows types and classes. Must not know where an artifact is, or that there is a disk.
+"""
