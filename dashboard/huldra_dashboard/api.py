@@ -106,7 +106,7 @@ def routes(
 
 
 def _catalog_of_the_pages() -> Catalog:
-    from huldra_dashboard import source  # here: the API alone is told its catalog
+    from huldra_dashboard import source  # here: the API alone gets its catalog
 
     return source.catalog()
 

@@ -1,4 +1,4 @@
-"""Sweeps that the dashboard was told at its start to import: the only user code it ever runs."""
+"""Sweeps that the dashboard imports at its start, by option: the only user code it ever runs."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ PORT = 8501
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 EPILOG = """\
-There is no login: whoever reaches the port reads everything. On a cluster, leave the address as
+There is no login: anyone who reaches the port reads everything. On a cluster, leave the address as
 it is and come through a tunnel: ssh -L 8501:localhost:8501 LOGIN-NODE.
 
 exit codes: 0 ended by Ctrl-C; 1 the server could not start; 2 the command line is wrong.
@@ -113,7 +113,7 @@ def _problem(options: argparse.Namespace) -> str:
             " use a tunnel (ssh -L), or say --allow-remote if you mean it"
         )
     _say(
-        f"WARNING: {options.host} is open to other machines; whoever reaches"
+        f"WARNING: {options.host} is open to other machines; anyone who reaches"
         " the port reads configs, logs and files of every artifact",
     )
     return ""
@@ -199,7 +199,7 @@ def _release(version: str) -> tuple[int, ...]:
 
 # -------------------------------------------------------------------- api
 
-_API_ROOTS = "_HULDRA_DASHBOARD_ROOTS"  # how a reloading server's child is told
+_API_ROOTS = "_HULDRA_DASHBOARD_ROOTS"  # how a reloading server's child gets them
 _API_HOSTS = "_HULDRA_DASHBOARD_HOSTS"
 
 

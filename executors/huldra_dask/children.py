@@ -97,7 +97,7 @@ class Child:
         timer.start()
 
     def dismiss(self) -> None:
-        """End it soon, with nobody waiting for what it says."""
+        """End it soon, without waiting for its answer."""
         self.stop("preempted")
         threading.Thread(target=self._see_end, daemon=True).start()
 
@@ -128,7 +128,7 @@ class Children:
         self.forget()
 
     def forget(self) -> None:
-        """Know of none: in a forked process they are the parent's, as is whoever holds the lock."""
+        """Know of none: in a forked process they are the parent's, as is the holder of the lock."""
         self._lock = threading.Lock()
         self._idle: list[Child] = []
         self._busy: dict[str, Child] = {}
@@ -150,7 +150,7 @@ class Children:
         starting = asyncio.ensure_future(start)
         try:
             return await asyncio.shield(starting)
-        except asyncio.CancelledError:  # nobody wants it any more
+        except asyncio.CancelledError:  # it is not wanted any more
             starting.add_done_callback(lambda started: self._dismiss(name, started.result()))
             raise
 

@@ -37,11 +37,11 @@ def status_of_error(error: BaseException | None, name: str) -> JobStatus:
 
 def status_of_text(text: str, origin: str, name: str) -> JobStatus:
     """The same from the error's `repr`; `origin` is the task that raised it."""
-    told = _REPR.match(text)
-    if (told.group(2) if told else origin) != name:
+    found = _REPR.match(text)
+    if (found.group(2) if found else origin) != name:
         return JobStatus.UPSTREAM_FAILED
-    if told:
-        return JobStatus(told.group(1))
+    if found:
+        return JobStatus(found.group(1))
     if text.startswith(_ENGINE_FAILED):
         return JobStatus.LOST
     return JobStatus.FAILED

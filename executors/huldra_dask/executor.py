@@ -90,11 +90,11 @@ class DaskExecutor:
         self._seen_progress_at = time.monotonic()
         self._looked_at = 0.0
         self._told_ends_with_us = False
-        told = self._ask(scheduler_side.inspect)
-        self.scheduler_id = str(told["id"])
-        process = Owner.from_json(told["process"])
+        answer = self._ask(scheduler_side.inspect)
+        self.scheduler_id = str(answer["id"])
+        process = Owner.from_json(answer["process"])
         self._lives_here = self._reached.owned or is_same_process(process, this_process())
-        declares_cpus = resources.Workers.of(told["workers"]).name_of("cpus")
+        declares_cpus = resources.Workers.of(answer["workers"]).name_of("cpus")
         self._ignores = frozenset[str]() if declares_cpus else frozenset({"cpus"})
         _live[self.scheduler_id] = self
         if not self.survives_driver:
@@ -193,14 +193,14 @@ class DaskExecutor:
             self._let_go(graph, names)
 
     def status(self, refs: Collection[JobRef]) -> Mapping[JobRef, JobStatus]:
-        """One query of the scheduler for all of other processes; of ours we are told.
+        """One query of the scheduler for all jobs of other processes; ours report their ends.
 
         Of ours QUEUED stands for all that is not over: whether a node runs, its artifact says.
         """
-        told = {ref: self._known(ref) for ref in refs}
-        others = [ref for ref, status in told.items() if status is None]
+        known = {ref: self._known(ref) for ref in refs}
+        others = [ref for ref, status in known.items() if status is None]
         answers = self._ask_states(others) if others else {}
-        return {ref: status or answers[ref] for ref, status in told.items()}
+        return {ref: status or answers[ref] for ref, status in known.items()}
 
     def _known(self, ref: JobRef) -> JobStatus | None:
         over = self._over.get(ref.job_id)
@@ -245,7 +245,7 @@ class DaskExecutor:
             self._note([(name, JobStatus.PREEMPTED, "its executor was closed") for name in left])
 
     def _leave_at_exit(self) -> None:
-        """Close as the process ends, and let nobody wait for what it had queued."""
+        """Close as the process ends, and release what it had queued."""
         nodes = list(self._nodes.values())
         self._leave()
         ExitRelease().end(nodes)
@@ -369,7 +369,7 @@ class DaskExecutor:
             self._leave_to_scheduler([future.key for future in futures])
 
     async def _hear(self, futures: list[Any]) -> None:
-        """Note each end soon after the client was told; runs in the client's loop.
+        """Note each end soon after the client heard of it; runs in the client's loop.
 
         The client would wake one coroutine for each future, and two locks with it: for a thousand
         futures that costs as much as a third of Dask's own work, so we look at them now and then.
@@ -385,12 +385,12 @@ class DaskExecutor:
                 ends = {f.key: await self._end_of(f) for f in ended}
                 if None in ends.values() and not await self._goes_on():
                     ends = {name: end or _CUT_OFF for name, end in ends.items()}
-                told = [(name, *end) for name, end in ends.items() if end is not None]
-                if any(end[1] is not JobStatus.SUCCEEDED for end in told):
+                reported = [(name, *end) for name, end in ends.items() if end is not None]
+                if any(end[1] is not JobStatus.SUCCEEDED for end in reported):
                     # Ends attempts on disk, for which the loop has not the time.
-                    await asyncio.to_thread(self._note, told)
+                    await asyncio.to_thread(self._note, reported)
                 else:
-                    self._note(told)
+                    self._note(reported)
                 self._leave_to_scheduler([name for name, end in ends.items() if end is None])
                 last_end = time.monotonic()
             silence_s, took_s = began - last_end, time.monotonic() - began
@@ -405,7 +405,7 @@ class DaskExecutor:
             return status_of_error(error, future.key), str(error)
         try:
             await future.result()
-        except BaseException as error:  # noqa: BLE001  the only way to be told why it was cancelled
+        except BaseException as error:  # noqa: BLE001  the only way to learn why it was cancelled
             reason = getattr(error, "reason", None)
             if reason == "upstream-cancelled":
                 return JobStatus.UPSTREAM_FAILED, "what it needs was cancelled"
@@ -444,7 +444,7 @@ class DaskExecutor:
 
     def _note(self, ends: Sequence[_End]) -> None:
         nodes = ((self._nodes.get(name), status) for name, status, _ in ends)
-        release_queued(nodes, others_are_told=self.survives_driver)
+        release_queued(nodes, engine_reports=self.survives_driver)
         with self._ended:
             for name, status, reason in ends:
                 # What was given up as lost is cancelled then, which is not how it ended.
@@ -458,12 +458,12 @@ class DaskExecutor:
         with self._ended:
             if any(ref.job_id in self._over for ref in refs):
                 return
-            told = self._ended.wait(timeout_s)
-        if told and len(refs) > _MANY:
+            has_ended = self._ended.wait(timeout_s)
+        if has_ended and len(refs) > _MANY:
             # Each call looks at all refs: when they are many, let some more ends come first.
             time.sleep(min(timeout_s, 0.1, len(refs) * 1e-4))
         quiet_since = max(self._seen_progress_at, self._looked_at)
-        if not told and time.monotonic() - quiet_since > _LOOK_AFTER_S:
+        if not has_ended and time.monotonic() - quiet_since > _LOOK_AFTER_S:
             self._looked_at = time.monotonic()
             self._look_for_stall()
 
@@ -492,9 +492,9 @@ class DaskExecutor:
     def _cancel_there(self, names: list[str]) -> dict[str, list[str]]:
         sent = [name for name in names if name in self._futures]
         patience_s = _QUERY_TIMEOUT_S + len(names) * _CANCEL_S
-        told: dict[str, list[str]]
-        told = self._ask(scheduler_side.cancel, names, sent, _ON_ITS_WAY_S, timeout_s=patience_s)
-        return told
+        answer: dict[str, list[str]]
+        answer = self._ask(scheduler_side.cancel, names, sent, _ON_ITS_WAY_S, timeout_s=patience_s)
+        return answer
 
     def _workers(self) -> resources.Workers:
         return resources.Workers.of(self._ask(scheduler_side.inspect)["workers"])
@@ -502,16 +502,16 @@ class DaskExecutor:
     def _ask_states(self, refs: Iterable[JobRef]) -> dict[JobRef, JobStatus]:
         refs = list(refs)
         try:
-            told = self._ask(scheduler_side.states, [ref.job_id for ref in refs])
+            answer = self._ask(scheduler_side.states, [ref.job_id for ref in refs])
         except HuldraExecutorError as error:
             log.debug("%s", error)
             return dict.fromkeys(refs, JobStatus.UNKNOWN)
-        return {ref: self._read_state(ref, told.get(ref.job_id)) for ref in refs}
+        return {ref: self._read_state(ref, answer.get(ref.job_id)) for ref in refs}
 
-    def _read_state(self, ref: JobRef, told: tuple[str, str, str] | None) -> JobStatus:
-        if told is None:
+    def _read_state(self, ref: JobRef, answer: tuple[str, str, str] | None) -> JobStatus:
+        if answer is None:
             return self._unknown_key(ref)
-        state, blamed, text = told
+        state, blamed, text = answer
         if state == "memory":
             return JobStatus.SUCCEEDED
         if state == "erred":
@@ -530,16 +530,16 @@ class DaskExecutor:
     # --- stalls
 
     def _look_for_stall(self) -> None:
-        """Say that nobody can run what waits, and give it up after `stalled_after_s`."""
+        """Say that no worker can run what waits, and give it up after `stalled_after_s`."""
         try:
-            told = self._ask(scheduler_side.inspect)
+            answer = self._ask(scheduler_side.inspect)
         except HuldraExecutorError as error:
             log.debug("%s", error)
             return
-        if told["workers"]:
+        if answer["workers"]:
             waiting = {
-                name: told["unrunnable"][name]
-                for name in told["unrunnable"]
+                name: answer["unrunnable"][name]
+                for name in answer["unrunnable"]
                 if name in self._futures
             }
             reason = f"no worker gives {next(iter(waiting.values()))}" if waiting else ""

@@ -17,7 +17,7 @@ _HOLDER = "fire-and-forget"  # the scheduler's own client, which lets go of a ta
 
 
 def inspect(dask_scheduler: Any) -> dict[str, Any]:
-    """The scheduler's id and process, its workers, and the tasks that nobody can run."""
+    """The scheduler's id and process, its workers, and the tasks that no worker can run."""
     workers = [
         {
             "address": worker.address,
@@ -69,7 +69,7 @@ async def adopt(
 async def _until_known(scheduler: Any, keys: Collection[str], timeout_s: float) -> list[str]:
     """Wait until the scheduler knows all of `keys`; returns those that it does not by then.
 
-    It takes a graph in over several attempts of its loop, and ignores what it is told about a key
+    It takes a graph in over several attempts of its loop, and ignores what it gets about a key
     that it does not know yet.
     """
     loop = asyncio.get_running_loop()
@@ -107,8 +107,8 @@ async def cancel(
         worker = dask_scheduler.tasks[key].processing_on
         if worker is not None:
             running.setdefault(worker.address, []).append(key)
-    # The scheduler insists that somebody wants what is cancelled; upstream of a forgotten driver
-    # nobody does.
+    # The scheduler insists that a client wants what is cancelled; upstream of a forgotten driver
+    # none does.
     dask_scheduler.client_desires_keys([*downstream, *targets], _HOLDER)
     for group, reason in ((downstream, "upstream-cancelled"), (targets, "cancelled")):
         await _cancel_all(dask_scheduler, group, reason)

@@ -1,4 +1,4 @@
-"""Our tasks as Dask's: one graph of them, and what Dask is told beside it."""
+"""Our tasks as Dask's: one graph of them, and what Dask gets beside it."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _anywhere(name: str, run: Callable[..., Any], call: NodeCall, after: Sequenc
     """A task that any free worker may take.
 
     Dask sends a task to the workers that hold what it needs, so all that need one node would go to
-    one worker. What moves here is a token: a "data producer" is given to whoever is free.
+    one worker. What moves here is a token: a "data producer" goes to any free worker.
     """
     from dask._task_spec import Task as DaskTask
     from dask._task_spec import TaskRef

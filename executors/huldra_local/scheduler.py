@@ -153,7 +153,7 @@ class Scheduler:
                 os.write(self._wake_write, b"w")
             except BlockingIOError:  # full: it will wake
                 pass
-            except OSError:  # closed meanwhile: there is nobody left to command
+            except OSError:  # closed meanwhile: no worker is left to command
                 pass
 
     # The thread
@@ -178,7 +178,7 @@ class Scheduler:
         self._closing = True
         for worker in self._workers:
             worker.signal(signal.SIGKILL)
-        self._run_commands()  # what was sent until now is told that it does not run
+        self._run_commands()  # what was sent until now is reported as not run
         self._ends += [(job_id, JobStatus.LOST) for job_id in self._open]
         self._publish()
         self._selector.close()
@@ -398,7 +398,7 @@ class Scheduler:
             return
         if worker.death is None:
             self._on_death(worker)
-        else:  # its death is told apart, since a child of its own may keep the pipe open
+        else:  # its death is seen separately, since a child of its own may keep the pipe open
             self._selector.unregister(worker.answers)
             if not worker.retired:
                 worker.signal(signal.SIGKILL)  # alive or not: it can answer no more

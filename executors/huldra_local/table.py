@@ -69,7 +69,7 @@ class JobTable:
         return ref
 
     def set_open(self, job_id: str, status: JobStatus, log_path: str = "") -> None:
-        """Say that a job is queued or running; nobody waits for that."""
+        """Say that a job is queued or running; no caller waits for that."""
         self._statuses[job_id] = status
         if log_path:
             self._logs[job_id] = log_path

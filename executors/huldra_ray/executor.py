@@ -291,7 +291,7 @@ class RayExecutor:
 
     def _note(self, ends: Sequence[tuple[str, JobStatus, str]]) -> None:
         nodes = ((self._open.get(name), status) for name, status, _ in ends)
-        release_queued(nodes, others_are_told=not self._runtime.ends_with_us)
+        release_queued(nodes, engine_reports=not self._runtime.ends_with_us)
         with self._ended:
             for name, status, reason in ends:
                 if name in self._open:

@@ -131,7 +131,7 @@ class Supervisor:
 
         Ray is not asked to, as its `cancel` (2.60) races with the task: when that is on its way to
         a worker, or waits for another one, the whole process that asked may be aborted, be it the
-        user's driver or the supervisor of everybody's jobs. So a task that has not begun comes
+        user's driver or the supervisor of all jobs. So a task that has not begun comes
         to its worker, finds its attempt ended and makes nothing; one that runs sees the request
         beside its claim within a second; only what still runs after a grace is killed by Ray.
         """

@@ -29,7 +29,7 @@ def main(address: str, *folders: str) -> None:
         "lifetime": "detached",
         "get_if_exists": True,
         "num_cpus": 0,
-        # On the head, which is needed anyway: no other host takes everybody's jobs along.
+        # On the head, which is needed anyway: no other host takes all jobs along.
         "resources": {"node:__internal_head__": 0.001},
         "max_concurrency": 64,
     }

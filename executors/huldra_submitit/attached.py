@@ -36,7 +36,7 @@ CAPABILITIES = Capabilities(
 
 
 class Attached:
-    """The jobs of one cluster, whoever sent them; None is that of the environment at each call."""
+    """The jobs of one cluster, of any driver; None is that of the environment at each call."""
 
     def __init__(self, slurm: Slurm | None = None) -> None:
         self._fixed = slurm

@@ -153,7 +153,7 @@ def _element(found: Sequence[str], hint: Mapping[str, Any]) -> str:
 
 
 def is_given_up(hint: Mapping[str, Any]) -> bool:
-    """Return True if nobody is going to submit the job of this hint any more.
+    """Return True if no process is going to submit the job of this hint any more.
 
     Its driver writes the hint before it calls `sbatch`: it is given up when the driver is known to
     be dead, or, where that cannot be known, after ten minutes.

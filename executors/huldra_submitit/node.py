@@ -83,9 +83,9 @@ class Node:
 
 
 class TerminationCause(enum.Enum):
-    """Why Slurm told this job to end."""
+    """Why Slurm ended this job."""
 
-    CANCELLED = "somebody cancelled it"
+    CANCELLED = "it was cancelled"
     REQUEUED = "it goes back to the queue: preempted, or requeued by hand"
     WARNED = "it is only warned: it still counts as running, and a grace time has begun"
     PREEMPTED = "it is preempted, and Slurm does not bring it back by itself"
@@ -116,7 +116,7 @@ def why_ended(shown: str, restarts_here: int) -> TerminationCause:
 class TerminationHandler:
     """What SIGTERM means to this job: by itself it does not say.
 
-    Slurm sends it to a job that somebody cancelled, that is preempted, and that has used up its
+    Slurm sends it to a job that was cancelled, that is preempted, and that has used up its
     time. Slurm's record of the job, asked for once the signal came, tells them apart.
     """
 
@@ -152,7 +152,7 @@ class TerminationHandler:
                 signal.raise_signal(preempt_signal())
             except (subprocess.SubprocessError, OSError, RuntimeError) as error:
                 get_logger().warning("this job is not requeued: %s", error)
-        descendants.end_own()  # as nobody comes to it once the signal has ended this process
+        descendants.end_own()  # as nothing does it once the signal has ended this process
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.raise_signal(signal.SIGTERM)
 

@@ -4,7 +4,7 @@ A query is one `squeue` and, for what it no longer knows, one `sacct`. Answers a
 moment, so that a hundred waiters cost what one does; the moment grows while nothing changes and
 while queries fail. A query that fails says UNKNOWN. A job that the controller answered about
 and does not have is LOST, once it has been missing for a while; so are states that are often
-passed through on the way to a requeue told only when they last.
+passed through on the way to a requeue reported only when they last.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from huldra_submitit.commands import Answer, Slurm
 from huldra_submitit.words import MAY_COME_BACK, job_ids, status_of
 
 FRESH_S = 0.8  # answers younger than this are always good enough
-WANTED_S = 120.0  # for how long a job that nobody asks about any more is asked about, too
-SETTLE_S = 5.0  # how long a doubtful end must last to be told
+WANTED_S = 120.0  # for how long a job without recent questions is still queried
+SETTLE_S = 5.0  # how long a doubtful end must last to be reported
 _ACCOUNTING_IS_OFF = ("accounting storage is disabled", "not running a supported accounting")
 
 
@@ -78,7 +78,7 @@ class QueueMonitor:
             return {job_id: self._word(job_id) for job_id in ids}
 
     def watch(self, ids: Collection[str]) -> None:
-        """Include these ids in the next query, whoever asks for what."""
+        """Include these ids in the next query, for any caller."""
         with self._lock:
             self._state.wanted |= dict.fromkeys(ids, self._now())
 
@@ -116,7 +116,7 @@ class QueueMonitor:
         return seen.status
 
     def _still_wanted(self, now: float) -> set[str]:
-        """The jobs that somebody asked about lately: the others are dropped."""
+        """The jobs with recent questions: the others are dropped."""
         state = self._state
         state.wanted = {
             job_id: at

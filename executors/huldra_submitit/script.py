@@ -54,7 +54,7 @@ def render(
         copied.parameters["srun_args"] = [*(copied.parameters.get("srun_args") or ()), "--wait=0"]
     if size > 1:
         copied.parameters["map_count"] = len(elements)
-        # submitit would limit an array to 256 at once where nobody asked for a limit.
+        # submitit would limit an array to 256 at once without a request for one.
         limit = copied.parameters.get("array_parallelism")
         asked = f"%{min(len(elements), int(limit))}" if limit else ""
         additional["array"] = index_text(elements) + asked

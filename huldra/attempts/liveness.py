@@ -2,7 +2,7 @@
 
 A process of this boot and pid namespace is looked up. A scheduler's job is the scheduler's to
 judge. What is left is the lease, aged by the file server's clock and by our own observation,
-so that a clock that jumps kills nobody. Unknown is not dead.
+so that a clock that jumps declares no owner dead. Unknown is not dead.
 """
 
 from __future__ import annotations

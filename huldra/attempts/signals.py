@@ -24,7 +24,7 @@ _SIG_DFL, _SIG_IGN, _SIGINT, _SIGTERM = map(
 
 
 class Terminated(BaseException):
-    """The process was told to end by `signum` while `_create` ran."""
+    """Signal `signum` asked the process to end while `_create` ran."""
 
     def __init__(self, signum: int) -> None:
         super().__init__(signum)
@@ -103,7 +103,7 @@ class Guard:
         elif signum == _SIGINT:
             self._act_as_before(signum, frame)
         else:
-            # Whatever the user's code makes of it, swallowing it included: the process was told to
+            # Whatever the user's code makes of it, swallowing it included: the process was asked to
             # end, and ends, once the attempt is in the books.
             self.note(signum)
             self.terminated = True

@@ -95,7 +95,7 @@ class ScanClock:
     server_s: float = 0.0
 
     def saw(self, mark: Mark | None) -> None:
-        """Note the time on a file; one of the future is nobody's present, and is passed over."""
+        """Note the time on a file; one of the future is ignored."""
         if mark is not None and self.server_s < mark.mtime_ns / 1e9 <= self.clock_s:
             self.server_s = mark.mtime_ns / 1e9
 
@@ -392,7 +392,7 @@ def last_number(paths: ArtifactPaths) -> int:
 
 
 def read_attempts(paths: ArtifactPaths) -> Attempts | None:
-    """What a state is derived from; None where nobody ever tried."""
+    """What a state is derived from; None where there was no attempt."""
     number = last_number(paths)
     if not number:
         return None

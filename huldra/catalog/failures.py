@@ -1,4 +1,4 @@
-"""Failures grouped by what went wrong and where, whoever ran it and at whatever line."""
+"""Failures grouped by error and place; the user and the line number do not matter."""
 
 from __future__ import annotations
 

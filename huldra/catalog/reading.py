@@ -47,7 +47,7 @@ def mark_of(path: str) -> Mark | None:
 def read_document(path: str, max_bytes: int = MAX_BYTES) -> Document:
     """The JSON object in the file; a pipe or a device is not waited for, a link not followed.
 
-    Huldra writes no links. One that somebody put there could name a file that is not to be shown.
+    Huldra writes no links. One that was put there could name a file that is not to be shown.
     """
     name = os.path.basename(path)
     try:
@@ -122,7 +122,7 @@ def _depth(value: Any) -> int:
 
 
 def _scrub(value: Any) -> Any:
-    # A lone surrogate is legal in JSON and cannot be written as UTF-8 by whoever shows it.
+    # A lone surrogate is legal in JSON and cannot be written as UTF-8.
     if isinstance(value, str):
         return _SURROGATE.sub("\ufffd", value)
     if isinstance(value, list):

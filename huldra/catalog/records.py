@@ -119,7 +119,7 @@ class Row:
 
     @property
     def is_open(self) -> bool:
-        """True if somebody is at it, or seems to be: queued, running or stale."""
+        """True if an attempt is open: queued, running or stale."""
         return self.attempt_status in ("queued", "running", "stale")
 
 

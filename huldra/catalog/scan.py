@@ -138,8 +138,8 @@ class Catalog:
                     self._planned[place] = planned
                 while len(self._planned) > _MAX_PLANNED:
                     self._planned.popitem(last=False)
-        if (told := planned.get(row.key)) is not None:
-            describe(known, told.config, told.dependencies)
+        if (plan := planned.get(row.key)) is not None:
+            describe(known, plan.config, plan.dependencies)
 
     def _now(self) -> ScanClock:
         server_s, seen_at = self._server
@@ -184,7 +184,7 @@ class Catalog:
     def detail(self, row: Row, *, server_time_s: float | None = None) -> Detail:
         """Everything recorded about one artifact, read now.
 
-        `server_time_s` is the file server's clock, where somebody who may write has asked it.
+        `server_time_s` is the file server's clock, where a caller that may write has asked it.
         """
         known = new_entry(row.root, row.version_controlled, row.namespace, row.digest)
         now = self._now()
@@ -320,7 +320,7 @@ class Catalog:
     def unreferenced(self) -> tuple[Row, ...]:
         """Artifacts that nothing refers to: no artifact needs them, and no recorded run has them.
 
-        Those that somebody is at are not among them. An artifact that a person asked for by
+        Those with an open attempt are not among them. An artifact that a person asked for by
         itself is: nothing on disk tells it from one that was forgotten.
         """
         snapshot = self.snapshot()

@@ -15,7 +15,7 @@ from huldra.catalog.walk import folder_names, is_digest
 from huldra.store.files import is_temporary
 from huldra.store.layout import DATA, GIT, PRIVATE, RUNS, StorePaths
 
-MIN_AGE_S = 3600.0  # a younger temporary file may be somebody's write under way
+MIN_AGE_S = 3600.0  # a younger temporary file may be a write under way
 _NEVER = datetime.fromtimestamp(0, UTC)
 
 

@@ -59,7 +59,7 @@ def _rows(catalog: Catalog, names: Sequence[str]) -> list[Row]:
 
 
 def _litter(catalog: Catalog) -> list[Litter]:
-    # What is foreign may be dear to somebody: it is shown by the dashboard, and never removed here.
+    # Foreign files may be of value: the dashboard shows them, and they are never removed here.
     return [item for item in catalog.litter() if item.kind in _REMOVABLE]
 
 

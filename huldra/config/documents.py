@@ -482,7 +482,7 @@ def plain_config(obj: Any) -> dict[str, Any]:
 
     A nested config is `{"$ref": "<namespace>/<hash>"}`, a path or a date its text, a tuple or a
     set a list, a dataclass a dict; what cannot be written is its description, and so is a value of
-    an unhashed field that is long: nobody filters by it, and the document has it already.
+    an unhashed field that is long: no filter needs it, and the document has it already.
     """
     record = forms.record_of(type(obj), "huldra")
     return {plan.name: _plain_field(plan, obj) for plan in record.fields}

@@ -673,7 +673,7 @@ _FUNCTION_LEAF = ScalarType(
 )
 _ALIAS_LEAF = ScalarType("alias", _typing_alias_payload, _rebuild_any_alias, _alias_source)
 
-# By public name, so that modules which nobody imported stay unimported.
+# By public name, so that modules that are not loaded stay unloaded.
 _STANDARD: dict[str, ScalarType] = {
     "builtins:complex": _simple_leaf("complex", "builtins:complex", _parts_of("real", "imag")),
     "builtins:bytes": ScalarType(

@@ -348,7 +348,7 @@ def _plan_of(cls: type) -> _ClassEncoder:
 def _hash(obj: Any, walk: _HashContext) -> _Cached | None:
     """Hash `obj` and remember it; None when configs in it, now pending, must come first."""
     if id(obj) in walk.active:
-        raise HuldraCycleError("cycle")  # told in full by the caller, who knows the root
+        raise HuldraCycleError("cycle")  # the caller, who knows the root, reports it in full
     plan = _plan_of(type(obj))
     pending, depth = len(walk.pending), walk.depth
     walk.active.add(id(obj))

@@ -176,7 +176,7 @@ def _remove_if_empty(path: str, found: os.stat_result) -> None:
 
 
 class _Unfailing(io.FileIO):
-    """A descriptor to print to; what a full disk does not take is lost, and nobody fails for it."""
+    """A descriptor to print to; what a full disk does not take is lost; no node fails for it."""
 
     def write(self, data: Any) -> int:
         try:
@@ -207,7 +207,7 @@ def _unfailing(stream: TextIO, descriptor: int) -> TextIO:
     return _streams[descriptor]
 
 
-_streams: dict[int, _KeptOutput] = {}  # to make two anew costs as much as the file itself
+_streams: dict[int, _KeptOutput] = {}  # to make two again costs as much as the file itself
 
 
 def _plain(descriptor: int) -> TextIO:

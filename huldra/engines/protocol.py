@@ -325,7 +325,7 @@ class NamesJobs(Protocol):
     """Optional: an executor that chooses the names of its jobs itself.
 
     Then the queued attempts of a run share one record of their jobs, which is many times faster
-    than one for each, and `run_node` knows its job without being told.
+    than one for each, and `run_node` finds its job by itself.
     """
 
     def job_template(self, graph: TaskGraph) -> JobRef:

@@ -3,9 +3,9 @@
 Where an engine ends with its driver, others judge a queued attempt by that: while it lives, the
 node is on its way. So when a job ends without `run_node` (its worker never came up, the engine was
 closed, it was cancelled as a submission failed), or `run_node` broke before it took the attempt,
-the attempt has to be ended by the executor, or everybody would wait for it as long as the driver
+the attempt has to be ended by the executor, or all others would wait for it as long as the driver
 lives. And when the driver itself ends, it takes its queue along: what it had queued and what never
-began must not stay behind as somebody's unfinished work.
+began must not stay behind as unfinished work.
 """
 
 from __future__ import annotations
@@ -41,20 +41,20 @@ _RECORDED_AS = {
 
 
 def release_queued(
-    ends: Iterable[tuple[SubmittedNode | None, JobStatus]], *, others_are_told: bool = False
+    ends: Iterable[tuple[SubmittedNode | None, JobStatus]], *, engine_reports: bool = False
 ) -> None:
     """End the attempts that the jobs of these nodes left queued, the jobs having ended like this.
 
-    To be called before the ends are told, so that who asks again at once does not find the node
-    queued. None stands for a node that its executor does not remember. `others_are_told`: the
-    engine outlives this process and tells everybody of ends, but for those of jobs that were lost.
-    An attempt that a worker took, or somebody ended, stays as it is. Where the disk refuses, it is
+    To be called before the ends are reported, so that a caller who asks at once does not find the
+    node queued. None stands for a node that its executor does not remember. `engine_reports`: the
+    engine outlives this process and reports ends to all drivers, but for those of lost jobs. An
+    attempt that a worker took, or that was ended, stays as it is. Where the disk refuses, it is
     tried again in the background.
     """
     for node, status in ends:
         if node is None or status not in _RECORDED_AS:
             continue
-        if others_are_told and status is not JobStatus.LOST:
+        if engine_reports and status is not JobStatus.LOST:
             continue
         retries.until_done(partial(_is_free, node, _RECORDED_AS[status]))
 
@@ -102,7 +102,7 @@ def end_queued_node(
 def end_queued(
     paths: ArtifactPaths, attempt: Attempt, status: AttemptStatus, error: ErrorRecord | None = None
 ) -> None:
-    """End a queued attempt and say so in the state; nothing where somebody was faster.
+    """End a queued attempt and say so in the state; nothing where another process was faster.
 
     Raises `HuldraStoreError` when the disk refuses the end; the state is a label.
     """
@@ -122,7 +122,7 @@ class ExitRelease:
 
     The ends of one run are one file under many names, and the states stay as they are: they are
     labels, and a user at the terminal waits. What is left after `within_s` is found to be of a dead
-    driver by whoever asks for it.
+    driver by the next caller.
     """
 
     def __init__(self, within_s: float = _EXIT_PATIENCE_S) -> None:

@@ -219,7 +219,7 @@ class capture:  # noqa: N801  used as a function, like contextlib's own
     takes its lines for itself. The file is made by its first line; its folder has to exist.
 
     The level of a named logger, `logger.disabled` and `logging.disable` count as the user set them;
-    the root's level does not, as WARNING is what everybody has there. Not caught: lines of spawned
+    the root's level does not, as WARNING is the default there. Not caught: lines of spawned
     processes, of threads that existed before, and what comes after the block has ended.
 
     With `stays`, for processes that are huldra's own, what it sets up in `logging` is left there,

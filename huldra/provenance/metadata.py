@@ -129,8 +129,8 @@ def collect(
         The metadata, and the content of `git.patch`: None if there are no uncommitted changes,
         outside a repository, or when `ignore_git_diff` is set.
 
-    Does not raise for anything that it finds or does not find; what git could not say is told in
-    `git_error`. Cheap from the second call on: git and the system are asked once.
+    Does not raise for anything that it finds or does not find; what git could not say is recorded
+    in `git_error`. Cheap from the second call on: git and the system are asked once.
     """
     from huldra.provenance.git import git_state  # on a miss: importing huldra should not pay for it
 

@@ -3,7 +3,7 @@
     compile → plan → check → queue each node → run record → submit
 
 Nothing is sent before the engine has agreed to all of it. Each node is queued on disk before it is
-sent, so that nobody sends it a second time; each job's id is on disk before `submit` returns.
+sent, so that no process sends it a second time; each job's id is on disk before `submit` returns.
 """
 
 from __future__ import annotations

@@ -82,7 +82,7 @@ def make_node(obj: Any, key: str) -> Made | None:
     """Make one artifact whose dependencies are there."""
     paths = paths_of(obj)
     configure_logging()
-    if get_logger().isEnabledFor(INFO):  # else nobody has to look why it is made
+    if get_logger().isEnabledFor(INFO):  # else the reason is not shown
         log_status(type(obj).__name__, digest_of(obj), f"{_transition(paths)}->create")
     if obj._resources != _NO_RESOURCES:  # noqa: SLF001  part of the protocol of a Huldra class
         get_logger().debug("%s: _resources have no effect on in-process computation", key)

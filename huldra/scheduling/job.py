@@ -222,7 +222,7 @@ class Job(Generic[T]):
             return AttemptStatus.SUCCESS, True
         attempt = claim.last_attempt(self._paths)
         if attempt is None and self._ref is None:
-            return AttemptStatus.CRASHED, True  # it was there, and somebody has removed it
+            return AttemptStatus.CRASHED, True  # it was there, and was removed
         if attempt is None:
             return self._engine_status(AttemptStatus.QUEUED)
         status = attempt.status

@@ -29,7 +29,7 @@ class NodeStatus(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PlannedNode:
-    """One node: its files, its status, the reason in words, the attempt of whoever holds it."""
+    """One node: its files, its status, the reason in words, its open attempt."""
 
     node: Node
     paths: ArtifactPaths

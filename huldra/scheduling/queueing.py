@@ -64,9 +64,9 @@ class RunEnqueuer:
     def add(
         self, paths: ArtifactPaths, number: int, hint: Mapping[str, Any] | None
     ) -> Claim | None:
-        """Try for attempt `number` of an artifact; None when somebody else was first.
+        """Try for attempt `number` of an artifact; None when another process was first.
 
-        Also None when the artifact was removed since somebody saw the end of the attempt before.
+        Also None when the artifact was removed since the end of the attempt before was seen.
         """
         if number > 1 and not claim.has_ended(paths, number - 1):
             return None
@@ -82,7 +82,7 @@ class RunEnqueuer:
         shared.names += 1
         if not shared.claims.takes_names:  # then this one is a file of its own
             self._note_leased(paths.claim(number))
-        # A state that is there is an earlier attempt's, or of somebody who was faster than us.
+        # A state that is there is an earlier attempt's, or of a faster process.
         if not self._binds_jobs and not shared.states.link(paths.state):
             artifact.write_state(paths, Attempt(shared.claim))
         return shared.claim

@@ -26,7 +26,7 @@ _METRICS = "metrics."
 def looked_up(objects: Iterable[Any]) -> list[Row]:
     """Return the catalog's row of each config, in their order, read now from the current root.
 
-    One that nobody has tried to compute has the result `absent`.
+    One without any attempt has the result `absent`.
     """
     catalog = Catalog([HULDRA_CONFIG.root])
     return catalog.rows_at([_place_of(catalog.roots[0], obj) for obj in objects])

@@ -51,7 +51,7 @@ def prepare_root() -> None:
 
 
 def prepare_artifact(obj: Any, paths: ArtifactPaths) -> bool:
-    """Make the directory of an artifact that is about to be claimed; whether nobody had before."""
+    """Make the directory of an artifact that is about to be claimed; return True if it is new."""
     prepare_root()
     if type(obj).__huldra_version_controlled__:
         folder = f"{HULDRA_CONFIG.root}/{GIT}"

@@ -19,7 +19,7 @@ RUNNING = "running"
 class Result(enum.StrEnum):
     """Whether the artifact is there."""
 
-    ABSENT = "absent"  # nobody ever asked for it
+    ABSENT = "absent"  # no attempt was made
     INCOMPLETE = "incomplete"  # queued, running, or ended for a reason that is not its code
     SUCCESS = "success"
     FAILED = "failed"
@@ -247,7 +247,7 @@ class Attempt:
 
     @property
     def is_running(self) -> bool:
-        """True if somebody is making the artifact, as far as the disk knows."""
+        """True if an attempt computes the artifact, as far as the disk knows."""
         return self.end is None and self.claim.kind == RUNNING
 
     @property
@@ -316,10 +316,10 @@ def begun_after(attempt: Attempt) -> Attempt:
 
 
 def upstream_error(need: str, log_path: str, attempt: Attempt | None = None) -> ErrorRecord:
-    """What a node is told whose dependency `need` was not made.
+    """The error of a node whose dependency `need` is not complete.
 
-    Where the last `attempt` of that was felled by a dependency in turn, it is what felled it: that
-    failed, and `need` was never tried.
+    Where the last `attempt` at `need` failed for one of its own dependencies, it is that one's:
+    that failed, and `need` was never tried.
     """
     error = attempt.end.error if attempt is not None and attempt.end is not None else None
     if error is not None and error.failed_key:

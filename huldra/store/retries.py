@@ -1,6 +1,6 @@
 """What the disk refused and must not stay undone: one thread tries it again until it is done.
 
-A claim that cannot be ended keeps everybody else waiting as long as its process lives, which may be
+A claim that cannot be ended keeps all others waiting as long as its process lives, which may be
 days in a notebook or a warm worker. The thread starts with the first such piece of work and ends
 with the last. Nothing of it survives the process, whose death frees its claims anyway.
 """

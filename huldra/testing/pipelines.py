@@ -1,7 +1,7 @@
 """The configs that the conformance suite runs: what a node does stands in its fields.
 
 They live in a module that every worker can import. Nodes leave notes in a folder that workers
-share with the driver, so that a test can count how often `_create` ran, whoever ran it.
+share with the driver, so that a test can count how often `_create` ran, in any process.
 """
 
 from __future__ import annotations

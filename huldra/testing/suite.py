@@ -714,7 +714,7 @@ class ExecutorSuite:
         assert str(job.status()) in {"success", "succeeded"}
 
     def test_the_engines_word_on_a_job_that_it_never_had(self, seam: Executor) -> None:
-        """A ref of nobody is answered, not raised about, and never as something that runs."""
+        """An unknown ref gets an answer, no error, and never one that says running."""
         ref = JobRef(seam.name, "nobody-4711", {})
         assert seam.status([ref])[ref] not in {JobStatus.RUNNING, JobStatus.SUCCEEDED}
         seam.cancel([ref])
@@ -911,7 +911,7 @@ class ExecutorSuite:
     def test_a_job_is_cancelled_from_another_process(
         self, executor: object, seam: Executor, scene: Scene
     ) -> None:
-        """A pickled job can be cancelled by whoever has it."""
+        """A pickled job can be cancelled by any process that has it."""
         self.claims(seam, "kills_running")
         job = scene.step("distant", "wait").load_or_create(executor=executor)
         scene.await_note("distant")

@@ -25,7 +25,7 @@ _PROGRAM = (
 
 @dataclass(frozen=True)
 class Boot:
-    """What a worker's program is told at its start.
+    """What a worker's program gets at its start.
 
     `runner` is what it calls with a payload and the job's ref, as `module:function`. A process that
     starts again in its own place has `pipes`, the descriptors of its tasks and answers, and `rest`,

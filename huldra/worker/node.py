@@ -123,7 +123,7 @@ def run_node(
     can_renew: bool = False,
     was_cancelled: Callable[[], bool] | None = None,
 ) -> None:
-    """Make one node of a run, if nobody has made it yet.
+    """Compute one node of a run, unless it is complete.
 
     Calling it again with the same payload is right after a worker died, and harmless at any time: a
     node that is made stays, one whose code failed stays failed.

@@ -130,7 +130,7 @@ class WorkerProcess:
 
     def detach_after_fork(self) -> None:
         """Drop it in a forked child: it is the parent's, who sees to its end."""
-        self._process.returncode = 0  # so that nobody here waits for it or warns of it
+        self._process.returncode = 0  # so that nothing here waits for it or warns of it
         self._close_descriptors()
 
     def _close_descriptors(self) -> None:

@@ -89,8 +89,8 @@ def _put_back(part: _Part, value: Any) -> None:
 class _Stream:
     """A library's random numbers beside a copy of ours that draws in step with them.
 
-    Where the two part, somebody has drawn or seeded. That costs a microsecond; to read and compare
-    the state takes a hundred times as long.
+    Where the two part, a number was drawn, or a seed set. That costs a microsecond; to read and
+    compare the state takes a hundred times as long.
     """
 
     def __init__(self, draw: Callable[[], Any], seed: Callable[[], Any], copy: _Copy) -> None:

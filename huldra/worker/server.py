@@ -92,7 +92,7 @@ class Server:
             _may_start_again.set()
 
     def _start_again(self, message: dict[str, Any], why: Exception) -> NoReturn:
-        """Begin anew with this task, which this process cannot run for what it has in memory."""
+        """Begin again with this task, which this process cannot run for what it has in memory."""
         logging.getLogger("huldra").info("worker %d restarts: %s", os.getpid(), why)
         descendants.end_own()
         output.flush()
@@ -133,10 +133,10 @@ class Server:
         poll.register(self._tasks, 0)  # no event asked for: only the hang-up is reported
         poll.poll()
         killed_at = time.monotonic() + _ORPHAN_GRACE_S
-        told = False
+        has_warned = False
         while True:
-            if self._busy and not told:
-                told = True
+            if self._busy and not has_warned:
+                has_warned = True
                 # To the main thread, which would sleep on if this one got the signal.
                 signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
             if time.monotonic() > killed_at:

@@ -90,7 +90,7 @@ def _packages(packages: Any) -> None:
 
 
 def _patch(row: Row, size_bytes: int) -> None:
-    """The uncommitted changes, which may hold what is not for everybody: only on demand."""
+    """The uncommitted changes, which may hold private text: only on demand."""
     if not size_bytes:
         return
     if st.toggle(f"Show the uncommitted changes ({presentation.size(size_bytes)})", key="patch"):

@@ -120,7 +120,7 @@ def _tabs(row: Row, snapshot: Snapshot) -> None:
 
 
 def _natural_tab(row: Row) -> str:
-    """What somebody who opens this artifact most likely wants to see."""
+    """The tab that a reader of this artifact most likely wants."""
     if row.status in ("running", "stale"):
         return "Log"
     return "Attempts" if row.status in ("failed", "crashed") and not row.failed_key else "Config"

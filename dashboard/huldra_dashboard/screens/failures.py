@@ -30,7 +30,7 @@ def _body() -> None:
         badges.empty(
             "No failures",
             "No artifact that matches the filters failed or crashed. What is *stale* (its owner "
-            "is dead, and nobody has looked since) is on the overview.",
+            "is dead, and no call has noticed since) is on the overview.",
         )
         return
     total = sum(group.count for group in groups)

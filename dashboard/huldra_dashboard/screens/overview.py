@@ -80,7 +80,7 @@ def _per_hour(rows: tuple[Row, ...]) -> list[int]:
 
 
 def _attention(rows: tuple[Row, ...], snapshot: Snapshot) -> None:
-    """What somebody has to do something about, newest first."""
+    """What needs attention, newest first."""
     st.subheader("Needs attention")
     chosen = [row for row in rows if row.status in NEEDS_ATTENTION or row.problem]
     if not chosen:

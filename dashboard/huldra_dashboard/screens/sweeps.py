@@ -105,7 +105,7 @@ def _bad(sweep: Sweep) -> int:
 
 
 def _one(run_id: str) -> None:
-    """One sweep: its progress, then its members with what can be told from them."""
+    """One sweep: its progress, then its members with what is known of them."""
     st.button("All sweeps", icon=":material/arrow_back:", type="tertiary", on_click=_close)
     if not _exists(run_id):
         badges.empty(
