@@ -18,7 +18,6 @@ from huldra.config.hashing import namespace_of
 from huldra.errors import (
     HuldraArtifactMissing,
     HuldraError,
-    HuldraQueryError,
     HuldraSerializationError,
 )
 from huldra.scheduling import rows, run_record
@@ -32,7 +31,6 @@ from huldra.store.location import paths_of
 if TYPE_CHECKING:
     from huldra.scheduling.sweep import Sweep
 
-_MAX_NAMED = 5
 _ALL = 10_000_000
 
 
@@ -130,19 +128,7 @@ def open_artifact(name: str) -> Huldra[Any] | Found:
 
 def _the_artifact(name: str) -> Found:
     catalog = Catalog([HULDRA_CONFIG.root])
-    matches = catalog.find(name)
-    if len(matches) == 1:
-        return Found(matches[0], catalog)
-    if not matches:
-        raise HuldraArtifactMissing(
-            f"no artifact {name!r} in {catalog.roots[0]}; expected a hash (4 digits or more),"
-            " Class/<hash>, <namespace>/<hash> or a directory"
-        )
-    named = ", ".join(row.key for row in matches[:_MAX_NAMED])
-    more = f" and {len(matches) - _MAX_NAMED} more" if len(matches) > _MAX_NAMED else ""
-    raise HuldraQueryError(
-        f"{name!r} is ambiguous ({named}{more}); use a longer prefix", field="name", value=name
-    )
+    return Found(catalog.one(name), catalog)
 
 
 def find(

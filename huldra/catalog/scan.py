@@ -29,6 +29,7 @@ from huldra.catalog.runs import RunRecord
 from huldra.catalog.safe_open import OutsideError, open_inside
 from huldra.catalog.snapshot import Snapshot
 from huldra.catalog.walk import Place, artifact_places
+from huldra.errors import HuldraArtifactMissing, HuldraQueryError
 from huldra.settings import HULDRA_CONFIG
 from huldra.store.layout import DATA, GIT, PRIVATE, RUNS, ArtifactPaths, StorePaths
 from huldra.store.records import Lease
@@ -43,6 +44,7 @@ _COLD_THREADS = 16
 _MAX_METRICS = 2000
 _MAX_PLANNED = 20  # runs whose configs are kept
 _MIN_DIGITS = 4
+_MAX_NAMED = 5
 _utf8 = codecs.getincrementaldecoder("utf-8")
 
 
@@ -171,6 +173,27 @@ class Catalog:
                     self._describe_by_run(known)
                     found.append(known.row)
         return tuple(found)
+
+    def one(self, text: str) -> Row:
+        """The one artifact that `text` means, as `find` takes it.
+
+        Raises:
+            HuldraArtifactMissing: there is none.
+            HuldraQueryError: there are more; the message lists them.
+        """
+        found = self.find(text)
+        if len(found) == 1:
+            return found[0]
+        if not found:
+            raise HuldraArtifactMissing(
+                f"no artifact {text!r} in {', '.join(self._roots)}; expected a hash (4 digits or"
+                " more), Class/<hash>, <namespace>/<hash> or a directory"
+            )
+        named = ", ".join(row.key for row in found[:_MAX_NAMED])
+        more = f" and {len(found) - _MAX_NAMED} more" if len(found) > _MAX_NAMED else ""
+        raise HuldraQueryError(
+            f"{text!r} is ambiguous ({named}{more}); use a longer prefix", field="id", value=text
+        )
 
     def rows_at(self, places: Iterable[Place]) -> list[Row]:
         """The rows of these artifacts, in their order, read now; absent ones are among them."""
