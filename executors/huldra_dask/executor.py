@@ -167,7 +167,7 @@ class DaskExecutor:
         The scheduler groups keys by what stands before the first hexadecimal part; with anything
         else in there, its bookkeeping costs five times as much.
         """
-        return JobRef(NAME, graph.store_suffix, self._meta(graph))
+        return JobRef(NAME, graph.run_suffix, self._meta(graph))
 
     def submit(self, graph: TaskGraph, on_submitted: OnSubmitted) -> None:
         """Send the graph as one; on a scheduler outside of this process it outlives us."""

@@ -121,7 +121,7 @@ class RayExecutor:
 
     def job_template(self, graph: TaskGraph) -> JobRef:
         """The jobs of a graph, by what their names have in common."""
-        return JobRef(NAME, graph.store_suffix, self._meta(graph))
+        return JobRef(NAME, graph.run_suffix, self._meta(graph))
 
     def submit(self, graph: TaskGraph, on_submitted: OnSubmitted) -> None:
         """Send all tasks, with refs as edges."""

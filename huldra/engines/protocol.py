@@ -192,9 +192,14 @@ class TaskGraph:
     named_job: JobRef | None = None
 
     @property
-    def store_suffix(self) -> str:
-        """A suffix for task names: the same for all drivers of one store, and for no others."""
-        return f"-{hashlib.blake2s(self.root.encode(), digest_size=4).hexdigest()}"
+    def run_suffix(self) -> str:
+        """A suffix for task names: of this run, and of no other one of any store.
+
+        The attempts of an artifact that was removed count from 1 again. An engine that remembers
+        names must not take the new attempt for the job of before.
+        """
+        text = f"{self.root}\0{self.run_path}"
+        return f"-{hashlib.blake2s(text.encode(), digest_size=8).hexdigest()}"
 
     def refs(self, named: JobRef) -> dict[str, JobRef]:
         """Return the job of each task, where `named` is the part that all of their refs share."""

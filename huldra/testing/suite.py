@@ -566,6 +566,17 @@ class ExecutorSuite:
         assert scene.outcome(step.load_or_create(executor=executor))["name"] == "moody"
         assert scene.count("moody") == 2
 
+    def test_what_was_discarded_is_made_again(self, executor: object, scene: Scene) -> None:
+        """Its attempts count from 1 again, and no job of before answers for the new one."""
+        bad, fine = scene.step("bad", "fail"), scene.step("fine")
+        for count in (1, 2):
+            failed, made = scene.send(executor, bad, fine)
+            assert isinstance(scene.failure(failed), HuldraComputeError)
+            assert scene.outcome(made)["name"] == "fine"
+            assert (scene.count("bad", "began"), scene.count("fine", "began")) == (count, count)
+            assert bad.discard()
+            assert fine.discard()
+
     def test_an_exception_that_does_not_pickle_harms_nobody(
         self, executor: object, scene: Scene
     ) -> None:

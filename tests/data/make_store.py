@@ -62,7 +62,7 @@ class Engine(HeldEngine):
         where = {"scheduler": "tcp://192.0.2.1:8786", "scheduler_id": "Scheduler-1"}
         meta = where if self.name == "dask" else {"address": "192.0.2.1:6379"}
         logs = os.path.dirname(graph.run_path)
-        return JobRef(self.name, graph.store_suffix, {**meta, "driver": None, "logs": logs})
+        return JobRef(self.name, graph.run_suffix, {**meta, "driver": None, "logs": logs})
 
     def submit(self, graph: TaskGraph, on_submitted: Any) -> None:
         """Keep the payloads, and say a job's id, or die before that."""
