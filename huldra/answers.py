@@ -31,8 +31,6 @@ from huldra.store.location import paths_of
 if TYPE_CHECKING:
     from huldra.scheduling.sweep import Sweep
 
-_ALL = 10_000_000
-
 
 @dataclass(frozen=True)
 class Found:
@@ -147,9 +145,8 @@ def find(
         namespace=_namespaces(kind),
         config=where,
         result_status=() if status is None else (status,),
-        limit=_ALL,
     )
-    return [Found(row, catalog) for row in catalog.snapshot().query(query).rows]
+    return [Found(row, catalog) for row in catalog.snapshot().matching(query)]
 
 
 def _namespaces(kind: type[Huldra[Any]] | str | None) -> tuple[str, ...]:

@@ -303,12 +303,9 @@ def status(objects: Iterable[Huldra[Any]] | Mapping[str, Huldra[Any]]) -> dict[s
 
     Asks the store alone: nothing is computed, submitted, retried or written.
     """
-    from huldra.catalog.runs import status_of
     from huldra.scheduling import rows as looking
 
-    members = _named(objects)
-    found = looking.looked_up(members.values())
-    return {name: status_of(row) for name, row in zip(members, found, strict=True)}
+    return looking.statuses(_named(objects))
 
 
 def rows(objects: Iterable[Huldra[Any]] | Mapping[str, Huldra[Any]]) -> list[dict[str, Any]]:

@@ -25,6 +25,8 @@ SORT_KEYS = (
     "user",
 )
 CONFIG_SORT = "config."
+METRICS = "metrics."
+"""What stands before the name of a metric where a config field may stand, too."""
 MAX_LIMIT = 10_000_000
 
 _OF_SUBMITIT = frozenset({"slurm"})

@@ -9,13 +9,11 @@ from typing import Any
 
 from huldra.catalog import Catalog, Page, Query, Row, Snapshot, presentation
 from huldra.catalog.filters import fields_of
-from huldra.catalog.query import CONFIG_SORT, MAX_LIMIT, order_key
+from huldra.catalog.query import CONFIG_SORT, MAX_LIMIT, METRICS, order_key
 from huldra.cli import output
 from huldra.errors import HuldraQueryError
 
 _COLUMNS = ("status", "class", "hash", "updated", "took", "host", "backend")
-METRICS = "metrics."
-"""What stands before the name of a metric where a config field may stand, too."""
 _SAMPLE = 1000  # artifacts whose fields are looked through for one that was meant
 _MAX_NEAR = 8
 _MAX_ERROR = 200

@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache, partial
 from typing import Any
 
@@ -56,18 +56,27 @@ def release_queued(
             continue
         if engine_reports and status is not JobStatus.LOST:
             continue
-        retries.until_done(partial(_is_free, node, _RECORDED_AS[status]))
+        _release(node.key, partial(_end_node, node, _RECORDED_AS[status]))
 
 
-def _is_free(node: SubmittedNode, status: AttemptStatus) -> bool:
-    try:
-        record = _record(node.run_path)["nodes"].get(node.key)
-        if record is not None:
-            end_queued_node(record, status)
-    except HuldraStoreError as error:
-        logger.warning("%s stays queued for now: %s", node.key, error)
-        return False
-    return True
+def _release(key: str, end: Callable[[], None]) -> None:
+    """End an attempt, and where the disk refuses that, try again in the background."""
+
+    def has_ended() -> bool:
+        try:
+            end()
+        except HuldraStoreError as error:
+            logger.warning("%s stays queued for now: %s", key, error)
+            return False
+        return True
+
+    retries.until_done(has_ended)
+
+
+def _end_node(node: SubmittedNode, status: AttemptStatus) -> None:
+    record = _record(node.run_path)["nodes"].get(node.key)
+    if record is not None:
+        end_queued_node(record, status)
 
 
 def release_unsent(paths: ArtifactPaths, owner: Owner) -> None:
@@ -75,18 +84,13 @@ def release_unsent(paths: ArtifactPaths, owner: Owner) -> None:
 
     Where the disk refuses, it is tried again in the background.
     """
-    retries.until_done(partial(_is_unsent_free, paths, owner))
+    _release(paths.key, partial(_end_unsent, paths, owner))
 
 
-def _is_unsent_free(paths: ArtifactPaths, owner: Owner) -> bool:
-    try:
-        attempt = claim.last_attempt(paths)
-        if attempt and attempt.is_queued and attempt.claim.owner.token == owner.token:
-            end_queued(paths, attempt, AttemptStatus.CANCELLED)
-    except HuldraStoreError as error:
-        logger.warning("%s stays queued for now: %s", paths.key, error)
-        return False
-    return True
+def _end_unsent(paths: ArtifactPaths, owner: Owner) -> None:
+    attempt = claim.last_attempt(paths)
+    if attempt and attempt.is_queued and attempt.claim.owner.token == owner.token:
+        end_queued(paths, attempt, AttemptStatus.CANCELLED)
 
 
 def end_queued_node(

@@ -61,9 +61,8 @@ def _end_if_dead(key: str, paths: ArtifactPaths, attempt: Attempt) -> None:
 
 def _claim(key: str, paths: ArtifactPaths, last: Attempt | None, owner: Owner) -> int:
     """Claim the attempt after the last one, and return its number."""
-    if last is None:
-        for folder in (paths.private, paths.claims):  # of a directory that holds the user's files
-            files.make_directories(folder)
+    if last is None:  # of a directory that holds the user's files
+        files.make_directories(paths.claims)
     before = last.number if last is not None else 0
     lease = Lease(HULDRA_CONFIG.lease, HULDRA_CONFIG.heartbeat)
     if claim.claim_next(paths, before + 1, owner, lease=lease, after=before) is None:

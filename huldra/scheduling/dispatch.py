@@ -273,10 +273,8 @@ def _open_queue(work: _Dispatch, draft: TaskGraph) -> RunEnqueuer:
 
 
 def _queue(queue: RunEnqueuer, node: PlannedNode, hint: Mapping[str, Any] | None) -> Claim | None:
-    if (
-        node.attempt is not None and node.attempt.end is None
-    ):  # planned to run because its owner is dead
-        dead = node.attempt.claim.owner
+    if node.attempt is not None and node.attempt.end is None:
+        dead = node.attempt.claim.owner  # else the node would not be planned to run
         claim.end_attempt(
             node.paths, node.attempt.number, AttemptStatus.CRASHED, new_owner(), of=dead
         )

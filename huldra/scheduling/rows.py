@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from huldra.catalog.config_fields import flatten, same
+from huldra.catalog.query import METRICS
 from huldra.catalog.records import Row
 from huldra.catalog.runs import status_of
 from huldra.catalog.scan import Catalog
@@ -20,15 +21,16 @@ from huldra.config.hashing import children_of, digest_of, key_of, namespace_of
 from huldra.settings import HULDRA_CONFIG
 
 _DEPTH = 8  # how deep configs in configs are taken apart into columns
-_METRICS = "metrics."
 
 
-def looked_up(objects: Iterable[Any]) -> list[Row]:
-    """Return the catalog's row of each config, in their order, read now from the current root.
+def statuses(members: Mapping[str, Any]) -> dict[str, str]:
+    """Return how far each config is, by name; one without any attempt is `absent`."""
+    found = _looked_up(Catalog([HULDRA_CONFIG.root]), members.values())
+    return {name: status_of(row) for name, row in zip(members, found, strict=True)}
 
-    One without any attempt has the result `absent`.
-    """
-    catalog = Catalog([HULDRA_CONFIG.root])
+
+def _looked_up(catalog: Catalog, objects: Iterable[Any]) -> list[Row]:
+    """Return the catalog's row of each config, in their order, read now."""
     return catalog.rows_at([_place_of(catalog.roots[0], obj) for obj in objects])
 
 
@@ -46,7 +48,7 @@ def rows(members: Mapping[str, Any]) -> list[dict[str, Any]]:
     the artifact's `.json`, `.jsonl` and `.csv` files.
     """
     catalog = Catalog([HULDRA_CONFIG.root])
-    found = looked_up(members.values())
+    found = _looked_up(catalog, members.values())
     configs = config_columns(members.values())
     return [
         {
@@ -74,7 +76,7 @@ def _metrics(catalog: Catalog, row: Row) -> dict[str, float]:
     if status_of(row) == "absent":
         return {}
     values = catalog.metrics(row).values
-    return {f"{_METRICS}{name}": value for name, value in values.items()}
+    return {f"{METRICS}{name}": value for name, value in values.items()}
 
 
 def config_columns(objects: Iterable[Any]) -> list[dict[str, Any]]:

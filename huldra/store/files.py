@@ -340,7 +340,7 @@ def remove_tree(path: str) -> None:
     A crash in between leaves a folder with a temporary name, which is litter and no artifact.
     Raises `HuldraStoreError`; when the name could not be taken away, nothing has changed.
     """
-    import shutil  # here: only the command line removes, and a hit should not pay for it
+    import shutil  # here: a hit removes nothing, and should not pay for it
 
     aside = temporary_name(path)
     try:

@@ -791,7 +791,7 @@ class ExecutorSuite:
         report = scene.outcome(job)["report"]
         assert report == {"stale_after": 4321.0, "root": str(scene.root)}
 
-    def test_two_roots_in_attempt(self, executor: object, scene: Scene) -> None:
+    def test_two_roots_in_turn(self, executor: object, scene: Scene) -> None:
         """A worker that has worked for one root works for another."""
         step = scene.step("rooted", "tell settings")
         assert scene.outcome(step.load_or_create(executor=executor))["report"]["root"] == str(
@@ -942,8 +942,8 @@ class ExecutorSuite:
         }
         for word, order in orders.items():
             results = scene.report(order, "done")["results"]
-            told = {str(result.get("value", result).get("report", result)) for result in results}
-            assert told == {word}
+            seen = {str(result.get("value", result).get("report", result)) for result in results}
+            assert seen == {word}
 
     def test_a_cancel_from_another_process_ends_a_sleeping_create_for_good(
         self, executor: object, seam: Executor, scene: Scene

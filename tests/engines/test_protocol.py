@@ -41,7 +41,7 @@ def lost_by(engine: FakeExecutor) -> Exception | None:
 
 @pytest.mark.usefixtures("huldra_root")
 def test_an_engines_reason_is_in_the_error_of_a_lost_job() -> None:
-    """Whoever loses a job may say why."""
+    """An executor may say why it lost a job."""
     error = lost_by(Talkative("talkative"))
     assert isinstance(error, huldra.HuldraJobLost)
     assert "met a bear" in str(error)

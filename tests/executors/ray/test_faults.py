@@ -40,11 +40,11 @@ last = Step(name="last", needs=(held,), notes=notes)
 job = last.load_or_create(executor=RayExecutor(address))
 began = time.monotonic()
 try:
-    told = job.result(timeout=100)["name"]
+    outcome = job.result(timeout=100)["name"]
 except Exception as error:
-    told = type(error).__name__
+    outcome = type(error).__name__
 attempt = huldra.StateManager.history(last.huldra_dir)[-1]
-left = {"told": told, "took_s": time.monotonic() - began, "is_queued": attempt.is_queued}
+left = {"outcome": outcome, "took_s": time.monotonic() - began, "is_queued": attempt.is_queued}
 print(json.dumps(left), flush=True)
 """
 
@@ -82,7 +82,7 @@ def test_a_dead_head_ends_every_wait_and_the_store_goes_on(
         out, err = driver.communicate(timeout=PATIENCE_S)
     assert out, f"the driver ended with {driver.returncode} and said nothing:\n{err}"
     told = json.loads(out)
-    assert told["told"] in {"HuldraJobLost", "HuldraExecutorError"}, told
+    assert told["outcome"] in {"HuldraJobLost", "HuldraExecutorError"}, told
     assert not told["is_queued"], "others, who cannot ask this head, would wait for it"
     (notes / "held.open").touch()
     first = Step(name="first", notes=str(notes))

@@ -1,4 +1,4 @@
-"""TerminationCause a job is told to end, as Slurm's record of it shows."""
+"""Why Slurm ends a job, as its record of the job shows."""
 
 from __future__ import annotations
 

@@ -192,11 +192,11 @@ def test_a_killed_process_is_requeued_up_to_a_limit(
 def test_the_second_kill_in_a_row_is_the_last(job: Job) -> None:
     """It says what it may have been, what was asked for and what to write."""
     assert job.run(0, KILL)[0]
-    is_requeued, status, told = job.run(1, KILL)
+    is_requeued, status, printed = job.run(1, KILL)
     assert (is_requeued, status) == (False, 137)
-    assert "huldra: killed twice in a row, perhaps for lack of memory;" in told
-    assert "slurm_mem=4GB" in told
-    assert "huldra.Resources(memory_gb=...)" in told
+    assert "huldra: killed twice in a row, perhaps for lack of memory;" in printed
+    assert "slurm_mem=4GB" in printed
+    assert "huldra.Resources(memory_gb=...)" in printed
 
 
 def test_kills_with_a_preemption_between_them_do_not_add_up(job: Job) -> None:
@@ -209,10 +209,10 @@ def test_kills_with_a_preemption_between_them_do_not_add_up(job: Job) -> None:
 def test_a_kill_for_lack_of_memory_is_the_last(job: Job) -> None:
     """The kernel counts it in the job's own group: the first time is enough."""
     job.show_kills("job_12", 1)
-    is_requeued, _, told = job.run(0, KILL)
+    is_requeued, _, printed = job.run(0, KILL)
     assert not is_requeued
-    assert "huldra: killed for lack of memory;" in told
-    assert "slurm_mem=4GB" in told
+    assert "huldra: killed for lack of memory;" in printed
+    assert "slurm_mem=4GB" in printed
 
 
 def test_slurms_own_word_for_lack_of_memory_is_told(job: Job) -> None:
