@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from huldra.attempts import liveness
 from huldra.attempts.liveness import Watch
 from huldra.attempts.waiting import describe, mark_crashed
+from huldra.config.config_object import ConfigObject
 from huldra.config.hashing import key_of
 from huldra.errors import HuldraLockNotAcquired, HuldraStoreError
 from huldra.settings import HULDRA_CONFIG
@@ -18,7 +17,7 @@ from huldra.store.records import Attempt, AttemptStatus, Lease
 from huldra.store.snapshot import Liveness
 
 
-def discard(obj: Any) -> bool:
+def discard(obj: ConfigObject) -> bool:
     """Remove the artifact of `obj` with all its files; return False if there is none.
 
     The artifact is claimed first, so no other process computes or publishes it meanwhile.

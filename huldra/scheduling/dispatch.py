@@ -20,6 +20,7 @@ from typing import Any
 from huldra.attempts import context, heartbeat, signals
 from huldra.attempts.heartbeat import QueueRenewal
 from huldra.config import documents
+from huldra.config.config_object import ConfigObject
 from huldra.config.hashing import key_of
 from huldra.engines import registry
 from huldra.engines.protocol import (
@@ -147,7 +148,7 @@ def _are_over(executor: Executor, refs: list[JobRef]) -> bool:
     return all(status.is_over for status in executor.status(refs).values())
 
 
-def resources_of(obj: Any) -> Resources:
+def resources_of(obj: ConfigObject) -> Resources:
     """What the class of `obj`, or its method, says that one node needs."""
     declared = obj._resources  # noqa: SLF001  part of the protocol of a Huldra class
     value = declared() if callable(declared) else declared
@@ -376,7 +377,7 @@ def _free_unsent(work: _Dispatch, error: BaseException) -> None:
         release_unsent(node.paths, work.owner)
 
 
-def _job_of(work: _Dispatch, obj: Any) -> Job[Any]:
+def _job_of(work: _Dispatch, obj: ConfigObject) -> Job[Any]:
     key = key_of(obj)
     if key in work.sent:
         return Job(obj, work.executor, work.sent[key])

@@ -12,6 +12,7 @@ from typing import Any
 from huldra.attempts.attempt import is_valid
 from huldra.attempts.waiting import describe
 from huldra.config import documents
+from huldra.config.config_object import ConfigObject
 from huldra.config.forms import RECORD_TAGS, record_of
 from huldra.config.hashing import key_of
 from huldra.config.import_paths import ImportPathError, find
@@ -65,7 +66,7 @@ def _shown(value: Any) -> str:
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 1]}…"
 
 
-def explain(obj: Any) -> Explanation:
+def explain(obj: ConfigObject) -> Explanation:
     """Look at the artifact of `obj` and, when it is not there, at those of its class that are."""
     key, paths = key_of(obj), paths_of(obj)
     if artifact.is_complete(paths):

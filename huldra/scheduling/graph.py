@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import chz
 
+from huldra.config.config_object import ConfigObject
 from huldra.config.fields import is_hashed
 from huldra.config.hashing import are_same, key_of
 from huldra.config.import_paths import describe
@@ -17,18 +18,12 @@ from huldra.logs.capture import get_logger
 _SHOWN_MAX = 200  # characters of a value in a warning
 
 
-class Config(Protocol):
-    """What the graph needs of a Huldra object."""
-
-    __huldra_class__: bool
-
-
 @dataclass(slots=True)
 class Node:
     """One artifact: `needs` are the keys of what must be made before it."""
 
     key: str
-    obj: Any
+    obj: ConfigObject
     is_complete: bool
     needs: tuple[str, ...] = ()
 
@@ -55,12 +50,14 @@ class _Open:
     """A node on the way down, and its dependencies that were not looked at yet."""
 
     key: str
-    obj: Any
+    obj: ConfigObject
     needs: list[str]
-    rest: Iterator[Any]
+    rest: Iterator[ConfigObject]
 
 
-def compile_graph(roots: Iterable[Any], is_complete: Callable[[Any, str], bool]) -> Graph:
+def compile_graph(
+    roots: Iterable[ConfigObject], is_complete: Callable[[ConfigObject, str], bool]
+) -> Graph:
     """Walk from `roots` through dependencies, down to what `is_complete(obj, key)` says is there.
 
     Raises `HuldraCycleError` with the path of a cycle. Does not recurse: a chain may be as long as
@@ -82,10 +79,10 @@ def compile_graph(roots: Iterable[Any], is_complete: Callable[[Any, str], bool])
 
 
 def _enter(
-    obj: Any,
+    obj: ConfigObject,
     nodes: dict[str, Node],
     path: dict[str, _Open],
-    is_complete: Callable[[Any, str], bool],
+    is_complete: Callable[[ConfigObject, str], bool],
 ) -> str:
     key = key_of(obj)
     if key in nodes:
@@ -105,7 +102,7 @@ def _enter(
     return key
 
 
-def _warn_of_unhashed_difference(first: Any, second: Any, key: str) -> None:
+def _warn_of_unhashed_difference(first: ConfigObject, second: ConfigObject, key: str) -> None:
     """Say that of two requests for one artifact the first counts, where it makes a difference."""
     if first is second:
         return
@@ -136,15 +133,15 @@ def _unhashed_fields(cls: Any) -> tuple[str, ...]:
     return tuple(name for name, spec in chz.chz_fields(cls).items() if not is_hashed(spec))
 
 
-def dependencies_of(obj: Any) -> list[Any]:
+def dependencies_of(obj: ConfigObject) -> list[ConfigObject]:
     """What must be made before `obj`: what its `_dependencies` says, by default its fields."""
     declared = obj._dependencies  # noqa: SLF001  part of the protocol of a Huldra class
-    found: list[Any] = []
+    found: list[ConfigObject] = []
     _flatten(declared() if callable(declared) else declared, found, obj)
     return found
 
 
-def _flatten(value: Any, found: list[Any], obj: Any) -> None:
+def _flatten(value: Any, found: list[ConfigObject], obj: ConfigObject) -> None:
     if getattr(type(value), "__huldra_class__", False):
         found.append(value)
     elif isinstance(value, Mapping):

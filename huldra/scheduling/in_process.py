@@ -8,6 +8,7 @@ from typing import Any
 from huldra.attempts import context
 from huldra.attempts.attempt import Made, Request, is_valid, obtain
 from huldra.config import documents
+from huldra.config.config_object import ConfigObject
 from huldra.config.hashing import children_of, digest_of, key_of, namespace_of
 from huldra.engines.protocol import Resources
 from huldra.errors import HuldraArtifactMissing, HuldraSerializationError
@@ -26,7 +27,7 @@ _WAIT_S = 600.0  # that an in-process call waits for others, unless its class sa
 
 
 def request_for(
-    obj: Any,
+    obj: ConfigObject,
     *,
     key: str,
     wait_limit_s: float | None,
@@ -47,7 +48,7 @@ def request_for(
     )
 
 
-def is_valid_artifact(obj: Any, key: str) -> bool:
+def is_valid_artifact(obj: ConfigObject, key: str) -> bool:
     """Return True if the artifact of `obj` is made and its `_validate` accepts it. Writes nothing.
 
     What `_validate` raises reaches the caller.
@@ -61,7 +62,7 @@ def graph_of(roots: list[Any]) -> Graph:
     return compile_graph(roots, is_valid_artifact)
 
 
-def make(obj: Any) -> Made | None:
+def make(obj: ConfigObject) -> Made | None:
     """Make `obj`, which was not there a moment ago, dependencies first; None when others made it.
 
     Raises the error of the first artifact that could not be made.
@@ -78,7 +79,7 @@ def make(obj: Any) -> Made | None:
     return made
 
 
-def make_node(obj: Any, key: str) -> Made | None:
+def make_node(obj: ConfigObject, key: str) -> Made | None:
     """Make one artifact whose dependencies are there."""
     paths = paths_of(obj)
     configure_logging()
@@ -97,13 +98,13 @@ def _transition(paths: ArtifactPaths) -> str:
     return "invalid" if state.result is Result.SUCCESS else state.attempt.status.value
 
 
-def wait_limit_of(obj: Any) -> float | None:
+def wait_limit_of(obj: ConfigObject) -> float | None:
     """For how many seconds an in-process call waits for another owner of `obj`."""
     limit = getattr(obj, "_max_wait_time_sec", _WAIT_S)
     return None if limit is None else float(limit)
 
 
-def write_metadata(obj: Any, paths: ArtifactPaths) -> None:
+def write_metadata(obj: ConfigObject, paths: ArtifactPaths) -> None:
     """Write down what `obj` is, where it comes from and where it is being made."""
     worker, children = context.worker.get(), children_of(obj)
     record, patch = metadata.collect(
@@ -122,7 +123,7 @@ def write_metadata(obj: Any, paths: ArtifactPaths) -> None:
     artifact.write_metadata(paths, record.to_json(), patch)
 
 
-def _python_def(obj: Any, children: list[tuple[str, Any]]) -> str:
+def _python_def(obj: ConfigObject, children: list[tuple[str, Any]]) -> str:
     """The config as Python; too deep or too large for one expression, `huldra_obj` has it all."""
     if not any(_NO_PYTHON in child.__dict__ for _, child in children):
         try:
@@ -133,7 +134,7 @@ def _python_def(obj: Any, children: list[tuple[str, Any]]) -> str:
     return f"{type(obj).__qualname__}(...)"
 
 
-def _dependency_records(obj: Any, children: list[tuple[str, Any]]) -> list[dict[str, str]]:
+def _dependency_records(obj: ConfigObject, children: list[tuple[str, Any]]) -> list[dict[str, str]]:
     found = list(children)
     keys = {key_of(child) for _, child in found}
     if type(obj).__huldra_declares_dependencies__:
@@ -145,7 +146,7 @@ def _dependency_records(obj: Any, children: list[tuple[str, Any]]) -> list[dict[
     ]
 
 
-def metadata_of(obj: Any) -> metadata.Metadata:
+def metadata_of(obj: ConfigObject) -> metadata.Metadata:
     """The metadata that was recorded for the artifact of `obj`.
 
     Raises `HuldraArtifactMissing` when nothing was.

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 from huldra.attempts import liveness
 from huldra.attempts.liveness import Watch
 from huldra.attempts.waiting import error_of
+from huldra.config.config_object import ConfigObject
 from huldra.config.hashing import key_of
 from huldra.engines import registry
 from huldra.engines.protocol import Executor, JobStatus, optional_method
@@ -54,7 +55,7 @@ class Job(Generic[T]):
     artifact from `load_or_create(executor=...)`.
     """
 
-    def __init__(self, obj: Any, executor: Executor | None, ref: JobRef | None) -> None:
+    def __init__(self, obj: ConfigObject, executor: Executor | None, ref: JobRef | None) -> None:
         self._obj = obj
         self._key = key_of(obj)
         self._paths = paths_of(obj)

@@ -17,6 +17,7 @@ from huldra.catalog.runs import status_of
 from huldra.catalog.scan import Catalog
 from huldra.catalog.walk import Place
 from huldra.config import documents
+from huldra.config.config_object import ConfigObject
 from huldra.config.hashing import children_of, digest_of, key_of, namespace_of
 from huldra.settings import HULDRA_CONFIG
 
@@ -34,7 +35,7 @@ def _looked_up(catalog: Catalog, objects: Iterable[Any]) -> list[Row]:
     return catalog.rows_at([_place_of(catalog.roots[0], obj) for obj in objects])
 
 
-def _place_of(root: str, obj: Any) -> Place:
+def _place_of(root: str, obj: ConfigObject) -> Place:
     cls = type(obj)
     return Place(root, cls.__huldra_version_controlled__, namespace_of(cls), digest_of(obj))
 
@@ -92,7 +93,7 @@ def config_columns(objects: Iterable[Any]) -> list[dict[str, Any]]:
     return [{path: one.get(path) for path in varying} for one in flat]
 
 
-def _remember(obj: Any, known: dict[str, Mapping[str, Any]]) -> None:
+def _remember(obj: ConfigObject, known: dict[str, Mapping[str, Any]]) -> None:
     """Add the plain view of a config, and of all configs in it, under their keys."""
     rest = [obj]
     while rest:

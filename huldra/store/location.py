@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import Any
 
+from huldra.config.config_object import ConfigObject
 from huldra.config.hashing import digest_of, namespace_of
 from huldra.settings import HULDRA_CONFIG
 from huldra.store import files
@@ -20,7 +20,7 @@ _IGNORED_IN_GIT = (
 _prepared_roots: set[str] = set()
 
 
-def paths_of(obj: Any) -> ArtifactPaths:
+def paths_of(obj: ConfigObject) -> ArtifactPaths:
     """The files of the artifact of `obj`. Nothing is made on disk."""
     cls = type(obj)
     return ArtifactPaths(
@@ -50,7 +50,7 @@ def prepare_root() -> None:
     _prepared_roots.add(root)
 
 
-def prepare_artifact(obj: Any, paths: ArtifactPaths) -> bool:
+def prepare_artifact(obj: ConfigObject, paths: ArtifactPaths) -> bool:
     """Make the directory of an artifact that is about to be claimed; return True if it is new."""
     prepare_root()
     if type(obj).__huldra_version_controlled__:
