@@ -75,14 +75,24 @@ def test_preemptions_are_bounded(stage: Stage) -> None:
     assert stage.attempt(node)["status"] == "preempted"
 
 
-def test_the_warning_before_a_time_limit_requeues(stage: Stage) -> None:
-    """Slurm's signal ahead of `--time`: recorded as preempted, requeued by submitit.
+def limit(stage: Stage, job_id: object, minutes: int) -> None:
+    """Give a job another time limit, as an administrator may.
 
-    Slurm may send it up to a minute early, so the limit leaves room for that.
+    Slurm warns up to a minute early and looks every half a minute: a limit of one minute on a job
+    that runs brings the warning at Slurm's next look.
     """
-    executor = SubmititExecutor(timeout_min=2, slurm_signal_delay_s=30)
+    stage.cluster.ask("scontrol", "update", f"jobid={job_id}", f"timelimit={minutes}")
+
+
+def test_the_warning_before_a_time_limit_requeues(stage: Stage) -> None:
+    """Slurm's signal ahead of `--time`: recorded as preempted, requeued by submitit."""
+    executor = SubmititExecutor(timeout_min=10, slurm_signal_delay_s=30)
     node = stage.resumable("one")
     job = node.load_or_create(executor=executor)
+    stage.await_run("one")
+    limit(stage, job.job_id, 1)
+    stage.until(lambda: ("running", "preempted") in stage.attempts(node), "the warning")
+    limit(stage, job.job_id, 10)
     stage.await_run("one", 2)
     stage.open("one")
     assert job.result(timeout=PATIENCE_S)["runs"] == 2
@@ -94,9 +104,11 @@ def test_the_warning_before_a_time_limit_requeues(stage: Stage) -> None:
 def test_a_time_limit_without_requeues_ends_the_job(stage: Stage) -> None:
     """With HULDRA_PREEMPT_MAX=0 nothing comes back, and the next call tries again."""
     huldra.HULDRA_CONFIG.preempt_max = 0
-    executor = SubmititExecutor(timeout_min=2, slurm_signal_delay_s=30)
+    executor = SubmititExecutor(timeout_min=10, slurm_signal_delay_s=30)
     node = stage.resumable("one")
     job = node.load_or_create(executor=executor)
+    stage.await_run("one")
+    limit(stage, job.job_id, 1)
     assert isinstance(job.exception(timeout=PATIENCE_S), HuldraJobLost)
     assert stage.attempt(node)["status"] == "preempted"
     stage.open("one")
@@ -105,9 +117,11 @@ def test_a_time_limit_without_requeues_ends_the_job(stage: Stage) -> None:
 
 def test_a_hard_time_limit_is_recorded(stage: Stage) -> None:
     """Without the warning the job is ended by Slurm: TIMEOUT there, preempted here."""
-    executor = SubmititExecutor(timeout_min=1, slurm_signal_delay_s=0)
+    executor = SubmititExecutor(timeout_min=10, slurm_signal_delay_s=0)
     node = stage.resumable("one")
     job = node.load_or_create(executor=executor)
+    stage.await_run("one")
+    stage.cluster.ask("scontrol", "update", f"jobid={job.job_id}", "endtime=now")
     assert isinstance(job.exception(timeout=PATIENCE_S), HuldraJobLost)
     assert stage.attempt(node)["status"] == "preempted"
     assert stage.shown(str(job.job_id))["JobState"] in ("TIMEOUT", "COMPLETED", "FAILED")
