@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from huldra.collection import HuldraList, frame, grid, load_or_create, plan, rows, status
     from huldra.config.documents import HuldraSerializer
     from huldra.config.fields import MISSING, field
-    from huldra.engines.protocol import Executor, JobStatus, Resources
+    from huldra.engines.protocol import Executor, JobStatus
+    from huldra.engines.resources import Resources
     from huldra.errors import (
         HuldraArtifactMissing,
         HuldraCancelled,
@@ -119,8 +120,8 @@ _HOMES = {
     "huldra.engines.protocol": (
         "Executor",
         "JobStatus",
-        "Resources",
     ),
+    "huldra.engines.resources": ("Resources",),
     "huldra.config.fields": (
         "MISSING",
         "field",

@@ -6,7 +6,6 @@ import functools
 import inspect
 import logging
 import sys
-from pathlib import Path
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -26,7 +25,7 @@ from huldra.config.fields import field, is_hashed
 from huldra.config.forms import container_base
 from huldra.config.hashing import are_same, children_of, digest_of, key_of
 from huldra.config.import_paths import public_module
-from huldra.engines.protocol import Resources
+from huldra.engines.resources import Resources
 from huldra.errors import (
     HuldraArtifactMissing,
     HuldraClassError,
@@ -36,13 +35,15 @@ from huldra.errors import (
     HuldraSerializationError,
 )
 from huldra.logs.capture import configure_logging, get_logger, log_status
-from huldra.store import artifact
+from huldra.store import success
 from huldra.store.layout import ArtifactPaths
 from huldra.store.location import paths_of, raw_directory
 
 # A hit needs none of these, and defining their classes is most of what importing huldra would take:
 # so they are imported by the call that needs them.
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from huldra.provenance.metadata import Metadata
     from huldra.scheduling.explanation import Explanation
     from huldra.scheduling.job import Job
@@ -258,7 +259,7 @@ class Huldra(Generic[T]):
 
     def _is_there(self, paths: ArtifactPaths) -> bool:
         if not self.__huldra_validates__:
-            return artifact.is_complete(paths)
+            return success.is_complete(paths)
         from huldra.scheduling import in_process
 
         return in_process.is_valid_artifact(self, key_of(self))
@@ -267,7 +268,7 @@ class Huldra(Generic[T]):
         try:
             return self._load()
         except Exception as error:
-            error.add_note(artifact.unreadable(paths, type(self).__qualname__))
+            error.add_note(success.unreadable(paths, type(self).__qualname__))
             raise
 
     def _check_plan(self, paths: ArtifactPaths) -> None:
@@ -370,6 +371,8 @@ class Huldra(Generic[T]):
     @property
     def huldra_dir(self) -> Path:
         """The artifact's directory. It exists from the start of the first `_create` on."""
+        from pathlib import Path
+
         return Path(paths_of(self).directory)
 
     @property
@@ -384,6 +387,8 @@ class Huldra(Generic[T]):
     @property
     def raw_dir(self) -> Path:
         """The folder for large files that all artifacts of the root share. Created if missing."""
+        from pathlib import Path
+
         return Path(raw_directory())
 
     @property

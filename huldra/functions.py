@@ -11,7 +11,7 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeVar, overload
 
 from huldra.base import Huldra
-from huldra.engines.protocol import Resources
+from huldra.engines.resources import Resources
 from huldra.errors import HuldraClassError, HuldraError
 
 P = ParamSpec("P")

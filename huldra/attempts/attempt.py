@@ -3,7 +3,8 @@
 `obtain` leaves the artifact made, once, however many want it: it loads nothing itself. Between
 the claim and its end all ways out are recorded. What decides is in `claim`; here is the order:
 
-    claim N → state → metadata → `_create` → `_validate` → sync → N.end → SUCCESS.json → state
+    claim N → state → metadata → look → `_create` → `_validate` → sync → N.end → state →
+    SUCCESS.json → look
 
 Losing N.end means that the claim was taken over: then nothing is published.
 """
@@ -40,10 +41,10 @@ from huldra.errors import (
 )
 from huldra.logs.capture import capture, get_logger
 from huldra.settings import HULDRA_CONFIG
-from huldra.store import artifact, claim, durability, retries
+from huldra.store import artifact, claim, durability, retries, success
 from huldra.store.files import FolderGone
 from huldra.store.layout import ArtifactPaths
-from huldra.store.process import Owner, new_owner
+from huldra.store.process import LOCAL, Owner, new_owner
 from huldra.store.records import (
     QUEUED,
     Attempt,
@@ -180,7 +181,7 @@ def _obtain_among_others(request: Request) -> Made | Found:
     settled = losses = 0
     while True:
         # In this order: a record that is voided goes after the claim that voids it has come.
-        record = artifact.read_success(request.paths)
+        record = success.read_success(request.paths)
         if record is not None and _is_valid(request):
             return Found()
         attempt = claim.last_attempt(request.paths)
@@ -194,7 +195,7 @@ def _obtain_among_others(request: Request) -> Made | Found:
             # Made since we looked, or its owner did not come to saying so. Opening an attempt would
             # void what is good; what is missing is written down instead.
             settled = attempt.number
-            if not artifact.is_complete(request.paths):
+            if not success.is_complete(request.paths):
                 artifact.publish(request.paths, attempt.number)
         else:
             if attempt is not None:
@@ -235,7 +236,7 @@ def _take(request: Request, previous: Attempt | None, voided: int = 0) -> Outcom
 
     `voided` is the attempt of a record that is not valid and came without its claims; 0: none such.
     """
-    worker = context.worker.get() or context.WorkerContext()
+    worker = context.worker.get() or context.WorkerContext(LOCAL)
     owner = new_owner(worker.backend, worker.job)
     with signals.guarded(worker.signals) as guard:
         claim.register(owner)
@@ -316,8 +317,8 @@ class _RunningAttempt:
                 return Found()
             if voided or (previous and not _is_first(previous)):
                 artifact.retract_success(self.paths, self.claim.number, self.owner)
-            self._refuse_if_lost()
             if self.request.begins_clean:
+                self._refuse_if_lost()
                 artifact.remove_contents(self.paths, self._refuse_if_lost)
             return self._make()
         except HuldraClaimLost as lost:
@@ -359,8 +360,7 @@ class _RunningAttempt:
 
     def _refuse_if_lost(self) -> None:
         """Begin nothing in an attempt that was ended, or removed, while this process was asleep."""
-        number = self.claim.number
-        if claim.has_ended(self.paths, number) or claim.is_gone(self.paths, number):
+        if not claim.is_open(self.paths, self.claim.number):
             raise self._lost()
 
     def _lost(self) -> HuldraClaimLost:
@@ -438,11 +438,14 @@ class _RunningAttempt:
         with context.making_artifact(making), self._output_kept():
             try:
                 self._write_labels()
+                self._refuse_if_taken()
                 return self._create_and_validate()
             except BaseException as error:
                 self.guard.interruptible = False
                 if os.getpid() != self.pid:
                     raise  # a forked child on its way out of our frames: it is not the owner
+                if self.is_ended:
+                    raise  # lost before `_create` began: there is nothing to record
                 self._record(error, log)
                 seen = self._translated(error)
                 if seen is error:
@@ -451,11 +454,26 @@ class _RunningAttempt:
 
     def _write_labels(self) -> None:
         """Write the state and the metadata: no computation is given up for them."""
-        for write in (self._write_state, self.request.write_metadata):
+        for write in (self._write_running, self.request.write_metadata):
             try:
                 write()
             except HuldraError as error:
                 get_logger().warning("%s; _create runs anyway", error)
+
+    def _write_running(self) -> None:
+        artifact.write_summary(self.paths, Attempt(self.claim), self.queued)
+
+    def _refuse_if_taken(self) -> None:
+        """Look once, after the labels are written and just before `_create` begins.
+
+        Where our attempt was ended meanwhile, the state that we wrote may hide a newer one's.
+        """
+        try:
+            self._refuse_if_lost()
+        except HuldraClaimLost:
+            with contextlib.suppress(HuldraStoreError):
+                artifact.write_state(self.paths, Attempt(self.claim), self.queued)
+            raise
 
     def _beginning(self) -> str:
         job = self.owner.job
@@ -480,7 +498,7 @@ class _RunningAttempt:
         return keeping_output(self.paths.output, headline)
 
     def _publish(self) -> None:
-        self._tell_state(self._end(AttemptStatus.SUCCESS))
+        self._end(AttemptStatus.SUCCESS)
 
     def _create_and_validate(self) -> Any:
         self.guard.admit()
@@ -568,14 +586,24 @@ class _RunningAttempt:
                     raise self._lost()
                 self.is_ended = True
                 if end.status == AttemptStatus.SUCCESS:
-                    self._write_success(ledger)
+                    self._write_success(end, ledger)
         except FolderGone as gone:
             raise self._lost() from gone
         return end
 
-    def _write_success(self, ledger: claim.Ledger) -> None:
-        """Write the record of what our end has decided; a disk that refuses loses no result."""
+    def _write_success(self, end: End, ledger: claim.Ledger) -> None:
+        """Write the record of what our end has decided; a disk that refuses loses no result.
+
+        The state goes first: so the writer of the record looks once, for both, whether they hide a
+        newer attempt's.
+        """
         paths, number = self.paths, self.claim.number
+        try:
+            artifact.write_summary(paths, Attempt(self.claim, end), self.queued, ledger)
+        except FolderGone:
+            raise
+        except HuldraStoreError as error:
+            get_logger().warning("%s", error)
         try:
             if not artifact.publish(paths, number, ledger):
                 raise self._lost()
@@ -588,12 +616,9 @@ class _RunningAttempt:
     def _tell_state(self, end: End) -> None:
         """Write the state of what is decided: a label, for which no result or error is lost."""
         try:
-            self._write_state(end)
+            artifact.write_state(self.paths, Attempt(self.claim, end), self.queued)
         except HuldraStoreError as error:
             get_logger().warning("%s", error)
-
-    def _write_state(self, end: End | None = None) -> None:
-        artifact.write_state(self.paths, Attempt(self.claim, end), self.queued)
 
 
 def _peak_mib() -> int:

@@ -9,14 +9,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from huldra.errors import HuldraCycleError
-from huldra.store import claim
-from huldra.store.job_ref import JobRef
 from huldra.store.layout import ArtifactPaths
-from huldra.store.process import LOCAL
-from huldra.store.records import RUNNING
-from huldra.store.snapshot import Liveness, process_liveness
+
+# Defining a class and a hit need this module; they do not need the claims, which only what is
+# being made asks about.
+if TYPE_CHECKING:
+    from huldra.store.job_ref import JobRef
 
 _ENV = "HULDRA_MAKING"
 
@@ -30,7 +31,7 @@ class WorkerContext:
     `command` is the driver's command line, which the metadata tells instead of the worker's own.
     """
 
-    backend: str = LOCAL
+    backend: str
     job: JobRef | None = None
     needs: frozenset[str] = frozenset()
     owns_process: bool = False
@@ -57,6 +58,9 @@ class Making:
         """Return True if the attempt has not ended."""
         if self.pid == os.getpid():
             return not self.is_over
+        from huldra.store import claim
+        from huldra.store.snapshot import Liveness, process_liveness
+
         paths = ArtifactPaths(self.directory)
         if claim.is_gone(paths, self.number):
             return False
@@ -103,6 +107,9 @@ def is_making() -> bool:
 
 def run_number(paths: ArtifactPaths) -> int:
     """How many attempts at this artifact have begun, up to the one that runs here; 0 for none."""
+    from huldra.store import claim
+    from huldra.store.records import RUNNING
+
     for known in reversed(_chain()):
         if _is_same(known.directory, paths.directory) and known.is_open():
             before = [n for n in claim.numbers(paths) if n < known.number]

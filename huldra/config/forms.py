@@ -17,7 +17,6 @@ import functools
 import inspect
 import io
 import operator
-import pathlib
 import sys
 import types
 import typing
@@ -39,8 +38,7 @@ from huldra.config.import_paths import (
 Render = Callable[[Any], str]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class ScalarType:
+class ScalarType(typing.NamedTuple):
     """How values of one type are written: `tag` names it in the hash and, as `$tag`, in JSON.
 
     `reduce` gives the payload and `rebuild` takes it back; `source` writes Python, given how to
@@ -56,8 +54,7 @@ class ScalarType:
     is_nested: bool = False
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class FieldSpec:
+class FieldSpec(typing.NamedTuple):
     """A field of a record: `key` is the attribute with the value that rebuilds the object.
 
     `is_hashed` is False for what takes no part in the hash; `absent` holds the value at which it
@@ -77,8 +74,7 @@ class FieldSpec:
         return value if self.normalise is None else self.normalise(value)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class RecordType:
+class RecordType(typing.NamedTuple):
     """How objects of class `cls` are written: by the fields' names, in order of declaration.
 
     `is_transparent` says that the constructor, given the fields, gives an equal object.
@@ -136,8 +132,9 @@ def _make_kind(cls: type, value: object) -> Kind:
 
 _CONTAINERS: frozenset[type] = frozenset(
     {collections.UserDict, collections.UserList, collections.UserString}
-    | {collections.deque, array.array, pathlib.PurePath}
+    | {collections.deque, array.array}
 )
+_PATH = ("PurePath", "pathlib")  # by its names: no process pays for paths that has none
 _IS_MADE_IN_PYTHON = 1 << 9  # Py_TPFLAGS_HEAPTYPE: also set for some classes written in C
 
 
@@ -149,7 +146,8 @@ def container_base(cls: type) -> type | None:
     for base in cls.__mro__:
         if base in (object, BaseException) or issubclass(base, BaseException):
             continue  # an exception's arguments are those of its constructor
-        if base in _CONTAINERS or not base.__flags__ & _IS_MADE_IN_PYTHON:
+        is_held = base in _CONTAINERS or (base.__name__, base.__module__.partition(".")[0]) == _PATH
+        if is_held or not base.__flags__ & _IS_MADE_IN_PYTHON:
             return base
     return None
 

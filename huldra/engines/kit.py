@@ -11,7 +11,6 @@ from huldra.engines.foreign_driver import ForeignDriverExecutor, driver_record, 
 from huldra.engines.memory import MemoryKills
 from huldra.engines.output import output_files_of, print_file, printing_to, startup_log_path
 from huldra.engines.protocol import (
-    RESOURCE_KEYS,
     Capabilities,
     Executor,
     JobStatus,
@@ -20,7 +19,6 @@ from huldra.engines.protocol import (
     RecoversJobs,
     Refusal,
     ReportsFailures,
-    Resources,
     SubmittedNode,
     Task,
     TaskGraph,
@@ -29,6 +27,7 @@ from huldra.engines.protocol import (
     run_folder,
 )
 from huldra.engines.release import ExitRelease, release_queued
+from huldra.engines.resources import RESOURCE_KEYS, Resources
 from huldra.engines.retry import Death, RetryPolicy, how_it_ended, memory_advice
 from huldra.logs.capture import get_logger
 from huldra.provenance import sources

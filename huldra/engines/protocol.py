@@ -20,45 +20,14 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+from huldra.engines.resources import RESOURCE_KEYS, Resources
 from huldra.store.job_ref import JobRef
 
-RESOURCE_KEYS = frozenset({"cpus", "gpus", "memory_gb", "time_min"})
 # Of the text that engines carry and of the run record; a worker refuses one that it does not know.
 PAYLOAD_PROTOCOL = 2
 PAYLOAD_PROTOCOLS = frozenset({1, 2})  # 1: jobs that a version before this one has queued
 ENGINE_PREFIXES: tuple[str, ...] = ("local_", "slurm_", "dask_", "ray_")
 ENTRY_POINTS = "huldra.executors"
-
-
-@dataclass(frozen=True)
-class Resources:
-    """What one node requests from any engine; never part of the hash.
-
-    `cpus` and `gpus` are counts, `memory_gb` is in units of 2**30 bytes, `time_min` in
-    minutes. None requests nothing. `extra` holds options of one engine, with that engine's prefix
-    (`{"slurm_partition": "gpu"}`). Other engines ignore them; a key without a known prefix is
-    refused before anything is submitted.
-
-    Raises:
-        TypeError: A quantity is not a number.
-        ValueError: A quantity is negative or not finite.
-    """
-
-    cpus: float | None = None
-    gpus: float | None = None
-    memory_gb: float | None = None
-    time_min: float | None = None
-    extra: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        for key in sorted(RESOURCE_KEYS):
-            value = getattr(self, key)
-            if value is None:
-                continue
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise TypeError(f"Resources.{key} must be a number, not {value!r}")
-            if not value >= 0 or value == float("inf"):
-                raise ValueError(f"Resources.{key} must be finite and not negative, not {value!r}")
 
 
 class JobStatus(enum.StrEnum):
@@ -163,7 +132,7 @@ class Task:
     needs: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     after_jobs: tuple[JobRef, ...] = ()
-    resources: Resources = Resources()
+    resources: Resources = field(default_factory=Resources)
 
 
 class SubmittedNode(NamedTuple):

@@ -12,7 +12,8 @@ import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from huldra.engines.protocol import JobStatus, Resources
+from huldra.engines.protocol import JobStatus
+from huldra.engines.resources import Resources
 
 KILLS_MAX = 2
 # What a retry can mend. A limit of time or memory would be reached again.

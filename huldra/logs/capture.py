@@ -24,7 +24,6 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar, Token
-from datetime import UTC, datetime
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -272,6 +271,8 @@ class _ArtifactHandler(logging.Handler):
 
 def _line(record: logging.LogRecord) -> str:
     """The text of one record, its line ended."""
+    from datetime import UTC, datetime  # here: a hit in a new process logs no line to a file
+
     when = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds")
     place = f"{record.filename}:{record.lineno}"
     message = f"{when} {record.levelname} {record.name} {place} {record.getMessage()}\n"

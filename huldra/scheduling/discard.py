@@ -9,7 +9,7 @@ from huldra.config.config_object import ConfigObject
 from huldra.config.hashing import key_of
 from huldra.errors import HuldraLockNotAcquired, HuldraStoreError
 from huldra.settings import HULDRA_CONFIG
-from huldra.store import artifact, claim, files
+from huldra.store import artifact, claim, files, success
 from huldra.store.layout import ArtifactPaths
 from huldra.store.location import paths_of
 from huldra.store.process import Owner, new_owner
@@ -32,7 +32,7 @@ def discard(obj: ConfigObject) -> bool:
     last = claim.last_attempt(paths)
     if last is not None and last.end is None:
         _end_if_dead(key, paths, last)
-    was_complete = artifact.is_complete(paths)
+    was_complete = success.is_complete(paths)
     owner = new_owner()
     claim.register(owner)
     try:

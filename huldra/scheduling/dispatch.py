@@ -27,12 +27,12 @@ from huldra.engines.protocol import (
     PAYLOAD_PROTOCOL,
     Executor,
     Refusal,
-    Resources,
     Task,
     TaskGraph,
     optional_method,
 )
 from huldra.engines.release import release_unsent
+from huldra.engines.resources import Resources
 from huldra.errors import HuldraClassError, HuldraRefused, HuldraSubmitError
 from huldra.logs.capture import get_logger
 from huldra.provenance.command import command_line

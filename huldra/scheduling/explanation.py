@@ -17,7 +17,7 @@ from huldra.config.forms import RECORD_TAGS, record_of
 from huldra.config.hashing import key_of
 from huldra.config.import_paths import ImportPathError, find
 from huldra.logs.console import for_terminal
-from huldra.store import artifact, claim, files
+from huldra.store import claim, files, success
 from huldra.store.layout import ArtifactPaths
 from huldra.store.location import paths_of
 from huldra.store.records import Attempt, AttemptStatus
@@ -69,7 +69,7 @@ def _shown(value: Any) -> str:
 def explain(obj: ConfigObject) -> Explanation:
     """Look at the artifact of `obj` and, when it is not there, at those of its class that are."""
     key, paths = key_of(obj), paths_of(obj)
-    if artifact.is_complete(paths):
+    if success.is_complete(paths):
         if is_valid(obj, key, paths):
             return Explanation(key, True, "complete, and _validate accepts it", paths.directory)
         return Explanation(key, False, "complete, but _validate returns False", paths.directory)
@@ -102,7 +102,7 @@ def _nearest(
     best: tuple[str | None, tuple[tuple[str, Any, Any], ...]] = (None, ())
     for other in _siblings(paths):
         record = files.read_object(other.metadata)
-        if record is None or not artifact.is_complete(other):
+        if record is None or not success.is_complete(other):
             continue
         other_config = _flat_document(record.get("huldra_obj"), hashed_only=True)
         differences = tuple(_differences(other_config, config))

@@ -10,12 +10,12 @@ from huldra.attempts.attempt import Made, Request, is_valid, obtain
 from huldra.config import documents
 from huldra.config.config_object import ConfigObject
 from huldra.config.hashing import children_of, digest_of, key_of, namespace_of
-from huldra.engines.protocol import Resources
+from huldra.engines.resources import Resources
 from huldra.errors import HuldraArtifactMissing, HuldraSerializationError
 from huldra.logs.capture import configure_logging, get_logger, log_status
 from huldra.provenance import metadata
 from huldra.scheduling.graph import Graph, compile_graph, dependencies_of
-from huldra.store import artifact
+from huldra.store import artifact, success
 from huldra.store.layout import ArtifactPaths
 from huldra.store.location import paths_of, prepare_artifact
 from huldra.store.records import Claim, Result
@@ -54,7 +54,7 @@ def is_valid_artifact(obj: ConfigObject, key: str) -> bool:
     What `_validate` raises reaches the caller.
     """
     paths = paths_of(obj)
-    return artifact.is_complete(paths) and is_valid(obj, key, paths)
+    return success.is_complete(paths) and is_valid(obj, key, paths)
 
 
 def graph_of(roots: list[Any]) -> Graph:
@@ -83,11 +83,12 @@ def make_node(obj: ConfigObject, key: str) -> Made | None:
     """Make one artifact whose dependencies are there."""
     paths = paths_of(obj)
     configure_logging()
+    is_new = prepare_artifact(obj, paths)
     if get_logger().isEnabledFor(INFO):  # else the reason is not shown
-        log_status(type(obj).__name__, digest_of(obj), f"{_transition(paths)}->create")
+        found = "missing" if is_new else _transition(paths)
+        log_status(type(obj).__name__, digest_of(obj), f"{found}->create")
     if obj._resources != _NO_RESOURCES:  # noqa: SLF001  part of the protocol of a Huldra class
         get_logger().debug("%s: _resources have no effect on in-process computation", key)
-    is_new = prepare_artifact(obj, paths)
     return obtain(request_for(obj, wait_limit_s=wait_limit_of(obj), key=key, is_new=is_new))
 
 

@@ -23,7 +23,7 @@ from huldra.errors import (
 )
 from huldra.scheduling.graph import dependencies_of
 from huldra.settings import HULDRA_CONFIG
-from huldra.store import artifact, claim
+from huldra.store import artifact, claim, success
 from huldra.store.files import path_exists, read_bytes
 from huldra.store.job_ref import JobRef
 from huldra.store.location import paths_of
@@ -218,7 +218,7 @@ class Job(Generic[T]):
 
     def _look(self) -> tuple[AttemptStatus, bool]:
         """Return the status, and True if it is final."""
-        if self._is_made or artifact.is_complete(self._paths):
+        if self._is_made or success.is_complete(self._paths):
             self._is_made = True
             return AttemptStatus.SUCCESS, True
         attempt = claim.last_attempt(self._paths)
@@ -252,7 +252,7 @@ class Job(Generic[T]):
         word = self._ask()
         if word is JobStatus.UNKNOWN:
             return otherwise, otherwise.is_over
-        if word.is_over and artifact.is_complete(self._paths):
+        if word.is_over and success.is_complete(self._paths):
             return AttemptStatus.SUCCESS, True
         attempt = claim.last_attempt(self._paths) if word.is_over else None
         if attempt is not None and attempt.status in (
@@ -319,7 +319,7 @@ class Job(Generic[T]):
         """
         for child in dependencies_of(self._obj):
             paths = paths_of(child)
-            attempt = None if artifact.is_complete(paths) else claim.last_attempt(paths)
+            attempt = None if success.is_complete(paths) else claim.last_attempt(paths)
             if attempt is None or attempt.end is None:
                 continue
             if not (word is JobStatus.LOST and attempt.status.is_infrastructure):

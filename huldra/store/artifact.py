@@ -15,42 +15,11 @@ from huldra.store.layout import PRIVATE, ArtifactPaths
 from huldra.store.process import Owner
 from huldra.store.records import FORMAT, Attempt, AttemptStatus, State, now_text
 from huldra.store.snapshot import derive, outcome_before
+from huldra.store.success import is_complete
 
-_SUCCESS = "../SUCCESS.json"  # as seen from `claims`
-
-
-def read_success(paths: ArtifactPaths) -> dict[str, Any] | None:
-    """The record that the artifact is made, or None. Reads only; one open and one stat on a hit.
-
-    A record counts as long as the attempt after the one it names was not opened: a later attempt
-    voids it by its mere existence, so a late writer cannot bring a discarded result back. A record
-    that is empty, truncated or another's does not count.
-    """
-    data = files.read_bytes(paths.success)
-    if data is None:
-        return None
-    record = files.parse_object(data)
-    number = record.get("claim") if record else None
-    if not isinstance(number, int) or record is None:
-        return None
-    if record.get("hash") != paths.directory.rpartition("/")[2]:
-        return None
-    return None if files.path_exists(paths.claim(number + 1)) else record
-
-
-def is_complete(paths: ArtifactPaths) -> bool:
-    """Return True if the artifact is made, whatever its class's `_validate` says."""
-    return read_success(paths) is not None
-
-
-def unreadable(paths: ArtifactPaths, class_name: str) -> str:
-    """The note for an error of `_load` on an artifact that is made: where, why and the way out."""
-    return (
-        f"huldra: {class_name}._load raised this exception; {paths.key} counts as complete, in"
-        f" {paths.directory}. Check that _create writes the files that _load reads, and that they"
-        f" still exist; `huldra rm {paths.key}` removes the artifact, and the next call computes"
-        " it again"
-    )
+# As seen from `claims`.
+_SUCCESS = "../SUCCESS.json"
+_STATE = "../state.json"
 
 
 def success_record(paths: ArtifactPaths, number: int, made_at: str) -> dict[str, Any]:
@@ -83,14 +52,21 @@ def _publish(paths: ArtifactPaths, number: int, ledger: Ledger) -> bool:
         if HULDRA_CONFIG.durable:
             with Folder("..", ledger.folder) as private:
                 private.sync()
-        if ledger.folder.lacks(str(number)):
+        names = ledger.names()
+        if str(number) not in names:
             # The artifact is being removed: what we wrote would stand for files that are gone.
             files.remove(_SUCCESS, folder=ledger.folder)
             return False
-        # We may have been asleep since `N.end`, and our record may just have replaced a newer
-        # attempt's. So each writer looks again, until what stands is the last attempt's.
-        newer = claim.last_attempt(paths) if ledger.folder.has(str(number + 1)) else None
-        if newer is None or newer.number <= number or not ledger.says_success(newer.number):
+        # We may have been asleep since `N.end`, and our record, or the state that we wrote before
+        # it, may just have replaced a newer attempt's. So each writer looks again, until what
+        # stands is the last attempt's.
+        if str(number + 1) not in names:
+            return True
+        newer = claim.last_attempt(paths)
+        if newer is None or newer.number <= number:
+            return True
+        write_state(paths, newer, _queued_before(paths, newer))
+        if not ledger.says_success(newer.number):
             return True
         number = newer.number
 
@@ -148,7 +124,7 @@ def _queued_before(paths: ArtifactPaths, attempt: Attempt | None) -> Attempt | N
 
 def write_state(paths: ArtifactPaths, attempt: Attempt, queued: Attempt | None = None) -> None:
     """Write the summary of `attempt`, and make sure that it does not hide a newer attempt's."""
-    _write_summary(paths, attempt, queued)
+    write_summary(paths, attempt, queued)
     # We may have been asleep between our claim and this write, and another process may have gone
     # on. The last writer therefore looks again, until what stands is the summary of what is.
     while _is_outdated(paths, attempt):
@@ -156,13 +132,26 @@ def write_state(paths: ArtifactPaths, attempt: Attempt, queued: Attempt | None =
         if newer is None:
             return
         attempt, queued = newer, _queued_before(paths, newer)
-        _write_summary(paths, attempt, queued)
+        write_summary(paths, attempt, queued)
 
 
-def _write_summary(paths: ArtifactPaths, attempt: Attempt, queued: Attempt | None) -> None:
+def write_summary(
+    paths: ArtifactPaths,
+    attempt: Attempt,
+    queued: Attempt | None = None,
+    ledger: Ledger | None = None,
+) -> None:
+    """Write the state of `attempt`, which may hide a newer attempt's: for callers that look next.
+
+    With the `ledger` that the attempt was ended in, in that very artifact: `FolderGone` where it
+    was removed. Raises `HuldraStoreError`.
+    """
     state = derive(attempt, queued, before=outcome_before(paths, attempt))
     data = files.object_bytes(state.to_json())
-    files.write_atomic(paths.state, data, makes_folders=False)
+    if ledger is None:
+        files.write_atomic(paths.state, data, makes_folders=False)
+    else:
+        files.write_atomic(_STATE, data, folder=ledger.folder)
 
 
 def _is_outdated(paths: ArtifactPaths, attempt: Attempt) -> bool:

@@ -99,6 +99,16 @@ class Ledger:
         """Return True if attempt `number` here is the owner's."""
         return self.token_of(number) == owner.token
 
+    def names(self) -> set[str]:
+        """The names of the claims, their ends and what stands beside them; none once removed."""
+        try:
+            return set(os.listdir(self.folder.descriptor))
+        except OSError as error:
+            refused = self.folder.error(error, "read", "")
+            if isinstance(refused, FolderGone):
+                return set()
+            raise refused from error
+
     def end(self, end: End) -> bool:
         """End an attempt like this; False when it had ended before, which then stands."""
         name, data = f"{end.number}.end", files.object_bytes(end.to_json())
@@ -201,6 +211,20 @@ def read_history(paths: ArtifactPaths) -> list[Attempt]:
 def has_ended(paths: ArtifactPaths, number: int) -> bool:
     """Return True if attempt `number` is over; cheap enough to be asked often."""
     return files.path_exists(paths.claim_end(number))
+
+
+def is_open(paths: ArtifactPaths, number: int) -> bool:
+    """Return True if attempt `number` is there and has not ended; also where that is unknown.
+
+    One look tells both: what a process asks before it begins something in its attempt.
+    """
+    try:
+        names = os.listdir(paths.claims)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return str(number) in names and f"{number}.end" not in names
 
 
 def claim_next(

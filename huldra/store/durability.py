@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 from huldra.settings import HULDRA_CONFIG
 from huldra.store import files
+from huldra.store.files import Folder, FolderGone
 from huldra.store.layout import PRIVATE, ArtifactPaths
 
 # Syncing file by file costs a commit of the file system's journal each, about a millisecond on a
@@ -29,40 +30,51 @@ def sync_contents(paths: ArtifactPaths) -> None:
     `HuldraStoreError` when the disk refuses: then nothing may say that the artifact is complete.
     """
     try:
-        found = _contents(paths.directory)
-        if found is None:
-            _sync_file_system(paths.directory)
-        else:
-            for path in found:
-                _sync(path)
+        with Folder(paths.directory) as directory:
+            found = _contents(directory)
+            if found is None:
+                _sync_file_system(directory.descriptor)
+            else:
+                for path in found:
+                    _sync(path)
+                directory.sync()
         _sync_above(paths.directory)
+    except FolderGone:
+        return  # it was removed: its owner finds out when it ends the attempt
     except OSError as error:
         where = error.filename if isinstance(error.filename, str) else paths.directory
         raise files.store_error(error, "put on the disk", where) from error
 
 
-def _contents(directory: str) -> list[str] | None:
+def _contents(directory: Folder) -> list[str] | None:
     """The files below, then the folders, each after what it holds; None when they are many."""
     found: list[str] = []
-    folders = [directory]
-    for folder in folders:  # grows as it is read
-        for entry in _entries(folder):
+    folders: list[str] = []
+    for names, above in _listings(directory, folders):
+        for entry in names:
+            path = f"{above}/{entry.name}"
             if entry.is_dir(follow_symlinks=False):
-                if folder != directory or entry.name != PRIVATE:
-                    folders.append(entry.path)
+                if above != directory.path or entry.name != PRIVATE:
+                    folders.append(path)
             elif entry.is_file(follow_symlinks=False):
-                found.append(entry.path)
-            if len(found) + len(folders) > _FEW and sys.platform == "linux":
+                found.append(path)
+            if len(found) + len(folders) >= _FEW and sys.platform == "linux":
                 return None
     return [*found, *reversed(folders)]
 
 
-def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            yield from entries
-    except FileNotFoundError:
-        return  # a temporary one, by now
+def _listings(
+    directory: Folder, folders: list[str]
+) -> Iterator[tuple[Iterator[os.DirEntry[str]], str]]:
+    """What is in `directory` and in each of `folders`, which may grow meanwhile; with its path."""
+    with os.scandir(directory.descriptor) as entries:
+        yield entries, directory.path
+    for folder in folders:
+        try:
+            with os.scandir(folder) as entries:
+                yield entries, folder
+        except FileNotFoundError:
+            continue  # a temporary one, by now
 
 
 def _sync_above(directory: str) -> None:
@@ -84,7 +96,8 @@ def _sync(path: str) -> None:
         return  # a temporary one, by now
     except PermissionError:
         if not os.path.isdir(path):  # such a folder is above the store, and was not made by us
-            _sync_file_system(os.path.dirname(path))
+            with Folder(os.path.dirname(path)) as folder:
+                _sync_file_system(folder.descriptor)
         return
     _sync_open(handle)
 
@@ -99,14 +112,11 @@ def _sync_open(handle: int) -> None:
         os.close(handle)
 
 
-def _sync_file_system(directory: str) -> None:
+def _sync_file_system(descriptor: int) -> None:
+    """Put on the disk all of the file system that a file, open as `descriptor`, is of."""
     import ctypes  # here: only artifacts of many files pay for it
 
     libc = ctypes.CDLL(None, use_errno=True)
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        if libc.syncfs(handle):
-            code = ctypes.get_errno()
-            raise OSError(code, os.strerror(code), directory)
-    finally:
-        os.close(handle)
+    if libc.syncfs(descriptor):
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))

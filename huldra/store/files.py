@@ -113,16 +113,6 @@ class Folder:
         """Return True if a file of this folder has this name; False also where that is unknown."""
         return os.access(name, os.F_OK, dir_fd=self.descriptor)
 
-    def lacks(self, name: str) -> bool:
-        """Return True if no file of this folder has this name; unknown is not missing."""
-        try:
-            os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
-        except FileNotFoundError:
-            return True
-        except OSError:
-            return False
-        return False
-
     def read(self, name: str) -> bytes | None:
         """The content of a file of this folder, or None when there is none."""
         return read_bytes(name, folder=self)

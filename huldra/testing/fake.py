@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from huldra.engines.protocol import (
-    RESOURCE_KEYS,
     Capabilities,
     JobStatus,
     OnSubmitted,
@@ -17,6 +16,7 @@ from huldra.engines.protocol import (
     TaskGraph,
     refuse_by_capabilities,
 )
+from huldra.engines.resources import RESOURCE_KEYS
 from huldra.errors import HuldraSubmitError, NodeFailed
 from huldra.store.job_ref import JobRef
 

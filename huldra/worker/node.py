@@ -31,7 +31,7 @@ from huldra.logs.capture import capture, get_logger
 from huldra.scheduling import in_process, run_record
 from huldra.scheduling.run_record import RunRecord
 from huldra.settings import HULDRA_CONFIG
-from huldra.store import artifact, claim
+from huldra.store import artifact, claim, success
 from huldra.store.job_ref import JobRef, task_name
 from huldra.store.layout import ArtifactPaths
 from huldra.store.location import paths_of
@@ -303,7 +303,7 @@ class _Node:
     def _refusal(self) -> str | None:
         """Why this payload must not be run (again)."""
         first = self.record["claim"]
-        if not claim.has_ended(self.paths, first) or artifact.is_complete(self.paths):
+        if not claim.has_ended(self.paths, first) or success.is_complete(self.paths):
             return None
         since = [number for number in claim.numbers(self.paths) if number >= first]
         attempts = [claim.read_attempt(self.paths, number) for number in since]
@@ -383,7 +383,7 @@ def _await_made(key: str, paths: ArtifactPaths, is_ours: bool) -> bool:
     """Wait for a dependency (of this run where `is_ours`); return True if it is complete."""
     waiting = Waiting(key, paths, None)
     ended = Watch()
-    while not artifact.is_complete(paths):
+    while not success.is_complete(paths):
         attempt = claim.last_attempt(paths)
         if attempt is not None and attempt.end is None:
             waiting.step(attempt)

@@ -20,6 +20,7 @@ from huldra.store.layout import ArtifactPaths
 from huldra.store.process import new_owner
 from huldra.store.records import AttemptStatus
 from huldra.worker.node import NodeFailed, run_node
+from tests.benchmarks.bench_counts import counted, names_given
 from tests.faults.samples import payload_of
 from tests.support import children
 from tests.support.odd import (
@@ -471,3 +472,14 @@ def test_what_has_not_run_is_a_failure(huldra_root: Path, method: str, kind: str
         returns.load_or_create()
     assert status(returns) is AttemptStatus.FAILED
     assert not returns.exists()
+
+
+def test_a_miss_asks_the_file_server_as_often_as_planned(huldra_root: Path) -> None:
+    """On a shared disk each name given to the system costs about a millisecond."""
+    for number in range(2):  # what is done once a process
+        Note(name=f"before-{number}").load_or_create()
+    calls = counted(lambda: Note(name="counted").load_or_create())
+    # One more than an empty `_create`: the note is a file of the user's.
+    assert names_given(calls) <= 30, calls
+    hit = counted(lambda: Note(name="counted").load_or_create())
+    assert names_given(hit) <= 2, hit

@@ -18,9 +18,11 @@ from tests.benchmarks.configs import Item
 from tests.benchmarks.table import Row
 
 _CALLS = (
-    *("open", "read", "write", "fsync", "mkdir", "link", "replace", "unlink"),
-    *("stat", "listdir", "readlink", "utime", "access"),
+    *("open", "read", "write", "fsync", "mkdir", "rmdir", "link", "replace", "rename", "unlink"),
+    *("stat", "listdir", "scandir", "readlink", "utime", "access"),
 )
+# What asks a file server: reading, writing and closing an open file come on top.
+_NAMING = frozenset(_CALLS) - {"read", "write", "fsync", "readlink"}
 _CHANGES = ("mkdir", "write", "fsync", "link", "replace", "unlink", "utime")
 
 
@@ -31,11 +33,13 @@ def rows() -> Iterator[Row]:
     least = counted(lambda: floor.hit(str(Item(number=0).huldra_dir)))
     yield _row("hit", "files opened", hit["open"], least["open"])
     yield _row("hit", "files looked for (stat, listdir)", _looks(hit), _looks(least))
+    yield Row("hit: calls that name a file", names_given(hit), "", names_given(least), 1)
     yield Row("hit: calls that change a file", _changes(hit), "", None, 0)
     yield Row("hit: hashes computed", hit["blake2s"], "", None, 1)
     miss = counted(lambda: Item(number=1).load_or_create())
     made = floor.Miss.of(str(Item(number=1).huldra_dir))
     least = counted(lambda: made.make(f"{Item(number=1).huldra_dir}-plain"))
+    yield Row("miss: calls that name a file", names_given(miss), "", names_given(least))
     for name in ("files written", "fsync", "link", "replace", "unlink"):
         call = "write" if name == "files written" else name
         yield _row("miss", name, miss[call], least[call])
@@ -48,6 +52,11 @@ def rows() -> Iterator[Row]:
 
 def _row(what: str, name: str, ours: int, least: int, goal: float | None = 1.0) -> Row:
     return Row(f"{what}: {name}", ours, "", least, goal)
+
+
+def names_given(counts: Counter[str]) -> int:
+    """How many calls gave the system a name, or asked it for those in a folder."""
+    return sum(counts[name] for name in _NAMING)
 
 
 def _looks(counts: Counter[str]) -> int:

@@ -6,7 +6,8 @@ import signal
 
 import pytest
 
-from huldra.engines.protocol import JobStatus, Resources
+from huldra.engines.protocol import JobStatus
+from huldra.engines.resources import Resources
 from huldra.engines.retry import Death, RetryPolicy
 
 NOTHING = Resources()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from huldra.engines import protocol
-from huldra.engines.protocol import Capabilities, Resources, Task, TaskGraph
+from huldra.engines.protocol import Capabilities, Task, TaskGraph
+from huldra.engines.resources import Resources
 
 
 def graph_with(**extra: object) -> TaskGraph:

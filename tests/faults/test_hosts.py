@@ -17,7 +17,7 @@ from huldra.attempts import context, liveness
 from huldra.attempts.liveness import Watch
 from huldra.engines import registry
 from huldra.engines.protocol import JobStatus
-from huldra.store import artifact, claim
+from huldra.store import claim, success
 from huldra.store.job_ref import JobRef
 from huldra.store.layout import ArtifactPaths
 from huldra.store.process import new_owner
@@ -193,11 +193,11 @@ def test_remote_owner_stopped_beyond_its_lease_publishes_nothing(
     gate.touch()
     assert children.finish(successor)[1] == "a\n"
     paths = ArtifactPaths(str(Stepping(name="a").huldra_dir))
-    before = artifact.read_success(paths)
+    before = success.read_success(paths)
     os.kill(pid, signal.SIGCONT)
     code, out, err = children.finish(owner)
     assert (code, out) == (0, "a\n"), err
-    assert artifact.read_success(paths) == before
+    assert success.read_success(paths) == before
     assert _statuses() == ["crashed", "success"]
     state = huldra.StateManager.read(paths.directory)
     assert state.attempt is not None

@@ -128,7 +128,7 @@ def test_a_cancel_that_create_does_not_hear_is_recorded_and_final(
                     pass
         Note._create = deaf
         from huldra.attempts import context
-        context.worker.set(context.WorkerContext(owns_process=True))
+        context.worker.set(context.WorkerContext("local", owns_process=True))
         Note(name="a").load_or_create()
     """
     child = children.start(code, huldra_root)
@@ -154,7 +154,7 @@ def test_a_cancel_reaches_a_create_that_sleeps(huldra_root: Path, tmp_path: Path
                 leave({ledger!r}, "awake")
         Note._create = sleeping
         from huldra.attempts import context
-        context.worker.set(context.WorkerContext(owns_process=True))
+        context.worker.set(context.WorkerContext("local", owns_process=True))
         Note(name="a").load_or_create()
     """
     child = children.start(code, huldra_root)

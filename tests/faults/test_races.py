@@ -11,7 +11,7 @@ import pytest
 
 import huldra
 from huldra.scheduling.job import Job
-from huldra.store import artifact, claim
+from huldra.store import claim, success
 from huldra.store.layout import ArtifactPaths
 from huldra.store.process import new_owner
 from huldra.store.records import QUEUED, AttemptStatus
@@ -70,7 +70,7 @@ def test_job_between_the_two_names_of_its_start_is_not_overtaken(
     assert job.go_on()[1] == "a\n"
     assert children.finish(rival)[1] == "a\n"
     assert len(lines(ledger, "begin")) == 1
-    assert artifact.is_complete(paths_of())
+    assert success.is_complete(paths_of())
 
 
 def _impatient() -> Note:
@@ -182,9 +182,9 @@ def test_owner_that_was_replaced_publishes_nothing(
     paths = paths_of()
     assert claim.end_attempt(paths, 1, AttemptStatus.CRASHED, new_owner()) is not None
     assert Note(name="a", ledger=ledger).load_or_create() == "a"
-    before = artifact.read_success(paths)
+    before = success.read_success(paths)
     assert owner.go_on()[1] == "a\n"
-    assert artifact.read_success(paths) == before
+    assert success.read_success(paths) == before
     assert statuses() == ["crashed", "success"]
     assert huldra.StateManager.read(paths.directory).attempt.number == 2  # type: ignore[union-attr]
 

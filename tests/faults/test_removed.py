@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import huldra
-from huldra.store import artifact, claim
+from huldra.store import artifact, claim, success
 from huldra.store.layout import ArtifactPaths
 from huldra.store.process import new_owner
 from huldra.store.records import QUEUED, AttemptStatus
@@ -105,7 +105,7 @@ def test_removed_owner_does_not_end_the_attempt_of_the_same_number(
     gate.touch()
     children.until(lambda: asking.results or (not note.exists() and claim.read_attempt(paths, 1)))
     assert not claim.has_ended(paths, 1)
-    assert not artifact.is_complete(paths)
+    assert not success.is_complete(paths)
     second_gate.touch()
     assert children.finish(second)[1] == "a\n"
     assert asking.result() == "a"
@@ -120,7 +120,7 @@ def test_process_that_is_ours_ends_soon_after_its_directory_is_removed(
     code = f"""
         from huldra.attempts import context
         from tests.support.odd import Gated
-        context.worker.set(context.WorkerContext(owns_process=True))
+        context.worker.set(context.WorkerContext("local", owns_process=True))
         Gated(name="a", gate={str(gate)!r}, ledger={ledger!r}).load_or_create()
     """
     child = children.start(code, huldra_root)
@@ -235,7 +235,7 @@ def test_owner_that_is_removed_between_its_end_and_success_publishes_nothing(
     claim.end_attempt(paths, 1, AttemptStatus.FAILED, other)
     claim.unregister(other)
     assert owner.go_on()[1] == "a\n"
-    assert artifact.read_success(paths)["claim"] == 2  # type: ignore[index]  # it is there
+    assert success.read_success(paths)["claim"] == 2  # type: ignore[index]  # it is there
 
 
 def test_copy_without_claims_that_is_not_valid_is_made_again_above_its_record(
@@ -251,10 +251,10 @@ def test_copy_without_claims_that_is_not_valid_is_made_again_above_its_record(
     (note.huldra_dir / "note.txt").unlink()
     asking = Asking(note)
     begun(ledger, 2)
-    assert not artifact.is_complete(paths)
+    assert not success.is_complete(paths)
     gate.touch()
     assert asking.result() == "a"
-    assert artifact.read_success(paths)["claim"] == 2  # type: ignore[index]  # it is there
+    assert success.read_success(paths)["claim"] == 2  # type: ignore[index]  # it is there
 
 
 class ValidWhenGated(Gated):

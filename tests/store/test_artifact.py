@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import huldra
-from huldra.store import artifact, claim
+from huldra.store import artifact, claim, success
 from huldra.store.layout import ArtifactPaths
 from huldra.store.process import new_owner
 from huldra.store.records import AttemptStatus, Result
@@ -53,7 +53,7 @@ def test_lost_success_is_rewritten_without_a_recompute(made: Note) -> None:
     os.unlink(paths(made).success)
     assert made.load_or_create() == "a"
     assert len(lines(made.ledger, "begin")) == 1
-    assert artifact.read_success(paths(made)) is not None
+    assert success.read_success(paths(made)) is not None
 
 
 def test_success_of_a_newer_version_counts(made: Note) -> None:
@@ -84,7 +84,7 @@ def test_next_attempt_voids_the_success(made: Note) -> None:
     old = Path(paths(made).success).read_bytes()
     assert claim.claim_next(paths(made), 2, new_owner())
     Path(paths(made).success).write_bytes(old)
-    assert not artifact.is_complete(paths(made))
+    assert not success.is_complete(paths(made))
 
 
 @pytest.mark.parametrize("name", ["state.json", "metadata.json", "huldra.log"])

@@ -13,6 +13,7 @@ import pytest
 import huldra
 from huldra.settings import HULDRA_CONFIG
 from huldra.store import durability
+from huldra.store.files import Folder
 from huldra.store.layout import ArtifactPaths
 from tests.support.odd import Note, ValidByFile
 
@@ -89,7 +90,9 @@ def test_many_files_are_synced_with_their_file_system(
 ) -> None:
     """From a few files on one call does for all; a thousand would take a second else."""
     asked: list[str] = []
-    monkeypatch.setattr(durability, "_sync_file_system", asked.append)
+    monkeypatch.setattr(
+        durability, "_sync_file_system", lambda at: asked.append(os.readlink(f"/proc/self/fd/{at}"))
+    )
     note = Writes(name="a", count=20)
     note.load_or_create()
     assert asked == [str(note.huldra_dir)]
@@ -97,7 +100,8 @@ def test_many_files_are_synced_with_their_file_system(
 
 def test_the_file_system_of_a_folder_can_be_synced(tmp_path: Path) -> None:
     """The call itself works here."""
-    durability._sync_file_system(str(tmp_path))
+    with Folder(str(tmp_path)) as folder:
+        durability._sync_file_system(folder.descriptor)
 
 
 def test_result_that_the_disk_does_not_take_is_not_complete(
@@ -152,5 +156,6 @@ def test_files_that_cannot_be_synced_one_by_one(huldra_root: Path, tmp_path: Pat
     (folder / "dead").symlink_to(tmp_path / "nowhere")
     os.mkfifo(folder / "pipe")
     durability.sync_contents(ArtifactPaths(str(folder)))
-    assert durability._contents(str(folder)) == [str(folder)]
+    with Folder(str(folder)) as directory:
+        assert durability._contents(directory) == []
     durability._sync(str(folder / "gone"))

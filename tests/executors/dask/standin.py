@@ -10,7 +10,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from huldra.engines.protocol import Resources, Task, TaskGraph
+from huldra.engines.protocol import Task, TaskGraph
+from huldra.engines.resources import Resources
 from huldra.errors import NodeFailed
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from huldra.engines.protocol import JobStatus, Resources, TaskGraph
+from huldra.engines.protocol import JobStatus, TaskGraph
+from huldra.engines.resources import Resources
 from huldra.store.job_ref import JobRef
 from huldra_dask import children
 from huldra_dask import executor as executor_module

@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from huldra.engines.protocol import Executor, Resources, Task, TaskGraph
+from huldra.engines.protocol import Executor, Task, TaskGraph
+from huldra.engines.resources import Resources
 from huldra.errors import NodeFailed
 from huldra.store.job_ref import JobRef
 from huldra.store.process import start_time

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from huldra.engines.protocol import Executor, JobStatus, Resources
+from huldra.engines.protocol import Executor, JobStatus
+from huldra.engines.resources import Resources
 from huldra.errors import HuldraExecutorError, HuldraSubmitError
 from huldra.store.job_ref import JobRef
 from huldra_local import (

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from huldra.engines.protocol import JobStatus, Resources
+from huldra.engines.protocol import JobStatus
+from huldra.engines.resources import Resources
 from huldra.errors import HuldraSubmitError
 from huldra.store.job_ref import JobRef
 from huldra_local import LocalExecutor, connect

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from huldra.engines.protocol import Resources
+from huldra.engines.resources import Resources
 from huldra_local.ready import ReadyQueue
 from huldra_local.slots import CPUS, GPUS, MEMORY, WORKERS, Need, Slots, Totals
 

@@ -14,7 +14,8 @@ import pytest
 
 import huldra
 import huldra_ray
-from huldra.engines.protocol import JobStatus, Resources, Task
+from huldra.engines.protocol import JobStatus, Task
+from huldra.engines.resources import Resources
 from huldra.errors import HuldraExecutorError
 from huldra.testing.pipelines import Step, count_notes
 from huldra_ray import RayExecutor, resources

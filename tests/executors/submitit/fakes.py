@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from huldra.engines.protocol import Resources, Task, TaskGraph
+from huldra.engines.protocol import Task, TaskGraph
+from huldra.engines.resources import Resources
 from huldra.store.job_ref import JobRef
 from huldra_submitit.commands import Answer, Slurm
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from huldra.engines.protocol import Resources
+from huldra.engines.resources import Resources
 from huldra_submitit import parameters as params
 from tests.executors.submitit.fakes import task
 
