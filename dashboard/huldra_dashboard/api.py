@@ -21,7 +21,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from huldra.catalog import LOGS, Catalog, Query, Relation, Row, Snapshot, presentation
+from huldra.catalog import LOGS, Catalog, Query, Relation, Row, Snapshot, measured, presentation
 from huldra.catalog.filters import parse_filter
 from huldra.errors import HuldraError, HuldraQueryError
 from huldra.provenance.command import shown_metadata
@@ -193,7 +193,7 @@ def _version() -> str:
 def _experiments(request: Request, catalog: Catalog) -> Any:
     _check_names(request, _FILTERS | _WINDOW)
     query = query_of(request)
-    page = catalog.snapshot().query(query)
+    page = measured.page(catalog, catalog.snapshot(), query)
     return {
         "experiments": [experiment(row) for row in page.rows],
         "total": page.total,
@@ -208,6 +208,7 @@ def _experiment(request: Request, catalog: Catalog) -> Any:
     return {
         **experiment(detail.row),
         "config": detail.row.config,
+        "metrics": catalog.metrics(detail.row).values,
         "python_def": detail.python_def,
         "metadata": shown_metadata(detail.metadata),
         "state": detail.state,
@@ -265,13 +266,13 @@ def _logs(request: Request, catalog: Catalog) -> Any:
 def _stats(request: Request, catalog: Catalog) -> Any:
     _check_names(request, _FILTERS)
     snapshot = catalog.snapshot()
-    return snapshot.stats(_filtered(request, snapshot))
+    return snapshot.stats(_filtered(request, catalog, snapshot))
 
 
 def _dag(request: Request, catalog: Catalog) -> Any:
     _check_names(request, _FILTERS)
     snapshot = catalog.snapshot()
-    graph = snapshot.class_graph(_filtered(request, snapshot))
+    graph = snapshot.class_graph(_filtered(request, catalog, snapshot))
     return {
         "nodes": [
             {"id": node.namespace, "total": node.total, "counts": node.counts}
@@ -292,7 +293,7 @@ def _dag(request: Request, catalog: Catalog) -> Any:
 def _failures(request: Request, catalog: Catalog) -> Any:
     _check_names(request, _FILTERS)
     snapshot = catalog.snapshot()
-    groups = snapshot.failures(_filtered(request, snapshot))
+    groups = snapshot.failures(_filtered(request, catalog, snapshot))
     return {
         "groups": [{**presentation.plain(g), "rows": [row.key for row in g.rows]} for g in groups]
     }
@@ -373,8 +374,10 @@ def _refusal(field: str, value: str, message: str) -> HuldraQueryError:
     return HuldraQueryError(message, field=field, value=value)
 
 
-def _filtered(request: Request, snapshot: Snapshot) -> tuple[Row, ...] | None:
-    return snapshot.matching(query_of(request)) if request.query_params else None
+def _filtered(request: Request, catalog: Catalog, snapshot: Snapshot) -> tuple[Row, ...] | None:
+    if not request.query_params:
+        return None
+    return measured.matching(catalog, snapshot, query_of(request))
 
 
 def query_of(request: Request) -> Query:

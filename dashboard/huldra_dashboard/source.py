@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from huldra.catalog import Catalog, Query, Row, Snapshot
+from huldra.catalog import Catalog, Query, Row, Snapshot, measured
 from huldra.errors import HuldraQueryError
 
 
@@ -74,6 +74,6 @@ def view(query: Query, snapshot: Snapshot | None = None) -> View:
     """The store now (or as in `snapshot`) through `query`; a bad query shows everything."""
     snapshot = snapshot or catalog().snapshot()
     try:
-        return View(snapshot, query, snapshot.matching(query))
+        return View(snapshot, query, measured.matching(catalog(), snapshot, query))
     except HuldraQueryError as error:
         return View(snapshot, Query(), snapshot.rows, str(error))

@@ -7,9 +7,9 @@ Times are aware datetimes in UTC, durations and ages seconds, sizes bytes. Text 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 RESULT_STATUSES = ("absent", "incomplete", "success", "failed")
 ATTEMPT_STATUSES = (
@@ -338,19 +338,30 @@ class FileEntry:
     kind: str
 
 
+class Extent(NamedTuple):
+    """Where a curve ends, and its smallest and largest value with their steps; NaN is neither."""
+
+    step: float
+    min: float
+    min_step: float
+    max: float
+    max_step: float
+
+
 @dataclass(frozen=True)
 class Metrics:
     """Numbers in an artifact's top-level files.
 
-    `values` maps `<name>` (dotted within the file; with `<file stem>.` before it if two files
-    have the name) to the last number. `series` maps a name to its points, for .jsonl and .csv:
-    `(step, value)`, where step is a column `step`/`epoch`/`iteration` or the line's index.
-    NaN and infinities are kept. `problems` name the files that could not be read.
+    `values` maps a metric's name (see `catalog.metrics`) to its last number, `series` to the
+    points of its curve, evenly thinned: `(step, value)`, where step is a column `step`, `epoch`
+    or `iteration`, or the line's index. `extents` are of the whole curve. NaN and infinities are
+    kept. `problems` name the files that could not be read, or were read in part.
     """
 
     values: Mapping[str, float]
     series: Mapping[str, tuple[tuple[float, float], ...]]
     problems: tuple[str, ...] = ()
+    extents: Mapping[str, Extent] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 from huldra.catalog import attempts, reading, run_configs, runs, storage
-from huldra.catalog import metrics as numbers
 from huldra.catalog.artifact_state import (
     CacheEntry,
     ScanClock,
@@ -22,7 +21,7 @@ from huldra.catalog.artifact_state import (
     look_again,
     new_entry,
 )
-from huldra.catalog.metrics import Source
+from huldra.catalog.metrics import MetricsReader
 from huldra.catalog.records import Detail, FileEntry, Litter, Metrics, Row, Sweep, Usage
 from huldra.catalog.run_configs import Planned
 from huldra.catalog.runs import RunRecord
@@ -41,7 +40,6 @@ _PATCH = f"{PRIVATE}/git.patch"
 _CHUNK = 250
 _COLD_S = 0.001  # an artifact that is waited for longer comes from a disk or a network
 _COLD_THREADS = 16
-_MAX_METRICS = 2000
 _MAX_PLANNED = 20  # runs whose configs are kept
 _MIN_DIGITS = 4
 _MAX_NAMED = 5
@@ -72,7 +70,7 @@ class Catalog:
         self._server = 0.0, 0.0  # a moment of the file server's clock, and when it was seen
         self._runs: dict[tuple[str, str], RunRecord] = {}
         self._sweeps: tuple[int, tuple[RunRecord, ...], tuple[Sweep, ...]] = (-1, (), ())
-        self._metrics: OrderedDict[str, tuple[tuple[Source, ...], Metrics]] = OrderedDict()
+        self._metrics = MetricsReader()
         self._planned: OrderedDict[tuple[str, str], Mapping[str, Planned]] = OrderedDict()
         self._cache_lock = threading.Lock()
 
@@ -285,19 +283,11 @@ class Catalog:
 
     def metrics(self, row: Row) -> Metrics:
         """Numbers in the artifact's top-level .json, .jsonl and .csv files; cached by stat."""
-        directory = row.directory
-        found = numbers.sources(directory)
-        with self._cache_lock:
-            cached = self._metrics.get(directory)
-            if cached is not None and cached[0] == found:
-                self._metrics.move_to_end(directory)
-                return cached[1]
-        metrics = numbers.read_metrics(directory, found)
-        with self._cache_lock:
-            self._metrics[directory] = (found, metrics)
-            while len(self._metrics) > _MAX_METRICS:
-                self._metrics.popitem(last=False)
-        return metrics
+        return self._metrics.read(row.directory)
+
+    def metrics_summary(self, row: Row) -> Metrics:
+        """The same without the points of curves: for lists, see `MetricsReader.summary`."""
+        return self._metrics.summary(row)
 
     # ---------------------------------------------------------------- runs
 

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from huldra.catalog import Catalog, Metrics
+from huldra.catalog import Catalog, Extent, Metrics
+from huldra.catalog.metrics import value_of
 from tests.dashboard.store import StoreWriter
 
 
@@ -38,21 +39,46 @@ def test_jsonl_is_a_series_by_step(writer: StoreWriter, catalog: Catalog) -> Non
 
 def test_csv_is_a_series_by_line(writer: StoreWriter, catalog: Catalog) -> None:
     """Columns of numbers are metrics; cells of text are passed over."""
-    metrics = metrics_of(writer, catalog, {"log.csv": "name,loss\na,2\nb,x\nc,1,9\n"})
+    metrics = metrics_of(writer, catalog, {"metrics.csv": "name,loss\na,2\nb,x\nc,1,9\n"})
     assert metrics.values == {"loss": 1}
     assert metrics.series == {"loss": ((0, 2), (2, 1))}
 
 
-def test_a_name_in_two_files_gets_the_files(writer: StoreWriter, catalog: Catalog) -> None:
-    """Two files with one name in them are told apart."""
+def test_a_name_depends_on_its_own_file_alone(writer: StoreWriter, catalog: Catalog) -> None:
+    """Files of other names stand before their metrics, whatever lies beside them."""
+    one = metrics_of(writer, catalog, {"train.json": '{"loss": 1}'})
     files = {"train.json": '{"loss": 1}', "test.json": '{"loss": 2, "f1": 3}'}
-    metrics = metrics_of(writer, catalog, files)
-    assert metrics.values == {"train.loss": 1, "test.loss": 2, "f1": 3}
+    both = metrics_of(writer, catalog, {**files, "metrics.json": '{"loss": 0}'})
+    assert one.values == {"train.loss": 1}
+    assert both.values == {"loss": 0, "train.loss": 1, "test.loss": 2, "test.f1": 3}
+
+
+def test_a_summary_and_a_history_are_one_metric(writer: StoreWriter, catalog: Catalog) -> None:
+    """The summary gives the value, the lines the curve: what runs compares with what is over."""
+    history = '{"step": 1, "loss": 3}\n{"step": 2, "loss": 1}\n{"step": 3, "loss": 2}\n'
+    running = metrics_of(writer, catalog, {"history.jsonl": history})
+    done = metrics_of(writer, catalog, {"history.jsonl": history, "metrics.json": '{"loss": 0.5}'})
+    assert running.values == {"loss": 2}
+    assert done.values == {"loss": 0.5}
+    assert done.series == running.series == {"loss": ((1, 3), (2, 1), (3, 2))}
+    assert done.extents["loss"] == Extent(step=3, min=1, min_step=2, max=3, max_step=1)
+
+
+def test_a_suffix_asks_for_the_best_of_a_curve(writer: StoreWriter, catalog: Catalog) -> None:
+    """`loss:min` is the smallest number of the curve, of a single number that number."""
+    history = '{"step": 1, "loss": 3}\n{"step": 2, "loss": NaN}\n{"step": 9, "loss": 4}\n'
+    metrics = metrics_of(
+        writer, catalog, {"history.jsonl": history, "metrics.json": '{"acc": 0.5}'}
+    )
+    asked = ("loss", "loss:min", "loss:max", "loss:max_step", "loss:step", "acc:max", "acc:step")
+    assert [value_of(metrics, name) for name in asked] == [4, 3, 4, 9, 9, 0.5, None]
 
 
 def test_nan_and_infinity_stay(writer: StoreWriter, catalog: Catalog) -> None:
     """Python's own NaN in JSON is read as what it is."""
-    metrics = metrics_of(writer, catalog, {"m.json": '{"a": NaN, "b": -Infinity, "c": 1e999}'})
+    metrics = metrics_of(
+        writer, catalog, {"metrics.json": '{"a": NaN, "b": -Infinity, "c": 1e999}'}
+    )
     assert math.isnan(metrics.values["a"])
     assert metrics.values["b"] == -math.inf
     assert metrics.values["c"] == math.inf
@@ -73,7 +99,7 @@ def test_a_bad_file_is_a_problem_and_not_an_error(
     writer: StoreWriter, catalog: Catalog, name: str, text: str
 ) -> None:
     """The other files' numbers are there, and the bad one is named."""
-    metrics = metrics_of(writer, catalog, {name: text, "good.json": '{"g": 1}'})
+    metrics = metrics_of(writer, catalog, {name: text, "metrics.json": '{"g": 1}'})
     assert metrics.values["g"] == 1
     assert [problem.partition(":")[0] for problem in metrics.problems] in ([name], [])
     assert metrics.problems or name.endswith(".csv")
@@ -102,18 +128,18 @@ def test_metrics_are_read_again_only_when_they_change(
     writer: StoreWriter, catalog: Catalog
 ) -> None:
     """The same files give the same object; a changed one gives new numbers."""
-    key = writer.add("p/A", {}, files={"m.json": '{"a": 1}'})
+    key = writer.add("p/A", {}, files={"metrics.json": '{"a": 1}'})
     row = catalog.snapshot().get(key)
     assert row is not None
     first = catalog.metrics(row)
     assert catalog.metrics(row) is first
-    (writer.directory(key) / "m.json").write_text('{"a": 22}')
+    (writer.directory(key) / "metrics.json").write_text('{"a": 22}')
     assert catalog.metrics(row).values == {"a": 22}
 
 
 def test_long_series_are_thinned(writer: StoreWriter, catalog: Catalog) -> None:
     """A series keeps at most 2,000 points, the last one among them."""
     text = "".join(f'{{"loss": {n}}}\n' for n in range(9001))
-    series = metrics_of(writer, catalog, {"h.jsonl": text}).series["loss"]
+    series = metrics_of(writer, catalog, {"history.jsonl": text}).series["loss"]
     assert len(series) <= 2000
     assert series[-1] == (9000, 9000)
