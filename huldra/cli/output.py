@@ -15,7 +15,15 @@ _MAX_PROBLEMS = 10
 
 
 class CommandError(Exception):
-    """The command cannot do what it was asked; the message is one line for a person."""
+    """The command cannot do what it was asked; the message is one block for a person."""
+
+    exit_code = 1
+
+
+class UsageError(CommandError):
+    """What was typed is wrong, whatever the store holds."""
+
+    exit_code = 2
 
 
 def is_terminal() -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import difflib
 import os
 import sys
 from collections.abc import Sequence
@@ -10,29 +12,32 @@ from datetime import UTC, datetime, timedelta
 from importlib import metadata
 
 from huldra.catalog import ATTEMPT_STATUSES, RESULT_STATUSES, SORT_KEYS, Catalog
-from huldra.cli import diff, failures, ls, rm, show, sweeps
+from huldra.cli import diff, failures, ls, output, plan, rm, run, show, sweeps
 from huldra.cli.output import CommandError
 from huldra.errors import HuldraError, HuldraQueryError
 
 EPILOG = """\
 ARTIFACT is a hash or its beginning (4 digits or more), Class/<hash>, <namespace>/<hash>, or an
-artifact's directory. Where the output is no terminal, tables are tab-separated with a header line.
+artifact's directory. TARGET is pkg.mod:Class with field=value words, pkg.mod:MyExperiments, a run,
+or an ARTIFACT. Where the output is no terminal, tables are tab-separated with a header line.
 
 exit codes: 0 done; 1 something is not there, is refused or failed; 2 the command line is wrong;
-130 ended by Ctrl-C. An error is one line on stderr, what cannot be listed one line each.
+130 ended by Ctrl-C. An error is one block on stderr.
 """
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code (see `huldra --help`)."""
-    made = parser()
-    options = made.parse_args(_with_joined_sort(sys.argv[1:] if argv is None else argv))
     try:
-        return int(options.run(_catalog(options), options))
+        options = _parsed(_with_joined_sort(sys.argv[1:] if argv is None else argv))
+        with _root_of(options):
+            return int(options.run(_catalog(options), options))
     except HuldraQueryError as error:
         return _fail(error, 2)
-    except (CommandError, HuldraError) as error:
+    except CommandError as error:
+        return _fail(error, error.exit_code)
+    except HuldraError as error:
         return _fail(error, 1)
     except KeyboardInterrupt:
         return 130
@@ -40,6 +45,39 @@ def main(argv: Sequence[str] | None = None) -> int:
         # `huldra ls | head`: the reader has enough. Python would complain again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
+    """Parse, with `field=value` words anywhere: argparse takes those behind an option for odd."""
+    made = parser()
+    _refuse_unknown_command(made, arguments)
+    options, odd = made.parse_known_args(arguments)
+    words = [word for word in odd if "=" in word and not word.startswith("-")]
+    if len(words) < len(odd) or (odd and not hasattr(options, "words")):
+        made.error(f"unrecognized arguments: {' '.join(odd)}")
+    if words:
+        options.words = [*options.words, *words]
+    return options
+
+
+def _refuse_unknown_command(made: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
+    commands = next(a for a in made._actions if isinstance(a, Commands))  # noqa: SLF001  as above
+    if not arguments or arguments[0].startswith("-") or arguments[0] in commands.choices:
+        return
+    near = difflib.get_close_matches(arguments[0], commands.choices, n=3)
+    hint = (
+        f"did you mean {' or '.join(near)}?" if near else f"commands: {', '.join(commands.choices)}"
+    )
+    made.error(f"no command {arguments[0]!r}; {hint}")
+
+
+def _root_of(options: argparse.Namespace) -> contextlib.AbstractContextManager[object]:
+    """Let the first `--root` be the store that a command computes in."""
+    if not options.root:
+        return contextlib.nullcontext()
+    from huldra.settings import huldra_root
+
+    return huldra_root(options.root[0])
 
 
 def _with_joined_sort(arguments: Sequence[str]) -> list[str]:
@@ -54,12 +92,17 @@ def _with_joined_sort(arguments: Sequence[str]) -> list[str]:
 
 
 def _fail(error: Exception, code: int) -> int:
-    sys.stderr.write(f"huldra: {' '.join(str(error).split())}\n")
+    text = str(error) if isinstance(error, CommandError) else " ".join(str(error).split())
+    sys.stderr.write(f"huldra: {output.clean_log(text)}\n")
     return code
 
 
 def _catalog(options: argparse.Namespace) -> Catalog:
     roots = options.root
+    if getattr(options, "makes_store", False):
+        from huldra.settings import HULDRA_CONFIG
+
+        return Catalog(roots or [HULDRA_CONFIG.root])
     for root in roots:
         if not os.path.isdir(root):
             raise CommandError(f"--root {root} is not a directory")
@@ -85,12 +128,15 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(
         prog="huldra",
-        description="Inspect a huldra store, and remove artifacts from it.",
+        description="Compute configs, and look after the store of their artifacts.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     made.add_argument("--version", action="version", version=_version())
     commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_run(commands)
+    _add_plan(commands)
+    _add_why(commands)
     _add_ls(commands)
     _add_show(commands)
     _add_logs(commands)
@@ -113,10 +159,11 @@ Commands = argparse._SubParsersAction  # noqa: SLF001  argparse has no public na
 
 
 def _command(
-    commands: Commands[argparse.ArgumentParser], name: str, about: str
+    commands: Commands[argparse.ArgumentParser], name: str, about: str, *, add_help: bool = True
 ) -> argparse.ArgumentParser:
     made = commands.add_parser(
         name,
+        add_help=add_help,
         help=about,
         description=about,
         epilog=EPILOG,
@@ -130,6 +177,65 @@ def _command(
         help="use this store instead of HULDRA_PATH (repeatable)",
     )
     return made
+
+
+def _add_target(made: argparse.ArgumentParser, *, is_optional: bool = False) -> None:
+    made.add_argument(
+        "target",
+        nargs="?" if is_optional else None,
+        metavar="TARGET",
+        help="pkg.mod:Class, pkg.mod:MyExperiments, a run, or an artifact",
+    )
+    made.add_argument(
+        "words", nargs="*", metavar="field=value", help="fields of a class, as chz reads them"
+    )
+
+
+def _add_grid(made: argparse.ArgumentParser) -> None:
+    made.add_argument(
+        "-m",
+        dest="grid",
+        action="append",
+        default=[],
+        metavar="field=v,v",
+        help="one config for each value, for each combination if repeated",
+    )
+
+
+def _add_run(commands: Commands[argparse.ArgumentParser]) -> None:
+    made = _command(commands, "run", "compute a target, or submit it to an engine", add_help=False)
+    _add_target(made, is_optional=True)
+    _add_grid(made)
+    made.add_argument(
+        "-h", "--help", action="store_true", help="show this help, and the fields of the class"
+    )
+    made.add_argument(
+        "-e",
+        "--executor",
+        metavar="ENGINE",
+        help="submit to local:8, slurm, slurm:PARTITION, dask, ray, …; without it compute here",
+    )
+    made.add_argument(
+        "--wait", action="store_true", help="wait for the jobs of an engine that needs no driver"
+    )
+    made.add_argument("--plan", action="store_true", help="only show what would be done")
+    made.add_argument("--json", action="store_true", help="a JSON list of the members")
+    made.set_defaults(run=run.run, makes_store=True, parser=made)
+
+
+def _add_plan(commands: Commands[argparse.ArgumentParser]) -> None:
+    made = _command(commands, "plan", "show what a run would do for each artifact, and why")
+    _add_target(made)
+    _add_grid(made)
+    made.add_argument("--json", action="store_true", help="a JSON object")
+    made.set_defaults(run=plan.run, makes_store=True)
+
+
+def _add_why(commands: Commands[argparse.ArgumentParser]) -> None:
+    made = _command(commands, "why", "say why a target is a hit or a miss, and what differs")
+    _add_target(made)
+    made.add_argument("--json", action="store_true", help="a JSON list")
+    made.set_defaults(run=plan.why, makes_store=True)
 
 
 def _add_ls(commands: Commands[argparse.ArgumentParser]) -> None:

@@ -1,0 +1,134 @@
+"""What a TARGET may be, and what is said where nothing matches."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+import huldra
+from huldra import chz
+from huldra.catalog import Catalog
+from huldra.cli import targets
+from huldra.cli.output import CommandError, UsageError
+from huldra.cli.targets import resolve
+
+
+class Data(huldra.Huldra[str]):
+    name: str = "a"
+
+    def _create(self) -> str:
+        return self.name
+
+
+class Train(huldra.Huldra[float]):
+    lr: float = 0.1
+    data: Data = chz.field(default_factory=Data)
+
+    def _create(self) -> float:
+        self.data.load_or_create()
+        return self.lr
+
+
+class Runs(huldra.HuldraList[Train]):
+    small = Train(lr=0.5)
+    big = Train(lr=0.9)
+
+
+PAIR = {"one": Data(name="x"), "two": Data(name="y")}
+HERE = __name__
+
+
+@pytest.fixture
+def catalog(huldra_store: Path, monkeypatch: pytest.MonkeyPatch) -> Catalog:
+    """The catalog of an empty store; this module can be imported by its name."""
+    monkeypatch.setitem(sys.modules, HERE, sys.modules[__name__])
+    return Catalog([str(huldra_store)])
+
+
+def test_class_with_fields(catalog: Catalog) -> None:
+    """Words after a class are its fields, nested ones by their path, as chz reads them."""
+    (config,) = resolve(catalog, [f"{HERE}:Train", "lr=3e-4", "data.name=b"]).configs().values()
+    assert config == Train(lr=3e-4, data=Data(name="b"))
+
+
+def test_grid_makes_a_config_per_combination(catalog: Catalog) -> None:
+    """Each `-m` is an axis; the members are named by what varies."""
+    found = resolve(catalog, [f"{HERE}:Train"], ["lr=1e-3,1e-4", "data.name=a,b"]).configs()
+    assert list(found) == [
+        "lr=1e-3,data.name=a",
+        "lr=1e-3,data.name=b",
+        "lr=1e-4,data.name=a",
+        "lr=1e-4,data.name=b",
+    ]
+    assert found["lr=1e-4,data.name=b"] == Train(lr=1e-4, data=Data(name="b"))
+
+
+@pytest.mark.parametrize(
+    ("word", "names"),
+    [("Runs", ["small", "big"]), ("Runs.big", ["Runs.big"]), ("PAIR", ["one", "two"])],
+)
+def test_named_configs(catalog: Catalog, word: str, names: list[str]) -> None:
+    """A HuldraList, one of its members and a dict of configs are targets, too."""
+    assert list(resolve(catalog, [f"{HERE}:{word}"]).configs()) == names
+
+
+def test_artifacts_by_their_ids(catalog: Catalog) -> None:
+    """IDs lead to the configs of what is in the store."""
+    made = [Data(name=name) for name in "pq"]
+    huldra.load_or_create(made)
+    found = resolve(catalog, [one.huldra_hash[:10] for one in made])
+    assert list(found.configs().values()) == made
+
+
+def test_run_by_its_beginning(catalog: Catalog) -> None:
+    """A run's id, cut short, leads to its named members."""
+    Runs.load_or_create("threads:1").wait()
+    (run,) = catalog.sweeps()
+    assert dict(resolve(catalog, [run.run_id[:15]]).configs()) == dict(Runs.items())
+    assert dict(resolve(catalog, ["Runs"]).configs()) == dict(Runs.items())
+
+
+def test_ambiguous_ids_are_listed(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What more than one artifact may mean is refused, with their keys."""
+    made = [Data(name=str(number)) for number in range(2)]
+    huldra.load_or_create(made)
+    both = catalog.find("Data/" + made[0].huldra_hash) + catalog.find("Data/" + made[1].huldra_hash)
+    monkeypatch.setattr(catalog, "find", lambda _: both)
+    with pytest.raises(CommandError) as refused:
+        resolve(catalog, ["abcd"])
+    assert all(one.huldra_hash in str(refused.value) for one in made)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["Trian"], "near it: Train"),
+        ([f"{HERE}:Trian"], "near it: Train"),
+        ([f"{HERE}:HERE"], "a builtins.str; wanted a Huldra class"),
+        (["no_such_package.x:A"], "no module 'no_such_package'"),
+        ([f"{HERE}:Runs", "lr=1"], "takes no fields"),
+        ([f"{HERE}:Train", "lrr=1"], "Did you mean 'lr'?"),
+        ([f"{HERE}:Train", "lr=much"], "lr"),
+    ],
+)
+def test_what_is_said_where_nothing_matches(catalog: Catalog, words: list[str], said: str) -> None:
+    """The error names what was found, and what is near it."""
+    Train().load_or_create()
+    with pytest.raises(CommandError) as refused:
+        resolve(catalog, words)
+    assert said in str(refused.value)
+    assert isinstance(refused.value, UsageError) == (len(words) > 1)
+
+
+def test_module_that_breaks_is_named_with_its_line(
+    catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error in the user's module is shown with its place, not as a missing module."""
+    (tmp_path / "broken_here.py").write_text("import huldra\n1 / 0\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path])
+    with pytest.raises(CommandError, match=r"ZeroDivisionError.*\n.*broken_here.py:2: 1 / 0"):
+        targets.load("broken_here:X")
+    sys.modules.pop("broken_here", None)
