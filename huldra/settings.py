@@ -167,6 +167,7 @@ VARIABLES: tuple[Variable[Any], ...] = (
     Variable("HULDRA_CANCELLED_IS_PREEMPTED", "cancelled_is_preempted", FLAG, False),
     Variable("HULDRA_RICH_UNCAUGHT_TRACEBACKS", "rich_uncaught_tracebacks", FLAG, True),
     Variable("HULDRA_DURABLE", "durable", FLAG, True),
+    Variable("HULDRA_CACHE_DIR", "cache_dir", optional(DIRECTORY), None),
 )
 
 _BY_ATTRIBUTE = {variable.attribute: variable for variable in VARIABLES}
@@ -197,6 +198,8 @@ class Settings:
         rich_uncaught_tracebacks: Show uncaught exceptions with Rich.
         durable: Sync a result to the disk before it counts as complete, so that after a power cut
             no complete artifact has empty files.
+        cache_dir: Where indexes of stores are kept, outside of them; None for `huldra` in the
+            user's cache folder (`$XDG_CACHE_HOME`, else `~/.cache`).
     """
 
     # A value that was read or assigned stands in the instance's own dict, so that reading it again
@@ -215,6 +218,7 @@ class Settings:
     cancelled_is_preempted: bool
     rich_uncaught_tracebacks: bool
     durable: bool
+    cache_dir: str | None
 
     def __init__(self) -> None:
         self.__dict__["_assigned"] = {}

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import signal
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +26,10 @@ def pytest_configure() -> None:
     for name in list(os.environ):
         if name.startswith("HULDRA_") and not name.startswith("HULDRA_TEST_"):
             del os.environ[name]
+    # What catalogs keep for the next process belongs to this run of the tests, not to the user.
+    cache = tempfile.mkdtemp(prefix="huldra-tests-cache-")
+    atexit.register(shutil.rmtree, cache, ignore_errors=True)
+    os.environ["XDG_CACHE_HOME"] = cache
     # Started in the background of a script, everything inherits an ignored Ctrl-C, and huldra
     # leaves ignored signals ignored: then no test could send one to its children.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

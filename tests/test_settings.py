@@ -48,6 +48,7 @@ DEFAULTS = {
     "cancelled_is_preempted": False,
     "rich_uncaught_tracebacks": True,
     "durable": True,
+    "cache_dir": None,
 }
 
 
@@ -75,6 +76,7 @@ GIVEN = [
     ("HULDRA_CANCELLED_IS_PREEMPTED", "ON", "cancelled_is_preempted", True),
     ("HULDRA_RICH_UNCAUGHT_TRACEBACKS", "0", "rich_uncaught_tracebacks", False),
     ("HULDRA_DURABLE", "no", "durable", False),
+    ("HULDRA_CACHE_DIR", "/scratch/cache", "cache_dir", "/scratch/cache"),
 ]
 
 

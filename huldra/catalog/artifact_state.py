@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from sys import intern
@@ -18,8 +18,15 @@ from typing import Any, NamedTuple
 
 from huldra.catalog import reading
 from huldra.catalog.reading import Mark, as_count, as_mapping, as_seconds, as_text, as_time
-from huldra.catalog.records import Dependency, Row
-from huldra.store import snapshot
+from huldra.catalog.records import (
+    Dependencies,
+    Dependency,
+    PackedConfig,
+    Row,
+    pack_config,
+    pack_dependencies,
+)
+from huldra.store import files, snapshot
 from huldra.store.layout import ArtifactPaths
 from huldra.store.records import (
     Attempt,
@@ -39,14 +46,13 @@ _ATTEMPTS = frozenset(AttemptStatus)
 _RESULTS = frozenset(Result)
 _FRAME = re.compile(r'^ *File "([^"\n]*)", line \d+, in (.*)$', re.MULTILINE)
 _MAX_ERROR = 2000
-_SHARED_TEXT = 200  # a longer text is hardly in two configs
 
 
 class Described(NamedTuple):
     """What `metadata.json` adds to a row."""
 
     config: Mapping[str, Any] | None = None
-    dependencies: tuple[Dependency, ...] = ()
+    dependencies: Sequence[Dependency] = ()
     hostname: str = ""
     user: str = ""
     timestamp: datetime | None = None
@@ -58,28 +64,50 @@ _NOTHING = Described()
 
 @dataclass(slots=True)
 class CacheEntry:
-    """What is remembered of an artifact from one look to the next."""
+    """What is remembered of an artifact whose state is derived at each look.
+
+    `recorded` is what `state.json` and `metadata.json` say; `derived` what the claims make of it,
+    before its owner is judged.
+    """
 
     row: Row
     paths: ArtifactPaths
-    state_path: str
     recorded: Row
+    derived: Row
     described: Described = _NOTHING
     attempts: Attempts | None = None
     state_mark: Mark | None = None
     metadata_mark: Mark | None = None
     success_mark: Mark | None = None
     success_claim: int = -1
-    settled: bool = False
     looked: bool = False
+
+    @property
+    def open_attempt(self) -> Attempt | None:
+        """The attempt that is not over, whose owner has to be judged."""
+        last = self.attempts.last if self.attempts is not None else None
+        return last if last is not None and last.end is None else None
+
+
+class Files(NamedTuple):
+    """What the files of one attempt hold; `end` is None where there is none."""
+
+    number: int
+    claim: Mapping[str, Any]
+    end: Mapping[str, Any] | None
+    job: Mapping[str, Any] | None
 
 
 class Attempts(NamedTuple):
-    """The last attempt, the queued one that it began from, and the last one with an outcome."""
+    """The last attempt, the queued one that it began from, and the last one with an outcome.
+
+    `files` are what they were read from, in the same order.
+    """
 
     last: Attempt
     queued: Attempt | None
     before: Attempt | None
+    files: tuple[Files, Files | None, Files | None]
 
 
 @dataclass(slots=True)
@@ -109,20 +137,26 @@ def new_entry(root: str, version_controlled: bool, namespace: str, digest: str) 
     """An artifact of which nothing is known yet but that its directory is there."""
     row = Row(root, namespace, digest, version_controlled)
     paths = ArtifactPaths(row.directory)
-    return CacheEntry(row, paths, paths.state, row)
+    return CacheEntry(row, paths, row, row)
 
 
 def look(known: CacheEntry, now: ScanClock) -> bool:
     """Bring `known.row` up to date; True when files had to be read again."""
-    mark = reading.mark_of(known.state_path)
+    mark = reading.mark_of(known.paths.state)
     now.saw(mark)
     stale = not known.looked or mark != known.state_mark
     if stale or _has_new_metadata(known):
         _read(known)
         stale = True
-    if stale or not known.settled:
-        _derive(known, now)
+    _derive(known, now)
     return stale
+
+
+def judge_again(known: CacheEntry, now: ScanClock) -> None:
+    """Judge the owner of an open attempt again, where no file of the artifact has changed."""
+    attempt = known.open_attempt
+    if attempt is not None:
+        _set_row(known, _with_liveness(known, known.derived, attempt, now))
 
 
 def _has_new_metadata(known: CacheEntry) -> bool:
@@ -134,7 +168,7 @@ def _has_new_metadata(known: CacheEntry) -> bool:
 
 def _read(known: CacheEntry) -> None:
     if os.path.islink(known.paths.private):
-        known.recorded, known.looked = replace(known.row, problem=".huldra: a link"), True
+        known.recorded, known.looked = known.row._replace(problem=".huldra: a link"), True
         return
     # A metadata.json is written before the state that goes with it, so it is asked about here only.
     metadata_path = known.paths.metadata
@@ -142,7 +176,7 @@ def _read(known: CacheEntry) -> None:
         metadata = reading.read_document(metadata_path)
         known.metadata_mark = metadata.mark
         known.described = _described(metadata.value or {}, metadata.problem)
-    state = reading.read_document(known.state_path)
+    state = reading.read_document(known.paths.state)
     known.state_mark, known.looked = state.mark, True
     known.attempts = None
     attempt = as_mapping(as_mapping(state.value).get("attempt"))
@@ -150,20 +184,18 @@ def _read(known: CacheEntry) -> None:
     known.recorded = _recorded(known.row, known.described, state.value or {}, attempt, problem)
 
 
-def describe(
-    known: CacheEntry, config: Mapping[str, Any], dependencies: tuple[Dependency, ...]
-) -> None:
+def describe(known: CacheEntry, config: PackedConfig, dependencies: Dependencies) -> None:
     """Fill in, for an artifact without metadata, what the record of its run says of it."""
-    config = compact(config)
     known.described = known.described._replace(config=config, dependencies=dependencies)
-    known.recorded = replace(known.recorded, config=config, dependencies=dependencies)
-    known.row = replace(known.row, config=config, dependencies=dependencies)
+    known.recorded = known.recorded._replace(config=config, dependencies=dependencies)
+    known.derived = known.derived._replace(config=config, dependencies=dependencies)
+    known.row = known.row._replace(config=config, dependencies=dependencies)
 
 
 def _described(metadata: Mapping[str, Any], problem: str) -> Described:
     config = metadata.get("config")
     return Described(
-        compact(config) if isinstance(config, dict) else None,
+        pack_config(config) if isinstance(config, dict) else None,
         _dependencies(metadata.get("dependencies")),
         intern(as_text(metadata.get("hostname"))),
         intern(as_text(metadata.get("user"))),
@@ -210,15 +242,11 @@ def _recorded(
     )
 
 
-def _dependencies(value: Any) -> tuple[Dependency, ...]:
+def _dependencies(value: Any) -> Dependencies:
     if not isinstance(value, list):
-        return ()
-    return tuple(
-        Dependency(
-            intern(as_text(item.get("field"))),
-            intern(as_text(item["namespace"])),
-            intern(as_text(item["hash"])),
-        )
+        return Dependencies()
+    return pack_dependencies(
+        (as_text(item.get("field")), as_text(item["namespace"]), as_text(item["hash"]))
         for item in value
         if isinstance(item, dict)
         and isinstance(item.get("namespace"), str)
@@ -237,22 +265,7 @@ def last_frame(traceback: Any) -> str:
     return f"{'/'.join(path.replace(os.sep, '/').split('/')[-2:])}:{function}"[:300]
 
 
-def compact(value: Any) -> Any:
-    """The same JSON value with its keys and short texts shared with other configs."""
-    if isinstance(value, dict):
-        return {intern(key): compact(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [compact(item) for item in value]
-    return intern(value) if isinstance(value, str) and len(value) < _SHARED_TEXT else value
-
-
 # ------------------------------------------------------------------ what is true now
-
-
-def look_again(known: CacheEntry, now: ScanClock) -> None:
-    """Judge once more by what the whole scan has seen, where one look did not tell."""
-    if known.row.unconfirmed:
-        _derive(known, now)
 
 
 def _derive(known: CacheEntry, now: ScanClock) -> None:
@@ -269,20 +282,22 @@ def _derive(known: CacheEntry, now: ScanClock) -> None:
         row = _from_claims(known, now)
     elif row.result_status == row.attempt_status == "success" and row.attempt_number:
         # No later attempt could void it, so its SUCCESS.json need not be read, only be there.
-        known.settled = os.path.exists(known.paths.success)
-        known.row = row if known.settled else replace(row, result_status="incomplete")
-        return
+        if not files.path_exists(known.paths.success):
+            row = row._replace(result_status="incomplete")
     elif _is_made(known):
-        row = replace(row, result_status="success")
+        row = row._replace(result_status="success")
     elif row.result_status == "success":
-        row = replace(row, result_status="incomplete")
-    known.settled = False
+        row = row._replace(result_status="incomplete")
+    _set_row(known, row)
+
+
+def _set_row(known: CacheEntry, row: Row) -> None:
     if row != known.row:
         known.row = row
 
 
 def _has_later_attempt(known: CacheEntry, number: int) -> bool:
-    return os.path.exists(known.paths.claim(number + 1))
+    return files.path_exists(known.paths.claim(number + 1))
 
 
 def _is_made(known: CacheEntry) -> bool:
@@ -299,7 +314,7 @@ def _is_made(known: CacheEntry) -> bool:
             known.success_claim = -1
     if known.success_claim < 0:
         return False
-    return not os.path.exists(known.paths.claim(known.success_claim + 1))
+    return not files.path_exists(known.paths.claim(known.success_claim + 1))
 
 
 def _from_claims(known: CacheEntry, now: ScanClock) -> Row:
@@ -309,13 +324,14 @@ def _from_claims(known: CacheEntry, now: ScanClock) -> Row:
     attempts = known.attempts
     if attempts is None:
         state = snapshot.derive(None, made=_is_made(known))
-        return replace(
-            known.recorded, result_status=state.result.value, attempt_status="", attempt_number=0
+        known.derived = known.recorded._replace(
+            result_status=state.result.value, attempt_status="", attempt_number=0
         )
+        return known.derived
     state = snapshot.derive(
         attempts.last, attempts.queued, made=_is_made(known), before=attempts.before
     )
-    row = _row_of(known, state)
+    row = known.derived = _row_of(known, state)
     return row if attempts.last.end is not None else _with_liveness(known, row, attempts.last, now)
 
 
@@ -325,9 +341,9 @@ def _is_outdated(known: CacheEntry, attempt: Attempt) -> bool:
         return True
     if attempt.end is not None:
         return False
-    if os.path.exists(paths.claim_end(number)) or not os.path.exists(paths.claim(number)):
+    if files.path_exists(paths.claim_end(number)) or not files.path_exists(paths.claim(number)):
         return True
-    return attempt.is_queued and attempt.job is None and os.path.exists(paths.claim_job(number))
+    return attempt.is_queued and attempt.job is None and files.path_exists(paths.claim_job(number))
 
 
 def _row_of(known: CacheEntry, state: State) -> Row:
@@ -336,8 +352,7 @@ def _row_of(known: CacheEntry, state: State) -> Row:
     error = (state.previous or attempt).error or ErrorRecord("", "")
     queued_at, started_at = as_time(attempt.queued_at), as_time(attempt.started_at)
     ended_at, owner = as_time(attempt.ended_at), attempt.owner
-    return replace(
-        known.recorded,
+    return known.recorded._replace(
         result_status=state.result.value,
         attempt_status=attempt.status.value,
         attempt_number=attempt.number,
@@ -367,8 +382,8 @@ def _with_liveness(known: CacheEntry, row: Row, attempt: Attempt, now: ScanClock
     )
     if verdict.liveness is Liveness.DEAD:
         status = status_of_dead(known.paths, attempt)
-        return replace(row, attempt_status=status, stale_reason=verdict.reason, heartbeat_at=seen)
-    return replace(row, unconfirmed=verdict.reason, heartbeat_at=seen)
+        return row._replace(attempt_status=status, stale_reason=verdict.reason, heartbeat_at=seen)
+    return row._replace(unconfirmed=verdict.reason, heartbeat_at=seen)
 
 
 def status_of_dead(paths: ArtifactPaths, attempt: Attempt) -> str:
@@ -396,33 +411,84 @@ def read_attempts(paths: ArtifactPaths) -> Attempts | None:
     number = last_number(paths)
     if not number:
         return None
-    last = begun_after(read_attempt(paths, number))
-    queued = None
-    if as_count(last.claim.from_queued):
-        queued = read_attempt(paths, as_count(last.claim.from_queued))
-    before = None
-    earlier = number
-    while (
-        not snapshot.has_outcome(before or last) and earlier > 1 and number - earlier < MAX_ATTEMPTS
-    ):
+    last = read_files(paths, number)
+    latest = begun_after(attempt_from(paths, last))
+    from_queued = as_count(latest.claim.from_queued)
+    queued = read_files(paths, from_queued) if from_queued else None
+    before, earlier = None, number
+    while not snapshot.has_outcome(latest) and earlier > 1 and number - earlier < MAX_ATTEMPTS:
         earlier -= 1
-        before = read_attempt(paths, earlier)
-    return Attempts(last, queued, before if before and snapshot.has_outcome(before) else None)
+        before = read_files(paths, earlier)
+        latest = attempt_from(paths, before)
+    return attempts_from(paths, (last, queued, before if snapshot.has_outcome(latest) else None))
+
+
+def attempts_from(
+    paths: ArtifactPaths, found: tuple[Files, Files | None, Files | None]
+) -> Attempts:
+    """The attempts that the contents of their files amount to."""
+    last, queued, before = found
+    return Attempts(
+        begun_after(attempt_from(paths, last)),
+        None if queued is None else attempt_from(paths, queued),
+        None if before is None else attempt_from(paths, before),
+        found,
+    )
 
 
 def read_attempt(paths: ArtifactPaths, number: int) -> Attempt:
     """One attempt, whatever its files hold."""
+    return attempt_from(paths, read_files(paths, number))
+
+
+def read_files(paths: ArtifactPaths, number: int) -> Files:
+    """The files of one attempt; what cannot be read is empty."""
     end = reading.read_document(paths.claim_end(number))
     has_end = end.mark is not None or bool(end.problem)
     claim = as_mapping(reading.read_document(paths.claim(number)).value)
     job = reading.read_document(paths.claim_job(number)).value if _asks_job(claim) else None
+    return Files(number, claim, (end.value or {}) if has_end else None, job)
+
+
+def attempt_from(paths: ArtifactPaths, found: Files) -> Attempt:
+    """The attempt that the contents of its files amount to."""
+    number, claim, end, job = found
     is_cancelled = partial(os.path.lexists, paths.claim_cancel(number))
     try:
-        ended = (end.value or {}) if has_end else None
-        return attempt_of(paths.key, number, claim, ended, job, is_cancelled)
+        return attempt_of(paths.key, number, claim, end, job, is_cancelled)
     except (TypeError, ValueError, OverflowError):  # types that no version of huldra writes
-        return attempt_of(paths.key, number, {}, {} if has_end else None, None, is_cancelled)
+        return attempt_of(paths.key, number, {}, None if end is None else {}, None, is_cancelled)
 
 
 def _asks_job(claim: Mapping[str, Any]) -> bool:
     return claim.get("kind") == "queued" and not claim.get("named_job")
+
+
+# ---------------------------------------------------------------- kept from process to process
+
+
+def to_plain(entry: CacheEntry) -> list[Any] | None:
+    """What `from_plain` needs to go on; None where it could not."""
+    attempts = entry.attempts
+    if attempts is None or entry.open_attempt is None or entry.state_mark is None:
+        return None
+    return [entry.state_mark, entry.metadata_mark, attempts.files]
+
+
+def from_plain(derived: Row, plain: list[Any]) -> CacheEntry:
+    """The entry of an artifact with an open attempt; `derived` is without a verdict on its owner.
+
+    Raises TypeError, ValueError or AttributeError for what `to_plain` did not return.
+    """
+    entry = new_entry(derived.root, derived.version_controlled, derived.namespace, derived.digest)
+    state, metadata, found = plain
+    last, queued, before = (one and Files(*one) for one in found)
+    entry.state_mark = Mark(*state)
+    entry.metadata_mark = metadata and Mark(*metadata)
+    entry.row = entry.recorded = entry.derived = derived
+    entry.described = Described(
+        derived.config, derived.dependencies, derived.hostname, derived.user, derived.updated_at
+    )
+    entry.attempts = attempts_from(entry.paths, (last, queued, before))
+    entry.looked = True
+    return entry

@@ -71,7 +71,9 @@ def _filtered(
 ) -> tuple[Row, ...]:
     accepts = parse_filter(text)
     return tuple(
-        row for row in rows if accepts(_Overlay(row.config or {}, catalog, row), snapshot.config_of)
+        row
+        for row in rows
+        if accepts(_Overlay(dict(row.config or {}), catalog, row), snapshot.config_of)
     )
 
 

@@ -6,10 +6,11 @@ Times are aware datetimes in UTC, durations and ages seconds, sizes bytes. Text 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import ItemsView, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
 RESULT_STATUSES = ("absent", "incomplete", "success", "failed")
 ATTEMPT_STATUSES = (
@@ -38,8 +39,96 @@ class Dependency:
         return f"{self.namespace}/{self.digest}"
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class PackedConfig(Mapping[str, Any]):
+    """A config as JSON text, read at each use: a store has more configs than one looks at.
+
+    Equal to the dict that it stands for. Keep `dict(config)` where it is used again and again.
+    """
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __getitem__(self, name: str) -> Any:
+        return json.loads(self.text)[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(json.loads(self.text))
+
+    def __len__(self) -> int:
+        return len(json.loads(self.text))
+
+    def __contains__(self, name: object) -> bool:
+        return name in json.loads(self.text)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, PackedConfig) and other.text == self.text:
+            return True
+        return isinstance(other, Mapping) and json.loads(self.text) == dict(other)
+
+    __hash__ = None  # type: ignore[assignment]  # as a dict has none
+
+    def items(self) -> ItemsView[str, Any]:
+        """The fields, read once."""
+        items: ItemsView[str, Any] = json.loads(self.text).items()
+        return items
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def pack_config(config: Mapping[str, Any]) -> PackedConfig:
+    """A config as it is kept in a row."""
+    return PackedConfig(json.dumps(config, separators=(",", ":")))
+
+
+class Dependencies(Sequence[Dependency]):
+    """What a config names, as JSON text that is read at each use; equal to a tuple of the same."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str = "") -> None:
+        self.text = text
+
+    def _read(self) -> tuple[Dependency, ...]:
+        return tuple(Dependency(*one) for one in json.loads(self.text)) if self.text else ()
+
+    @overload
+    def __getitem__(self, index: int) -> Dependency: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Dependency]: ...
+    def __getitem__(self, index: int | slice) -> Dependency | Sequence[Dependency]:
+        return self._read()[index]
+
+    def __iter__(self) -> Iterator[Dependency]:
+        return iter(self._read())
+
+    def __len__(self) -> int:
+        return len(self._read())
+
+    def __bool__(self) -> bool:
+        return bool(self.text)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Dependencies):
+            return self.text == other.text
+        return self._read() == other
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+    def __repr__(self) -> str:
+        return repr(self._read())
+
+
+def pack_dependencies(found: Iterable[tuple[str, str, str]]) -> Dependencies:
+    """Fields, namespaces and hashes as they are kept in a row."""
+    known = list(found)
+    return Dependencies(json.dumps(known, separators=(",", ":")) if known else "")
+
+
+class Row(NamedTuple):
     """One artifact of a store, as far as lists need it.
 
     `attempt_status` is the true one at the time of the snapshot: `stale` where the store says
@@ -77,7 +166,7 @@ class Row:
     error_place: str = ""
     failed_key: str = ""
     config: Mapping[str, Any] | None = None
-    dependencies: tuple[Dependency, ...] = ()
+    dependencies: Sequence[Dependency] = ()
     problem: str = ""
     unconfirmed: str = ""
 

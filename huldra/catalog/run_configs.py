@@ -10,7 +10,12 @@ from typing import Any, NamedTuple
 from huldra.catalog import reading
 from huldra.catalog.config_fields import flatten
 from huldra.catalog.reading import as_mapping, as_text
-from huldra.catalog.records import Dependency
+from huldra.catalog.records import (
+    Dependencies,
+    PackedConfig,
+    pack_config,
+    pack_dependencies,
+)
 from huldra.store.layout import StorePaths
 
 MAX_BYTES = 64 << 20  # of a record that a list may wait for
@@ -22,8 +27,8 @@ _PAIRS = frozenset({"dict", "ordereddict"})
 class Planned(NamedTuple):
     """What a run's record says of one of its nodes."""
 
-    config: Mapping[str, Any]
-    dependencies: tuple[Dependency, ...]
+    config: PackedConfig
+    dependencies: Dependencies
 
 
 def planned_of(root: str, run_id: str) -> Mapping[str, Planned]:
@@ -57,8 +62,8 @@ def _planned(
     for path, leaf in flatten(config, 0, lambda _key: None).items():
         if isinstance(leaf, dict) and isinstance(leaf.get("$ref"), str):
             namespace, _, digest = leaf["$ref"].rpartition("/")
-            found.append(Dependency(path, namespace, digest))
-    return Planned(config, tuple(found))
+            found.append((path, namespace, digest))
+    return Planned(pack_config(config), pack_dependencies(found))
 
 
 def _lines(path: str) -> Iterator[Any]:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import codecs
-import contextlib
 import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from huldra.catalog import attempts, reading, run_configs, runs, storage
@@ -17,10 +15,19 @@ from huldra.catalog.artifact_state import (
     CacheEntry,
     ScanClock,
     describe,
+    judge_again,
     look,
-    look_again,
     new_entry,
 )
+from huldra.catalog.folders import (
+    ClassFolder,
+    Progress,
+    drop_gone,
+    look_at_all,
+    walk_folders,
+)
+from huldra.catalog.folders import Place as ClassPlace
+from huldra.catalog.index import RootIndex, index_of
 from huldra.catalog.metrics import MetricsReader
 from huldra.catalog.records import Detail, FileEntry, Litter, Metrics, Row, Sweep, Usage
 from huldra.catalog.run_configs import Planned
@@ -33,13 +40,8 @@ from huldra.settings import HULDRA_CONFIG
 from huldra.store.layout import DATA, GIT, PRIVATE, RUNS, ArtifactPaths, StorePaths
 from huldra.store.records import Lease
 
-Progress = Callable[[int, int], None]  # artifacts looked at, artifacts there are
-
 LOGS = {"log": f"{PRIVATE}/huldra.log", "output": f"{PRIVATE}/output.log"}
 _PATCH = f"{PRIVATE}/git.patch"
-_CHUNK = 250
-_COLD_S = 0.001  # an artifact that is waited for longer comes from a disk or a network
-_COLD_THREADS = 16
 _MAX_PLANNED = 20  # runs whose configs are kept
 _MIN_DIGITS = 4
 _MAX_NAMED = 5
@@ -56,15 +58,25 @@ class Catalog:
     Owners are judged by the rules of the core: by their own lease and the file server's clock.
     That clock is not asked, since nothing is written; it is known from the newest file that was
     seen. `lease_s` is for claims that name no lease; by default `HULDRA_CONFIG.lease`.
+
+    What a scan finds is kept in the user's cache folder for the next process (`index`). It is a
+    cache: nothing of it is believed that a file's or a folder's time contradicts, and without it
+    (`use_index=False`) the answers are the same.
     """
 
     def __init__(
-        self, roots: Sequence[str | os.PathLike[str]], *, lease_s: float | None = None
+        self,
+        roots: Sequence[str | os.PathLike[str]],
+        *,
+        lease_s: float | None = None,
+        use_index: bool = True,
     ) -> None:
         self._roots = tuple(dict.fromkeys(os.path.abspath(root) for root in roots))
         self._lease_s = lease_s
         self._scan_lock = threading.Lock()
-        self._known: dict[Place, CacheEntry] = {}
+        self._uses_index = use_index
+        self._indexes: dict[str, RootIndex] = {}
+        self._folders: dict[str, dict[ClassPlace, ClassFolder]] = {}
         self._snapshot: Snapshot | None = None
         self._looked_at = 0.0
         self._server = 0.0, 0.0  # a moment of the file server's clock, and when it was seen
@@ -105,23 +117,42 @@ class Catalog:
         began = time.perf_counter()
         taken_at = datetime.now(UTC)
         now = self._now()
-        known, problems = {}, list[str]()
+        problems = list[str]()
         for root in self._roots:
-            for place in artifact_places(root, problems):
-                known[place] = self._known.get(place) or new_entry(*place)
-        read = _look_at_all(list(known.values()), now, on_progress)
-        for one in known.values():
-            look_again(one, now)
-            self._describe_by_run(one)
+            known = self._folders[root] if root in self._folders else self._from_index(root)
+            self._folders[root] = walk_folders(root, known, now, problems)
+        folders = [folder for root in self._roots for folder in self._folders[root].values()]
+        read = look_at_all(folders, now, on_progress)
+        for folder in folders:
+            self._judge_again(folder, now)
         self._server = now.server_s, time.monotonic()
-        self._known = known
-        rows = tuple(one.row for one in known.values())
+        rows = tuple(known.row for folder in folders for known in folder.known)
+        for root, index in self._indexes.items():
+            index.save(self._folders[root])
         took_s = time.perf_counter() - began
         before = self._snapshot
         if before is not None and _are_same(before.rows, rows):
             return before.seen_again(taken_at, took_s, read, tuple(problems))
         generation = before.generation + 1 if before else 1
         return Snapshot(rows, taken_at, took_s, read, generation, tuple(problems))
+
+    def _from_index(self, root: str) -> dict[ClassPlace, ClassFolder]:
+        if not self._uses_index:
+            return {}
+        self._indexes[root] = index_of(root)
+        return self._indexes[root].load()
+
+    def _judge_again(self, folder: ClassFolder, now: ScanClock) -> None:
+        """Judge by what the whole scan has seen, where one look did not tell."""
+        drop_gone(folder)
+        for known in folder.known:
+            if (entry := known.entry) is None:
+                continue
+            if known.row.unconfirmed:
+                judge_again(entry, now)
+            self._describe_by_run(entry)
+            if entry.row is not known.row and entry.row != known.row:
+                known.row = entry.row
 
     def _describe_by_run(self, known: CacheEntry) -> None:
         """Take the config of what never began, and so has no metadata, from the run that has it."""
@@ -167,7 +198,7 @@ class Catalog:
                 known = new_entry(*place) if place.digest.startswith(digest) else None
                 if known and _is_meant(known.row, wanted, namespace, digest):
                     look(known, now)
-                    look_again(known, now)
+                    judge_again(known, now)
                     self._describe_by_run(known)
                     found.append(known.row)
         return tuple(found)
@@ -197,9 +228,10 @@ class Catalog:
         """The rows of these artifacts, in their order, read now; absent ones are among them."""
         now = self._now()
         entries = [new_entry(*place) for place in places]
-        _look_at_all(entries, now, None)
         for entry in entries:
-            look_again(entry, now)
+            look(entry, now)
+        for entry in entries:
+            judge_again(entry, now)
         return [entry.row for entry in entries]
 
     def detail(self, row: Row, *, server_time_s: float | None = None) -> Detail:
@@ -212,7 +244,7 @@ class Catalog:
         if server_time_s is not None:
             now.clock_s = now.server_s = server_time_s
         look(known, now)
-        look_again(known, now)
+        judge_again(known, now)
         self._describe_by_run(known)
         paths = ArtifactPaths(row.directory)
         if os.path.islink(paths.private):
@@ -358,34 +390,3 @@ def _are_same(before: tuple[Row, ...], after: tuple[Row, ...]) -> bool:
 
 def _is(one: Row, other: Row) -> bool:
     return one is other
-
-
-def _look_at_all(known: list[CacheEntry], now: ScanClock, on_progress: Progress | None) -> int:
-    """Look at each; return how many were read. A cold disk is read by many threads at once."""
-    read = done = 0
-    threaded = False
-    with contextlib.ExitStack() as stack:
-        pool: ThreadPoolExecutor | None = None
-        while done < len(known):
-            chunk = known[done : done + _CHUNK]
-            began, worked = time.perf_counter(), time.process_time()
-            if threaded:
-                pool = pool or stack.enter_context(ThreadPoolExecutor(_COLD_THREADS))
-                read_here = _look_threaded(pool, chunk, now)
-            else:
-                read_here = sum(look(one, now) for one in chunk)
-            worked, took = time.process_time() - worked, time.perf_counter() - began
-            # Waiting for a disk or a file server needs no interpreter: threads help there, and
-            # only there. Where they are kept busy by the interpreter they cost more than they give.
-            waited = took - worked
-            threaded = waited > worked if threaded else waited > _COLD_S * max(read_here, 10)
-            read += read_here
-            done += len(chunk)
-            if on_progress is not None:
-                on_progress(done, len(known))
-    return read
-
-
-def _look_threaded(pool: ThreadPoolExecutor, known: list[CacheEntry], now: ScanClock) -> int:
-    parts = [known[start::_COLD_THREADS] for start in range(_COLD_THREADS)]
-    return sum(pool.map(lambda part: sum(look(one, now) for one in part), parts))

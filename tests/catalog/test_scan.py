@@ -160,9 +160,9 @@ def test_success_that_a_later_attempt_voids_does_not_count(writer: StoreWriter, 
     """SUCCESS.json of attempt 1 counts for nothing once attempt 2 was opened."""
     key = writer.add(MODEL, {}, status="failed", attempts=("success",))
     success = private(writer, key) / "SUCCESS.json"
-    success.write_text('{"huldra": 1, "claim": 1}')
+    writer.dump(success, {"huldra": 1, "claim": 1})
     assert look()[key].result_status == "failed"
-    success.write_text('{"huldra": 1, "claim": 2}')
+    writer.dump(success, {"huldra": 1, "claim": 2})
     assert look()[key].result_status == "success"
 
 

@@ -325,8 +325,11 @@ def _references(value: Any, path: str) -> Iterable[tuple[str, str]]:
 
 
 def _dump(path: Path, value: Any) -> None:
-    with open(path, "w", encoding="utf-8") as file:
+    # A file is new, or replaced as a whole: huldra writes nothing in place.
+    temporary = f"{path}.new"
+    with open(temporary, "w", encoding="utf-8") as file:
         file.write(json.dumps(value))
+    os.replace(temporary, path)
 
 
 def _text(when: dt.datetime | None) -> str | None:
