@@ -10,13 +10,20 @@ import chz
 
 from huldra.attempts import context
 from huldra.base import Huldra, plan_of
+from huldra.config.hashing import key_of
 from huldra.config.import_paths import public_module
 from huldra.errors import HuldraClassError
-from huldra.logs.capture import configure_logging
+from huldra.logs.capture import configure_logging, log_status
+from huldra.store import success
+from huldra.store.layout import ArtifactPaths
+from huldra.store.location import paths_of
+from huldra.store.overlap import Overlap
 
 if TYPE_CHECKING:
     from huldra.scheduling.planning import Plan
     from huldra.scheduling.sweep import Sweep
+
+_ASKED_AT_ONCE = 256  # artifacts that are looked at before the first of them is loaded
 
 H = TypeVar("H", bound=Huldra[Any])
 T = TypeVar("T")
@@ -230,15 +237,40 @@ def load_many(
 def _make_all(members: Mapping[str, Huldra[Any]]) -> dict[str, Any]:
     results: dict[str, Any] = {}
     errors: list[Exception] = []
-    for name, obj in members.items():
-        try:
-            results[name] = obj.load_or_create()
-        except Exception as error:  # noqa: BLE001  raised at the end, all together
-            error.add_note(f"experiment: {name}")
-            errors.append(error)
+    pairs = list(members.items())
+    overlap = Overlap()
+    for start in range(0, len(pairs), _ASKED_AT_ONCE):
+        some = pairs[start : start + _ASKED_AT_ONCE]
+        paths = [paths_of(obj) for _, obj in some]
+        found = overlap.map(success.is_complete, paths)
+        for (name, obj), path, is_complete in zip(some, paths, found, strict=True):
+            try:
+                results[name] = _load_or_make(obj, path, is_complete)
+            except Exception as error:  # noqa: BLE001  raised at the end, all together
+                error.add_note(f"experiment: {name}")
+                errors.append(error)
     if errors:
         raise ExceptionGroup(f"{len(errors)} of {len(members)} experiments failed", errors)
     return results
+
+
+def _load_or_make(obj: Huldra[Any], paths: ArtifactPaths, is_complete: bool) -> Any:
+    """What `obj.load_or_create()` returns, of an artifact that was looked at a moment ago."""
+    if is_complete and (not obj.__huldra_validates__ or _is_valid(obj, paths)):
+        log_status(type(obj).__name__, obj.huldra_hash, "success->load")
+        try:
+            return obj._loaded(paths)  # noqa: SLF001  what a hit gives
+        except Exception:
+            if success.is_complete(paths):
+                raise
+            # Discarded since it was looked at: a miss.
+    return obj.load_or_create()
+
+
+def _is_valid(obj: Huldra[Any], paths: ArtifactPaths) -> bool:
+    from huldra.attempts.attempt import is_valid  # here: most hits need nothing of attempts
+
+    return is_valid(obj, key_of(obj), paths)
 
 
 def _named(objects: Iterable[Huldra[Any]] | Mapping[str, Huldra[Any]]) -> dict[str, Huldra[Any]]:

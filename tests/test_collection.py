@@ -10,6 +10,7 @@ import pytest
 
 import huldra
 from tests.support.odd import Failing, Note
+from tests.support.slow_disk import SlowDisk
 
 
 class Step(huldra.Huldra[float]):
@@ -229,3 +230,24 @@ def test_a_grid_makes_the_members_of_a_list() -> None:
         all_of_them: ClassVar[dict[str, Step]] = huldra.grid(Step(), lr=[0.1, 0.2])
 
     assert Steps.names() == ["lr=0.1", "lr=0.2"]
+
+
+def test_hits_of_one_call_are_looked_at_together_where_the_disk_is_slow(
+    huldra_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two calls a hit, several at once; one that is discarded meanwhile is made again."""
+    notes = [Note(name=str(number)) for number in range(60)]
+    huldra.load_or_create(notes)
+    load = Note._load
+
+    def load_and_discard(self: Note) -> str:
+        if self.name == "0":
+            notes[59].discard()
+        return load(self)
+
+    monkeypatch.setattr(Note, "_load", load_and_discard)
+    disk = SlowDisk(monkeypatch, huldra_root, delay_s=0.002)
+    results = huldra.load_or_create(notes)
+    assert disk.at_once > 4
+    assert list(results.values()) == [str(number) for number in range(60)]
+    assert notes[59].exists()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from functools import partial
 from typing import Any
 
 from huldra.attempts import context, heartbeat, signals
+from huldra.attempts.attempt import is_valid
 from huldra.attempts.heartbeat import QueueRenewal
 from huldra.config import documents
 from huldra.config.config_object import ConfigObject
@@ -45,12 +47,15 @@ from huldra.scheduling.planning import NodeStatus, Plan, PlannedNode, make_plan
 from huldra.scheduling.queueing import RunEnqueuer
 from huldra.scheduling.sending import one_at_a_time
 from huldra.settings import HULDRA_CONFIG
-from huldra.store import artifact, claim
+from huldra.store import artifact, claim, success
 from huldra.store.job_ref import JobRef, task_name
 from huldra.store.layout import ArtifactPaths, StorePaths
 from huldra.store.location import paths_of, prepare_artifact, prepare_root
+from huldra.store.overlap import Overlap
 from huldra.store.process import Owner, new_owner
 from huldra.store.records import Attempt, AttemptStatus, Claim, Lease
+
+_BINDING_PAUSE_S = 0.5  # for which jobs that their hints find may wait to be recorded together
 
 
 @dataclass(slots=True)
@@ -238,13 +243,44 @@ def _queue_all(work: _Dispatch, draft: TaskGraph) -> None:
     hints = optional_method(work.executor, "recovery_hints")
     recovery_hints: Mapping[str, Any] = hints(draft) if hints is not None else {}
     queue = _open_queue(work, draft)
-    for node in work.plan.to_run:
-        prepare_artifact(node.node.obj, node.paths)
-        mine = _queue(queue, node, recovery_hints.get(node.key))
+    overlap = Overlap()
+    made = _made_meanwhile(work.plan, overlap)
+
+    def queue_one(node: PlannedNode) -> None:
+        mine = None
+        if node.key not in made:
+            prepare_artifact(node.node.obj, node.paths)
+            mine = queue.add(node.paths, _next_number(node), recovery_hints.get(node.key))
         if mine is not None:
             work.queued[node.key] = mine
         else:
             work.elsewhere[node.key] = claim.last_attempt(node.paths)
+
+    overlap.map(queue_one, work.plan.to_run)
+
+
+def _made_meanwhile(plan: Plan, overlap: Overlap) -> set[str]:
+    """The nodes made since the plan looked: another attempt would void what is good.
+
+    Only the one that the plan saw open, or a late record of an earlier one, can have made them: a
+    later attempt has the number that we would claim.
+    """
+    tried = [node for node in plan.to_run if node.attempt is not None]
+    found: set[str] = set()
+    for node, is_complete in zip(tried, overlap.map(_end_dead_attempt, tried), strict=True):
+        if is_complete and is_valid(node.node.obj, node.key, node.paths):
+            found.add(node.key)
+    return found
+
+
+def _end_dead_attempt(node: PlannedNode) -> bool:
+    """End the attempt that the plan saw open; return True if the artifact is made by now."""
+    if node.attempt is not None and node.attempt.end is None:
+        dead = node.attempt.claim.owner  # else the node would not be planned to run
+        claim.end_attempt(
+            node.paths, node.attempt.number, AttemptStatus.CRASHED, new_owner(), of=dead
+        )
+    return success.is_complete(node.paths)
 
 
 def _open_queue(work: _Dispatch, draft: TaskGraph) -> RunEnqueuer:
@@ -271,17 +307,6 @@ def _open_queue(work: _Dispatch, draft: TaskGraph) -> RunEnqueuer:
         work.renewal = QueueRenewal(queue.leased, lease.heartbeat_s, lambda: False)
         heartbeat.start(work.renewal)
     return queue
-
-
-def _queue(queue: RunEnqueuer, node: PlannedNode, hint: Mapping[str, Any] | None) -> Claim | None:
-    if node.attempt is not None and node.attempt.end is None:
-        dead = node.attempt.claim.owner  # else the node would not be planned to run
-        claim.end_attempt(
-            node.paths, node.attempt.number, AttemptStatus.CRASHED, new_owner(), of=dead
-        )
-    if node.attempt is not None and in_process.is_valid_artifact(node.node.obj, node.key):
-        return None  # made since the plan looked: another attempt would void what is good
-    return queue.add(node.paths, _next_number(node), hint)
 
 
 def _write_run_record(work: _Dispatch) -> None:
@@ -354,27 +379,52 @@ def _with_neighbours(
 
 
 def _submit(work: _Dispatch, graph: TaskGraph) -> None:
-    def on_submitted(key: str, ref: JobRef) -> None:
-        work.sent[key] = ref
-        if not work.binds_jobs:
-            return
+    overlap = Overlap()
+    unbound: list[tuple[str, JobRef]] = []
+    bound_at = time.monotonic()
+
+    def bind(sent: tuple[str, JobRef]) -> None:
+        key, ref = sent
         paths = ArtifactPaths(graph.tasks[key].directory)
         mine = work.queued[key]
         claim.bind_job(paths, mine.number, ref)
         if not claim.has_ended(paths, mine.number):
             artifact.write_state(paths, Attempt(mine, None, ref))
 
-    work.executor.submit(graph, on_submitted)
+    def bind_all() -> None:
+        nonlocal bound_at
+        some = unbound.copy()
+        unbound.clear()
+        overlap.map(bind, some)
+        bound_at = time.monotonic()
+
+    def on_submitted(key: str, ref: JobRef) -> None:
+        work.sent[key] = ref
+        if not work.binds_jobs:
+            return
+        unbound.append((key, ref))
+        # A job that a crash would lose is recorded at once. One that its hint finds, too, is
+        # recorded in a moment, together with the others of its array.
+        is_findable = work.queued[key].job_hint is not None
+        if not is_findable or time.monotonic() - bound_at > _BINDING_PAUSE_S:
+            bind_all()
+
+    try:
+        work.executor.submit(graph, on_submitted)
+    finally:
+        bind_all()
 
 
 def _free_unsent(work: _Dispatch, error: BaseException) -> None:
     """End the queued attempts of what was not sent, so that the next call may send it."""
     # All that was to be queued is looked at, and not what we remember: Ctrl-C may have come between
     # a claim and our note of it, and an attempt of ours looks alive as long as this process lives.
-    for node in work.plan.to_run:
-        if node.key in work.sent and not isinstance(error, HuldraSubmitError):
-            continue
-        release_unsent(node.paths, work.owner)
+    unsent = [
+        node.paths
+        for node in work.plan.to_run
+        if node.key not in work.sent or isinstance(error, HuldraSubmitError)
+    ]
+    Overlap().map(lambda paths: release_unsent(paths, work.owner), unsent)
 
 
 def _job_of(work: _Dispatch, obj: ConfigObject) -> Job[Any]:

@@ -14,8 +14,13 @@ from huldra.config.hashing import are_same, key_of
 from huldra.config.import_paths import describe
 from huldra.errors import HuldraClassError, HuldraCycleError
 from huldra.logs.capture import get_logger
+from huldra.store.survey import Seen
 
 _SHOWN_MAX = 200  # characters of a value in a warning
+
+
+Look = Callable[[Sequence[tuple[ConfigObject, str]]], Sequence[Seen]]
+"""What the store says of configs and their keys, an answer each; asked for many at a time."""
 
 
 @dataclass(slots=True)
@@ -24,8 +29,13 @@ class Node:
 
     key: str
     obj: ConfigObject
-    is_complete: bool
+    seen: Seen
     needs: tuple[str, ...] = ()
+
+    @property
+    def is_complete(self) -> bool:
+        """True if the artifact is made, and valid."""
+        return self.seen is Seen.COMPLETE
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,43 +56,70 @@ class Graph:
 
 
 @dataclass(slots=True)
+class _Found:
+    """A node as the search for all nodes came to it first."""
+
+    obj: ConfigObject
+    seen: Seen
+    needs: list[ConfigObject]
+
+
+@dataclass(slots=True)
 class _Open:
     """A node on the way down, and its dependencies that were not looked at yet."""
 
     key: str
     obj: ConfigObject
+    seen: Seen
     needs: list[str]
     rest: Iterator[ConfigObject]
 
 
-def compile_graph(
-    roots: Iterable[ConfigObject], is_complete: Callable[[ConfigObject, str], bool]
-) -> Graph:
-    """Walk from `roots` through dependencies, down to what `is_complete(obj, key)` says is there.
+def compile_graph(roots: Iterable[ConfigObject], look: Look) -> Graph:
+    """Walk from `roots` through dependencies, down to what `look` says is complete.
 
     Raises `HuldraCycleError` with the path of a cycle. Does not recurse: a chain may be as long as
     memory allows.
     """
+    roots = list(roots)
+    found = _find_all(roots, look)
     nodes: dict[str, Node] = {}
     path: dict[str, _Open] = {}  # from the root to where we are, in order
     for root in roots:
-        _enter(root, nodes, path, is_complete)
+        _enter(root, nodes, path, found, look)
         while path:
             here = next(reversed(path.values()))
             child = next(here.rest, None)
             if child is not None:
-                here.needs.append(_enter(child, nodes, path, is_complete))
+                here.needs.append(_enter(child, nodes, path, found, look))
             else:
                 path.popitem()
-                nodes[here.key] = Node(here.key, here.obj, False, tuple(dict.fromkeys(here.needs)))
+                needs = tuple(dict.fromkeys(here.needs))
+                nodes[here.key] = Node(here.key, here.obj, here.seen, needs)
     return Graph(nodes)
+
+
+def _find_all(roots: Iterable[ConfigObject], look: Look) -> dict[str, _Found]:
+    """Find the nodes in waves: what one wave needs is asked for together, as the next one."""
+    found: dict[str, _Found] = {}
+    wave = {key_of(root): root for root in roots}
+    while wave:
+        keyed = [(obj, key) for key, obj in wave.items()]
+        below: dict[str, ConfigObject] = {}
+        for (obj, key), seen in zip(keyed, look(keyed), strict=True):
+            needs = [] if seen is Seen.COMPLETE else dependencies_of(obj)
+            found[key] = _Found(obj, seen, needs)
+            below.update((key_of(need), need) for need in needs)
+        wave = {key: obj for key, obj in below.items() if key not in found}
+    return found
 
 
 def _enter(
     obj: ConfigObject,
     nodes: dict[str, Node],
     path: dict[str, _Open],
-    is_complete: Callable[[ConfigObject, str], bool],
+    found: dict[str, _Found],
+    look: Look,
 ) -> str:
     key = key_of(obj)
     if key in nodes:
@@ -95,10 +132,15 @@ def _enter(
             "cyclic dependency: " + " → ".join(cycle) + "; check _dependencies()",
             path=cycle,
         )
-    if is_complete(obj, key):
-        nodes[key] = Node(key, obj, True)
+    first = found.get(key)
+    # Of two requests for one artifact the search may have come to the other one first, and its
+    # unhashed fields may need something else.
+    seen = first.seen if first is not None else look([(obj, key)])[0]
+    if seen is Seen.COMPLETE:
+        nodes[key] = Node(key, obj, seen)
     else:
-        path[key] = _Open(key, obj, [], iter(dependencies_of(obj)))
+        needs = first.needs if first is not None and first.obj is obj else dependencies_of(obj)
+        path[key] = _Open(key, obj, seen, [], iter(needs))
     return key
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from logging import INFO
 from typing import Any
 
@@ -19,6 +20,7 @@ from huldra.store import artifact, success
 from huldra.store.layout import ArtifactPaths
 from huldra.store.location import paths_of, prepare_artifact
 from huldra.store.records import Claim, Result
+from huldra.store.survey import Seen, Survey
 
 _NO_RESOURCES = Resources()
 _NO_PYTHON = "__huldra_no_python__"
@@ -59,7 +61,21 @@ def is_valid_artifact(obj: ConfigObject, key: str) -> bool:
 
 def graph_of(roots: list[Any]) -> Graph:
     """Compile the graph of what is missing for `roots`."""
-    return compile_graph(roots, is_valid_artifact)
+    survey = Survey()
+    return compile_graph(roots, lambda wave: look(wave, survey))
+
+
+def look(wave: Sequence[tuple[ConfigObject, str]], survey: Survey) -> list[Seen]:
+    """Return what the store says of these configs; COMPLETE ones are valid, too. Writes nothing.
+
+    What `_validate` raises reaches the caller.
+    """
+    paths = [paths_of(obj) for obj, _ in wave]
+    answers = survey.look(paths)
+    for number, (obj, key) in enumerate(wave):
+        if answers[number] is Seen.COMPLETE and not is_valid(obj, key, paths[number]):
+            answers[number] = Seen.INCOMPLETE
+    return answers
 
 
 def make(obj: ConfigObject) -> Made | None:
@@ -69,9 +85,14 @@ def make(obj: ConfigObject) -> Made | None:
     """
     root_key = key_of(obj)
     made: Made | None = None
-    graph = compile_graph(
-        [obj], lambda found, key: key != root_key and is_valid_artifact(found, key)
-    )
+    survey = Survey()
+
+    def look_below(wave: Sequence[tuple[ConfigObject, str]]) -> list[Seen]:
+        if wave[0][1] == root_key:  # alone in its wave, as the root
+            return [Seen.INCOMPLETE]
+        return look(wave, survey)
+
+    graph = compile_graph([obj], look_below)
     for node in graph.missing():
         result = make_node(node.obj, node.key)
         if node.key == root_key:

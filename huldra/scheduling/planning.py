@@ -14,8 +14,10 @@ from huldra.logs.console import for_terminal
 from huldra.scheduling.graph import Graph, Node
 from huldra.store import claim
 from huldra.store.layout import ArtifactPaths
+from huldra.store.overlap import Overlap
 from huldra.store.records import Attempt, AttemptStatus
 from huldra.store.snapshot import Liveness, has_outcome, outcome_before
+from huldra.store.survey import Seen
 
 
 class NodeStatus(enum.StrEnum):
@@ -93,7 +95,7 @@ def text_table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
 def make_plan(graph: Graph, paths_of: Callable[[Node], ArtifactPaths]) -> Plan:
     """Ask the store about each node of the graph; nothing is written or sent."""
     paths = {node.key: paths_of(node) for node in graph.nodes.values()}
-    attempts = {node.key: claim.last_attempt(paths[node.key]) for node in graph.missing()}
+    attempts = _last_attempts(graph, paths)
     seen = uptime_s()
     open_attempts = [
         attempt for attempt in attempts.values() if attempt is not None and attempt.end is None
@@ -109,6 +111,13 @@ def make_plan(graph: Graph, paths_of: Callable[[Node], ArtifactPaths]) -> Plan:
             watch = Watch(number=attempt.number if attempt else 0, since=seen)
             planned[key] = _plan_missing(node, paths[key], attempt, planned, watch)
     return Plan(planned)
+
+
+def _last_attempts(graph: Graph, paths: Mapping[str, ArtifactPaths]) -> dict[str, Attempt | None]:
+    """The last attempt at each node that is not made."""
+    asked = [node.key for node in graph.nodes.values() if node.seen is Seen.INCOMPLETE]
+    found = Overlap().map(lambda key: claim.last_attempt(paths[key]), asked)
+    return dict.fromkeys(graph.nodes) | dict(zip(asked, found, strict=True))
 
 
 def _plan_missing(

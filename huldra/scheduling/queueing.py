@@ -7,6 +7,7 @@ a link costs a tenth of a file. So a sweep of a thousand is queued in the time o
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -33,7 +34,7 @@ class _Shared:
 
 
 class RunEnqueuer:
-    """The queued attempts of one run.
+    """The queued attempts of one run; `add` is for any thread.
 
     `named_job` is the job of each attempt, where the engine takes names of ours: see
     `Claim.named_job`. With `binds_jobs` each attempt will be bound to a job whose id is not known
@@ -59,6 +60,7 @@ class RunEnqueuer:
         self._queued_at = now_text()
         self._shared: dict[int, _Shared] = {}
         self._names = itertools.count(1)
+        self._lock = threading.Lock()  # of what is shared, while a file of it is made or counted
         self.leased: list[str] = []
 
     def add(
@@ -74,12 +76,13 @@ class RunEnqueuer:
             return claim.claim_next(
                 paths, number, self._owner, kind=QUEUED, run_id=self._run_id, job_hint=hint
             )
-        shared = self._shared.get(number)
-        if shared is None or shared.names == _NAMES_MAX:
-            shared = self._share(number)
+        with self._lock:
+            shared = self._shared.get(number)
+            if shared is None or shared.names == _NAMES_MAX:
+                shared = self._share(number)
+            shared.names += 1  # also where another process is first: it need not be exact
         if not shared.claims.link(paths.claim(number)):
             return None
-        shared.names += 1
         if not shared.claims.takes_names:  # then this one is a file of its own
             self._note_leased(paths.claim(number))
         # A state that is there is an earlier attempt's, or of a faster process.

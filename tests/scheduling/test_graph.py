@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,12 @@ import huldra
 from huldra import chz
 from huldra.config.hashing import key_of
 from huldra.scheduling.graph import compile_graph
+from huldra.store.survey import Seen
 from tests.support.odd import Circle, Note
 
 
-def nothing_is_made(_obj: object, _key: str) -> bool:
-    return False
+def nothing_is_made(wave: Sequence[tuple[object, str]]) -> list[Seen]:
+    return [Seen.ABSENT] * len(wave)
 
 
 def test_each_node_comes_after_what_it_needs() -> None:
@@ -44,7 +46,9 @@ def test_what_is_made_hides_what_it_needed() -> None:
     middle = Note(name="middle", needs=(bottom,))
     top = Note(name="top", needs=(middle,))
     made = key_of(middle)
-    graph = compile_graph([top], lambda _, key: key == made)
+    graph = compile_graph(
+        [top], lambda wave: [Seen.COMPLETE if key == made else Seen.ABSENT for _, key in wave]
+    )
     assert key_of(bottom) not in graph.nodes
     assert [node.key for node in graph.missing()] == [key_of(top)]
 
