@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import chz
     import submitit as submitit
 
-    from huldra.answers import Differences, Found, diff, find, open_artifact, run
+    from huldra.answers import Differences, Found, accept, diff, find, open_artifact, run
     from huldra.base import Huldra
     from huldra.collection import HuldraList, frame, grid, load_or_create, plan, rows, status
     from huldra.config.documents import HuldraSerializer
@@ -89,6 +89,7 @@ _HOMES = {
     "huldra.answers": (
         "Differences",
         "Found",
+        "accept",
         "diff",
         "find",
         "open",
@@ -214,6 +215,7 @@ __all__ = [
     "StateManager",
     "Sweep",
     "__version__",
+    "accept",
     "chz",
     "configure_logging",
     "current",

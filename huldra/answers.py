@@ -20,12 +20,13 @@ from huldra.errors import (
     HuldraError,
     HuldraSerializationError,
 )
+from huldra.provenance import code_difference
 from huldra.scheduling import rows, run_record
 from huldra.scheduling.explanation import document_differences
 from huldra.scheduling.planning import text_table
 from huldra.settings import HULDRA_CONFIG
 from huldra.store import claim
-from huldra.store.layout import RUNS, StorePaths
+from huldra.store.layout import RUNS, ArtifactPaths, StorePaths
 from huldra.store.location import paths_of
 
 if TYPE_CHECKING:
@@ -195,6 +196,28 @@ def _document_of(target: Huldra[Any] | Found | str) -> tuple[str, Mapping[str, A
         return f"{cls.__name__} {target.huldra_hash[:8]}", documents.to_document(target)
     found = _the_artifact(target) if isinstance(target, str) else target
     return found.row.label, found.document
+
+
+def accept(target: Huldra[Any] | Found | str) -> bool:
+    """Record that the code which computed an artifact is as good as the code here.
+
+    The artifact is then no longer shown as computed by other code, and with `HULDRA_CODE=strict`
+    it is complete again, until the code is edited once more or the artifact is computed again.
+    `target` is a config object, a `Found`, or an ID as `huldra.open` takes it. Returns False where
+    nothing differs.
+
+    Raises:
+        HuldraArtifactMissing: the artifact is not complete.
+        HuldraStoreError: the record cannot be written.
+    """
+    found = open_artifact(target) if isinstance(target, str) else target
+    if isinstance(found, Huldra):
+        paths = paths_of(found)
+        difference = code_difference.of_class(type(found), paths)
+    else:
+        paths = ArtifactPaths(found.row.directory)
+        difference = code_difference.of_disk(paths, found.metadata)
+    return code_difference.accept(paths, difference)
 
 
 def run(run_id: str) -> Sweep[Any]:

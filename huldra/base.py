@@ -35,6 +35,7 @@ from huldra.errors import (
     HuldraSerializationError,
 )
 from huldra.logs.capture import configure_logging, get_logger, log_status
+from huldra.settings import HULDRA_CONFIG
 from huldra.store import success
 from huldra.store.layout import ArtifactPaths
 from huldra.store.location import paths_of, raw_directory
@@ -258,7 +259,7 @@ class Huldra(Generic[T]):
         return dispatch({"": self}, executor)[""]
 
     def _is_there(self, paths: ArtifactPaths) -> bool:
-        if not self.__huldra_validates__:
+        if not self.__huldra_validates__ and HULDRA_CONFIG.code in ("label", "off"):
             return success.is_complete(paths)
         from huldra.scheduling import in_process
 
@@ -432,9 +433,11 @@ class Huldra(Generic[T]):
 def plan_of(objects: list[Any]) -> Plan:
     """Return the plan of many configs as one graph."""
     from huldra.scheduling import in_process
+    from huldra.scheduling.code_labels import with_code_labels
     from huldra.scheduling.planning import make_plan
 
-    return make_plan(in_process.graph_of(objects), lambda node: paths_of(node.obj))
+    plan = make_plan(in_process.graph_of(objects), lambda node: paths_of(node.obj))
+    return with_code_labels(plan)
 
 
 _NAMES_OF_OURS = frozenset(

@@ -168,6 +168,7 @@ VARIABLES: tuple[Variable[Any], ...] = (
     Variable("HULDRA_RICH_UNCAUGHT_TRACEBACKS", "rich_uncaught_tracebacks", FLAG, True),
     Variable("HULDRA_DURABLE", "durable", FLAG, True),
     Variable("HULDRA_CACHE_DIR", "cache_dir", optional(DIRECTORY), None),
+    Variable("HULDRA_CODE", "code", choice("off", "label", "warn", "strict"), "label"),
 )
 
 _BY_ATTRIBUTE = {variable.attribute: variable for variable in VARIABLES}
@@ -200,6 +201,9 @@ class Settings:
             no complete artifact has empty files.
         cache_dir: Where indexes of stores are kept, outside of them; None for `huldra` in the
             user's cache folder (`$XDG_CACHE_HOME`, else `~/.cache`).
+        code: What to do about an artifact that other code computed: `off` (record nothing), `label`
+            (say so where artifacts are shown), `warn` (and log a line on each hit) or `strict`
+            (such an artifact is not complete for this process).
     """
 
     # A value that was read or assigned stands in the instance's own dict, so that reading it again
@@ -219,6 +223,7 @@ class Settings:
     rich_uncaught_tracebacks: bool
     durable: bool
     cache_dir: str | None
+    code: str
 
     def __init__(self) -> None:
         self.__dict__["_assigned"] = {}

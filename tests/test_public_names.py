@@ -70,6 +70,7 @@ NEW = {
     "Result",
     "State",
     "Sweep",
+    "accept",
     "current",
     "diff",
     "field",

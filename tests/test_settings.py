@@ -49,6 +49,7 @@ DEFAULTS = {
     "rich_uncaught_tracebacks": True,
     "durable": True,
     "cache_dir": None,
+    "code": "label",
 }
 
 
@@ -77,6 +78,7 @@ GIVEN = [
     ("HULDRA_RICH_UNCAUGHT_TRACEBACKS", "0", "rich_uncaught_tracebacks", False),
     ("HULDRA_DURABLE", "no", "durable", False),
     ("HULDRA_CACHE_DIR", "/scratch/cache", "cache_dir", "/scratch/cache"),
+    ("HULDRA_CODE", "STRICT", "code", "strict"),
 ]
 
 

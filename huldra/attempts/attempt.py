@@ -114,20 +114,35 @@ Outcome = Made | Found | Lost
 
 
 def is_valid(obj: Makeable, key: str, paths: ArtifactPaths) -> bool:
-    """Return True if `_validate` accepts what is in the directory.
+    """Return True if `_validate` accepts what is in the directory, and `HULDRA_CODE` its code.
 
     What `_validate` raises is no answer: it reaches the caller, with a note, and voids nothing.
     """
     try:
         is_good = obj._validate()  # noqa: SLF001  the protocol's own method
         _refuse_unrun(obj, "_validate", is_good)
-        return bool(is_good)
     except Exception as error:
         error.add_note(
             f"huldra: _validate of {key} raised this exception, so the artifact stays as it is in"
             f" {paths.directory}; return False from _validate to have it computed again"
         )
         raise
+    return bool(is_good) and _counts_with_its_code(obj, key, paths)
+
+
+def _counts_with_its_code(obj: Makeable, key: str, paths: ArtifactPaths) -> bool:
+    """Return False for an artifact of other code where `HULDRA_CODE` is `strict`."""
+    mode = HULDRA_CONFIG.code
+    if mode in ("off", "label"):
+        return True
+    from huldra.provenance import code_difference
+
+    difference = code_difference.of_class(type(obj), paths)
+    if difference is not None and mode == "warn":
+        get_logger().warning(
+            "%s: %s; if that does not matter: huldra accept %s", key, difference, key
+        )
+    return difference is None or mode == "warn"
 
 
 def _is_valid(request: Request) -> bool:

@@ -29,6 +29,7 @@ class WorkerContext:
     `needs` are the keys that were planned as dependencies: they are loaded here, never made.
     `owns_process` says that the process exists for this node alone, and may be ended with it.
     `command` is the driver's command line, which the metadata tells instead of the worker's own.
+    `edited` are modules that were edited after the run was submitted, and are new here.
     """
 
     backend: str
@@ -37,6 +38,7 @@ class WorkerContext:
     owns_process: bool = False
     signals: tuple[int, ...] = ()
     command: str = ""
+    edited: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)

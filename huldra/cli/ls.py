@@ -12,11 +12,14 @@ from huldra.catalog.filters import fields_of
 from huldra.catalog.query import CONFIG_SORT, MAX_LIMIT, METRICS, order_key
 from huldra.cli import output
 from huldra.errors import HuldraQueryError
+from huldra.provenance import code_difference, code_store
+from huldra.store.layout import ArtifactPaths
 
 _COLUMNS = ("status", "class", "hash", "updated", "took", "host", "backend")
 _SAMPLE = 1000  # artifacts whose fields are looked through for one that was meant
 _MAX_NEAR = 8
 _MAX_ERROR = 200
+_MAX_CODE_CELLS = 500
 
 
 def run(catalog: Catalog, options: argparse.Namespace) -> int:
@@ -144,9 +147,24 @@ def error_text(row: Row) -> str:
 
 def _write_table(columns: _Columns, page: Page, roots: tuple[str, ...]) -> None:
     lines = [columns.line(row) for row in page.rows]
+    header = columns.header()
+    if any(code := _code_cells(page)):
+        header.append("code")
+        lines = [[*line, cell] for line, cell in zip(lines, code, strict=True)]
     last = page.offset + len(page.rows)
     note = f"{page.offset + 1 if lines else 0}–{last} of {page.total} in {', '.join(roots)}"
-    output.write_table(columns.header(), lines, output.clean(note))
+    output.write_table(header, lines, output.clean(note))
+
+
+def _code_cells(page: Page) -> list[str]:
+    """Return for each line what other code computed it, if any; a long page is not looked at."""
+    if len(page.rows) > _MAX_CODE_CELLS:
+        return []
+    found = (
+        code_difference.of_disk(paths, code_store.read_metadata(paths))
+        for paths in (ArtifactPaths(row.directory) for row in page.rows)
+    )
+    return ["" if difference is None else str(difference) for difference in found]
 
 
 def _took(row: Row, for_a_person: bool) -> str:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from importlib import metadata
 
 from huldra.catalog import ATTEMPT_STATUSES, RESULT_STATUSES, SORT_KEYS, Catalog
-from huldra.cli import diff, failures, ls, output, plan, rm, run, show, sweeps
+from huldra.cli import accept, diff, failures, ls, output, plan, rm, run, show, sweeps
 from huldra.cli.output import CommandError
 from huldra.errors import HuldraError, HuldraQueryError
 
@@ -142,6 +142,7 @@ def parser() -> argparse.ArgumentParser:
     _add_logs(commands)
     _add_path(commands)
     _add_diff(commands)
+    _add_accept(commands)
     _add_sweeps(commands)
     _add_failures(commands)
     _add_rm(commands)
@@ -278,6 +279,11 @@ def _add_show(commands: Commands[argparse.ArgumentParser]) -> None:
     made = _command(commands, "show", "show everything recorded about an artifact")
     made.add_argument("artifact", metavar="ARTIFACT")
     made.add_argument("--json", action="store_true", help="as one JSON object")
+    made.add_argument(
+        "--code",
+        action="store_true",
+        help="show how the code on disk differs from the code that computed it",
+    )
     made.set_defaults(run=show.show)
 
 
@@ -309,6 +315,12 @@ def _add_diff(commands: Commands[argparse.ArgumentParser]) -> None:
     made.add_argument("other", metavar="ARTIFACT")
     made.add_argument("--json", action="store_true", help="a JSON list")
     made.set_defaults(run=diff.run)
+
+
+def _add_accept(commands: Commands[argparse.ArgumentParser]) -> None:
+    made = _command(commands, "accept", "accept results that other code than today's computed")
+    made.add_argument("artifact", nargs="+", metavar="ARTIFACT")
+    made.set_defaults(run=accept.run)
 
 
 def _add_sweeps(commands: Commands[argparse.ArgumentParser]) -> None:

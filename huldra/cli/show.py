@@ -13,7 +13,10 @@ from huldra.catalog import AttemptRow, Catalog, Detail, Row, presentation
 from huldra.cli import output
 from huldra.cli.ls import as_json
 from huldra.cli.resolve import the_artifact
+from huldra.provenance import code_difference
+from huldra.provenance.code_difference import CodeDifference
 from huldra.provenance.command import recorded_command, shown_metadata
+from huldra.store.layout import ArtifactPaths
 
 _FOLLOW_EVERY_S = 0.5
 _MIN_TAIL_BYTES = 65536
@@ -30,10 +33,13 @@ def path(catalog: Catalog, options: argparse.Namespace) -> int:
 def show(catalog: Catalog, options: argparse.Namespace) -> int:
     """Print all that is recorded."""
     detail = catalog.detail(the_artifact(catalog, options.artifact))
+    difference = code_difference.of_disk(ArtifactPaths(detail.row.directory), detail.metadata)
     if options.json:
-        output.write_json(_as_json(detail))
+        output.write_json({**_as_json(detail), "other_code": str(difference or "")})
         return 0
-    for name, value in _facts(detail):
+    if options.code:
+        return _write_code(detail, difference)
+    for name, value in [*_facts(detail), *_code_facts(detail, difference)]:
         output.write(f"{name:<13} {output.clean(value)}\n" if name else f"{value}\n")
     _write_dependencies(catalog, detail)
     if len(detail.attempts) > 1:
@@ -44,6 +50,25 @@ def show(catalog: Catalog, options: argparse.Namespace) -> int:
         )
     _write_error(detail)
     return 0
+
+
+def _write_code(detail: Detail, difference: CodeDifference | None) -> int:
+    """Write the difference in the code as a unified diff."""
+    if difference is not None:
+        output.write(output.clean_log(difference.diff()))
+    elif (detail.metadata or {}).get("code") is None:
+        raise output.CommandError(f"no code is recorded for {detail.row.key}")
+    else:
+        output.write(f"{detail.row.key}: the code on disk does not differ from its own\n")
+    return 0
+
+
+def _code_facts(detail: Detail, difference: CodeDifference | None) -> Iterator[tuple[str, str]]:
+    edited = (detail.metadata or {}).get("code_edited")
+    if difference is not None:
+        yield "code", f"{difference}; --code shows the diff"
+    if isinstance(edited, list) and edited:
+        yield "edited", f"after submission: {', '.join(map(str, edited))}"
 
 
 def _as_json(detail: Detail) -> dict[str, Any]:

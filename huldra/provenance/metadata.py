@@ -56,6 +56,8 @@ class Metadata:
     pid: int | None = None
     cwd: str = ""
     packages: Mapping[str, str] | None = None
+    code: str | None = None
+    code_edited: Sequence[str] = ()
     unknown: Mapping[str, Any] = field(default_factory=dict)
     directory: str = ""
 
@@ -109,6 +111,8 @@ def collect(
     version_controlled: bool = False,
     command: str = "",
     module: str = "",
+    code: str | None = None,
+    code_edited: Sequence[str] = (),
 ) -> tuple[Metadata, bytes | None]:
     """Metadata of an attempt that starts now in this process, and the git patch for its file.
 
@@ -124,6 +128,8 @@ def collect(
         version_controlled: The class keyword.
         command: The command line to tell, where it is not this process's own.
         module: The module of the class, whose imports are looked up for `packages`.
+        code: The digest of what the class can reach, as it is kept in the store.
+        code_edited: Modules of it that were edited after the run was submitted.
 
     Returns:
         The metadata, and the content of `git.patch`: None if there are no uncommitted changes,
@@ -159,6 +165,8 @@ def collect(
         directory=directory,
         command=command or _own_command(),
         packages=_packages(module),
+        code=code,
+        code_edited=code_edited,
         **_environment(),
     )
     return metadata, git.patch

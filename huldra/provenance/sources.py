@@ -161,6 +161,11 @@ def read(file: str) -> Source | None:
     return known[1]
 
 
+def digest_of(content: bytes) -> str:
+    """Return the digest of a file's content, as `read` gives it."""
+    return hashlib.blake2s(content, digest_size=16).hexdigest()
+
+
 def _hash() -> Any:
     return hashlib.blake2s(digest_size=16)
 
@@ -198,7 +203,7 @@ _UNKNOWN = object()
 def _look_at(name: str, spec: Any, is_wanted: bool, since_s: float | None) -> None:
     name_there = public_module(name)
     file = _file_of(spec)
-    if file is None or name_there in MAIN_MODULES or not (is_wanted or _is_users(name, file)):
+    if file is None or name_there in MAIN_MODULES or not (is_wanted or is_users(name, file)):
         _memory.loaded.pop(name_there, None)
         return
     source = read(file) or Source(file, "", 0)
@@ -282,7 +287,8 @@ def _file_of(spec: object) -> str | None:
     return spec.origin if spec.origin and os.path.isabs(spec.origin) else None
 
 
-def _is_users(name: str, file: str) -> bool:
+def is_users(name: str, file: str) -> bool:
+    """Return True if a module is of the user's project: not installed, not huldra's own."""
     if name.partition(".")[0] in _NO_USERS or any(folder in file for folder in _INSTALLED):
         return False
     return not file.startswith(tuple(f"{folder}/" for folder in _interpreter_folders()))

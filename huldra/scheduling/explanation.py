@@ -17,6 +17,9 @@ from huldra.config.forms import RECORD_TAGS, record_of
 from huldra.config.hashing import key_of
 from huldra.config.import_paths import ImportPathError, find
 from huldra.logs.console import for_terminal
+from huldra.provenance.code_difference import CodeDifference
+from huldra.scheduling.code_labels import difference_of
+from huldra.settings import HULDRA_CONFIG
 from huldra.store import claim, files, success
 from huldra.store.layout import ArtifactPaths
 from huldra.store.location import paths_of
@@ -33,7 +36,8 @@ _SHOWN_CHARACTERS = 200  # of one value
 class Explanation:
     """Why: `is_hit`, the `reason` in words, and on a miss the nearest artifact and its differences.
 
-    `differences` holds `(field path, its value there, our value)`.
+    `differences` holds `(field path, its value there, our value)`. `code` is not None for a
+    complete artifact that other code computed; `code.diff()` shows how it differs.
     """
 
     key: str
@@ -42,9 +46,11 @@ class Explanation:
     directory: str
     nearest: str | None = None
     differences: tuple[tuple[str, Any, Any], ...] = ()
+    code: CodeDifference | None = None
 
     def __str__(self) -> str:
         lines = [f"{'hit' if self.is_hit else 'miss'}: {self.key}", f"  {self.reason}"]
+        lines += [f"  {self.code}"] if self.code is not None else []
         if self.nearest is not None:
             lines.append(f"  nearest existing artifact: {self.nearest}")
             shown = self.differences[:_SHOWN_MAX]
@@ -70,9 +76,13 @@ def explain(obj: ConfigObject) -> Explanation:
     """Look at the artifact of `obj` and, when it is not there, at those of its class that are."""
     key, paths = key_of(obj), paths_of(obj)
     if success.is_complete(paths):
-        if is_valid(obj, key, paths):
-            return Explanation(key, True, "complete, and _validate accepts it", paths.directory)
-        return Explanation(key, False, "complete, but _validate returns False", paths.directory)
+        is_hit, code = is_valid(obj, key, paths), difference_of(obj, paths)
+        reason = "complete, and _validate accepts it"
+        if not is_hit:
+            reason = "complete, but _validate returns False"
+            if code is not None and HULDRA_CONFIG.code == "strict":
+                reason = "complete, but HULDRA_CODE=strict, and other code computed it"
+        return Explanation(key, is_hit, reason, paths.directory, code=code)
     attempt = claim.last_attempt(paths)
     if attempt is not None:
         return Explanation(key, False, _reason(paths, attempt), paths.directory)

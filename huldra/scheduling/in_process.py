@@ -141,8 +141,21 @@ def write_metadata(obj: ConfigObject, paths: ArtifactPaths) -> None:
         version_controlled=type(obj).__huldra_version_controlled__,
         command=worker.command if worker is not None else "",
         module=type(obj).__module__,
+        code=_kept_code(type(obj)),
+        code_edited=worker.edited if worker is not None else (),
     )
     artifact.write_metadata(paths, record.to_json(), patch)
+
+
+def _kept_code(cls: type) -> str | None:
+    """Keep the code of `cls` in the store; None where that cannot be: it is a label."""
+    from huldra.provenance import code_store  # where no code is kept, it need not be imported
+
+    try:
+        return code_store.keep(cls)
+    except Exception:  # noqa: BLE001  of whatever modules the user's process holds
+        get_logger().debug("the code of %s could not be recorded", cls.__qualname__, exc_info=True)
+        return None
 
 
 def _python_def(obj: ConfigObject, children: list[tuple[str, Any]]) -> str:

@@ -8,6 +8,7 @@ DATA = "data"
 GIT = "git"
 RAW = "raw"
 RUNS = "runs"
+CODE = "code"
 PRIVATE = ".huldra"
 
 
@@ -21,6 +22,11 @@ class ArtifactPaths:
     def key(self) -> str:
         """`<namespace>/<hash>`: a namespace is a module's folder and a class's in it."""
         return "/".join(self.directory.rsplit("/", 3)[1:])
+
+    @property
+    def root(self) -> str:
+        """The store that the artifact is in."""
+        return self.directory.rsplit("/", 4)[0]
 
     @property
     def private(self) -> str:
@@ -58,6 +64,11 @@ class ArtifactPaths:
         return f"{self.directory}/{PRIVATE}/output.log"
 
     @property
+    def accepted(self) -> str:
+        """That a difference in the code does not matter, if a user has said so."""
+        return f"{self.directory}/{PRIVATE}/accepted.json"
+
+    @property
     def claims(self) -> str:
         """The ledger of claims: who may write, and how each attempt ended."""
         return f"{self.directory}/{PRIVATE}/claims"
@@ -93,6 +104,19 @@ class StorePaths:
     def raw(self) -> str:
         """The folder that all artifacts share for large files."""
         return f"{self.root}/{RAW}"
+
+    @property
+    def code(self) -> str:
+        """The sources that artifacts were computed by, each once."""
+        return f"{self.root}/{CODE}"
+
+    def code_record(self, digest: str) -> str:
+        """What one class could reach: its modules with their digests."""
+        return f"{self.root}/{CODE}/{digest}.json"
+
+    def code_source(self, digest: str) -> str:
+        """One source, by the digest of its code."""
+        return f"{self.root}/{CODE}/{digest}.py"
 
     def run_directory(self, run_id: str) -> str:
         """The folder of one dispatch to an engine."""

@@ -12,7 +12,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -351,7 +351,13 @@ class _Node:
         if self._is_drivers:
             return
         edited = code.compare(self.run.path, self.run.facts, can_renew=self._can_renew)
+        if edited and HULDRA_CONFIG.code == "strict":
+            raise NodeFailed(
+                f"{self.key}: edited after submission, and HULDRA_CODE=strict:"
+                f" {', '.join(edited)}; nothing was run; submit again to run the new code"
+            )
         if edited:
+            _note_edited(edited)
             with capture(self.paths.log):
                 get_logger().warning(
                     "%s: edited after submission and computed with the current code: %s",
@@ -377,6 +383,13 @@ class _Node:
         """End the queued attempts of what cannot be made now, saying why."""
         for key in keys:
             end_queued_node(self.run.node(key), AttemptStatus.FAILED, error)
+
+
+def _note_edited(edited: tuple[str, ...]) -> None:
+    """Let the metadata of this node name the modules that were edited after submission."""
+    worker = context.worker.get()
+    if worker is not None:
+        context.worker.set(replace(worker, edited=edited))
 
 
 def _await_made(key: str, paths: ArtifactPaths, is_ours: bool) -> bool:

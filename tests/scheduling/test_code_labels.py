@@ -1,0 +1,193 @@
+"""Artifacts that other code computed: labelled, accepted, warned of, or computed again."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+
+import huldra
+from huldra import cli
+from huldra.provenance import watching
+from tests.support.projects import Project, project
+
+__all__ = ["project"]  # pytest finds the fixture here
+
+
+def _out(capsys: pytest.CaptureFixture[str], root: Path, *arguments: str) -> str:
+    assert cli.main([*arguments, "--root", str(root)]) == 0
+    return capsys.readouterr().out
+
+
+def test_an_edit_of_what_the_class_calls_is_labelled(huldra_root: Path, project: Project) -> None:
+    """Plan and explain name the function of the other module, and the result stays."""
+    project.load()().load_or_create()
+    project.edit("numbers", "return 2", "return 3")
+    obj = project.load()()
+    assert obj.load_or_create() == 2
+    said = f"computed by other code ({project.name}.numbers: factor)"
+    assert said in str(obj.plan())
+    explanation = obj.explain()
+    assert explanation.is_hit
+    assert said in str(explanation)
+    assert "-    return 2\n+    return 3\n" in explanation.code.diff()
+
+
+def test_comments_and_docstrings_are_no_other_code(huldra_root: Path, project: Project) -> None:
+    """An edit that changes nothing that runs is not labelled."""
+    project.load()().load_or_create()
+    project.edit("train", "A class whose", "Some class whose")
+    project.edit("numbers", "return 2", "return 2  # two")
+    assert project.load()().explain().code is None
+
+
+def test_the_command_line_shows_the_difference(
+    huldra_root: Path, project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`ls` and `show` label the artifact, `show --code` prints the diff; nothing is imported."""
+    obj = project.load()()
+    obj.load_or_create()
+    assert "other code" not in _out(capsys, huldra_root, "ls")
+    project.edit("train", "self.value *", "self.value +")
+    said = f"computed by other code ({project.name}.train: Train._create)"
+    assert said in _out(capsys, huldra_root, "ls")
+    assert said in _out(capsys, huldra_root, "show", obj.huldra_hash)
+    shown = _out(capsys, huldra_root, "show", "--code", obj.huldra_hash)
+    assert "+        return self.value + factor()" in shown
+
+
+def test_accepting_ends_the_label_until_the_next_edit(huldra_root: Path, project: Project) -> None:
+    """The difference that was accepted is no longer shown; a new one is."""
+    project.load()().load_or_create()
+    project.edit("numbers", "return 2", "return 1 + 1")
+    obj = project.load()()
+    assert huldra.accept(obj)
+    assert obj.explain().code is None
+    assert not huldra.accept(obj)
+    project.edit("numbers", "return 1 + 1", "return 7")
+    assert project.load()().explain().code is not None
+
+
+def test_the_command_line_accepts(
+    huldra_root: Path, project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`huldra accept` says what it accepted, and the class sees it."""
+    obj = project.load()()
+    obj.load_or_create()
+    project.edit("numbers", "return 2", "return 1 + 1")
+    assert "numbers: factor" in _out(capsys, huldra_root, "accept", obj.huldra_hash)
+    assert "other code" not in _out(capsys, huldra_root, "ls")
+    assert project.load()().explain().code is None
+    assert "does not differ" in _out(capsys, huldra_root, "accept", obj.huldra_hash)
+
+
+def test_only_a_complete_artifact_is_accepted(huldra_root: Path, project: Project) -> None:
+    """There is nothing to accept without a result."""
+    with pytest.raises(huldra.HuldraArtifactMissing, match="no result to accept"):
+        huldra.accept(project.load()())
+
+
+def test_strict_computes_again(
+    huldra_root: Path, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other code is a miss: not there, will run, and then stands for the new code."""
+    project.load()().load_or_create()
+    project.edit("numbers", "return 2", "return 3")
+    obj = project.load()()
+    monkeypatch.setattr(huldra.HULDRA_CONFIG, "code", "strict")
+    assert not obj.exists()
+    assert "numbers: factor), and HULDRA_CODE=strict" in str(obj.plan())
+    assert "HULDRA_CODE=strict" in obj.explain().reason
+    assert obj.load_or_create() == 3
+    assert obj.exists()
+    assert huldra.StateManager.history(obj.huldra_dir)[-1].number == 2
+
+
+def test_strict_takes_what_was_accepted(
+    huldra_root: Path, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An accepted difference is a hit."""
+    project.load()().load_or_create()
+    project.edit("numbers", "return 2", "return 3")
+    obj = project.load()()
+    huldra.accept(obj)
+    monkeypatch.setattr(huldra.HULDRA_CONFIG, "code", "strict")
+    assert obj.load_or_create() == 2
+
+
+def test_warn_logs_a_line_on_each_hit(
+    huldra_root: Path,
+    project: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The line names the artifact, what differs, and how to accept it."""
+    project.load()().load_or_create()
+    project.edit("numbers", "return 2", "return 3")
+    obj = project.load()()
+    monkeypatch.setattr(huldra.HULDRA_CONFIG, "code", "warn")
+    with caplog.at_level(logging.WARNING):
+        assert obj.load_or_create() == 2
+    assert "computed by other code" in caplog.text
+    assert "huldra accept" in caplog.text
+
+
+def test_off_records_nothing(
+    huldra_root: Path, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a record there is no label, and no folder of sources."""
+    monkeypatch.setattr(huldra.HULDRA_CONFIG, "code", "off")
+    obj = project.load()()
+    obj.load_or_create()
+    assert obj.get_metadata().code is None
+    assert not (huldra_root / "code").exists()
+
+
+def test_each_source_is_kept_once(huldra_root: Path, project: Project) -> None:
+    """Two artifacts of one class, and a second class file state, share what did not change."""
+    cls = project.load()
+    for value in (1, 2):
+        cls(value=value).load_or_create()
+    assert len(list((huldra_root / "code").glob("*.py"))) == 3
+    project.edit("numbers", "return 2", "return 3")
+    project.load()(value=3).load_or_create()
+    assert len(list((huldra_root / "code").glob("*.py"))) == 4
+    record = json.loads(
+        (huldra_root / "code" / f"{cls(value=1).get_metadata().code}.json").read_text()
+    )
+    assert record["class"] == f"{project.name}.train:Train"
+    assert set(record["sources"]) == {
+        project.name,
+        f"{project.name}.train",
+        f"{project.name}.numbers",
+    }
+
+
+def test_what_was_edited_but_not_loaded_again_is_not_recorded_as_new(
+    huldra_root: Path, project: Project
+) -> None:
+    """The code in memory counts: that of the file as this process saw it first."""
+    cls = project.load()
+    before, _ = watching.watch(cls)
+    project.edit("numbers", "return 2", "return 3")
+    assert watching.watch(cls)[0] == before
+
+
+def test_a_watched_class_costs_no_further_calls(
+    huldra_root: Path, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once its code was recorded by this process, no file is looked at for it."""
+    from huldra.provenance import code_store
+
+    cls = project.load()
+    cls().load_or_create()
+    calls: list[object] = []
+    for name in ("stat", "open", "lstat"):
+        monkeypatch.setattr(f"os.{name}", lambda *a, **k: calls.append(a))
+    monkeypatch.setattr("builtins.open", lambda *a, **k: calls.append(a))
+    digest = code_store.keep(cls)
+    monkeypatch.undo()
+    assert digest is not None
+    assert calls == []
