@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from huldra.config.documents import HuldraSerializer
     from huldra.config.fields import MISSING, field
     from huldra.engines.protocol import Executor, JobStatus
-    from huldra.engines.resources import Resources
+    from huldra.engines.resources import Resources, Retry
     from huldra.errors import (
         HuldraArtifactMissing,
         HuldraCancelled,
@@ -122,7 +122,7 @@ _HOMES = {
         "Executor",
         "JobStatus",
     ),
-    "huldra.engines.resources": ("Resources",),
+    "huldra.engines.resources": ("Resources", "Retry"),
     "huldra.config.fields": (
         "MISSING",
         "field",
@@ -211,6 +211,7 @@ __all__ = [
     "RemoteError",
     "Resources",
     "Result",
+    "Retry",
     "State",
     "StateManager",
     "Sweep",

@@ -68,6 +68,7 @@ NEW = {
     "PlannedNode",
     "Resources",
     "Result",
+    "Retry",
     "State",
     "Sweep",
     "accept",

@@ -115,6 +115,11 @@ class Child:
         self._process.await_end()
         self._bury()
 
+    @property
+    def peak_gb(self) -> float:
+        """The most memory that it ever had, known once it is buried."""
+        return self._process.peak_gb
+
     def _bury(self) -> int:
         with self._lock:
             self._is_buried = True
@@ -199,11 +204,13 @@ class Children:
             self._idle.append(child)
             self._watch_idle()
 
-    def death_of(self, code: int) -> Death:
-        """How a child of this exit code died, as far as the kernel tells."""
+    def death_of(self, child: Child, code: int) -> Death:
+        """How a child died, with this exit code, as far as the kernel tells."""
         with self._lock:
             lacked = self._memory_kills is not None and self._memory_kills.explain_one()
         text = f"its process died {how_it_ended(code)}"
+        if child.peak_gb:
+            text += f", having used up to {child.peak_gb:.1f} GiB"
         return Death.of_process(code, text, kernel_lacked_memory=lacked)
 
     def stop(self, names: Sequence[str], status: str) -> list[str]:

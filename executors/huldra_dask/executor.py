@@ -153,6 +153,7 @@ class DaskExecutor:
             retries_infrastructure=True,
             honours=frozenset(honours | {"time_min"} if self._isolate else honours),
             ignores=self._ignores,
+            grows=frozenset({"time_min"} if self._isolate else ()),
             extra_prefix="dask_",
         )
 

@@ -37,14 +37,14 @@ def dask_graph(
 
 
 def _call(task: Task, name: str, retries: int) -> NodeCall:
-    limit_min = task.resources.time_min
     return NodeCall(
         name=name,
         payload=task.payload,
         retries=retries,
         gpus=int(task.resources.gpus or 0),
         memory_gb=task.resources.memory_gb,
-        time_limit_s=limit_min * 60 if limit_min else None,
+        time_min=task.resources.time_min,
+        retry=task.resources.retry,
     )
 
 

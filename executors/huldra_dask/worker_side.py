@@ -6,7 +6,15 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from huldra.engines.kit import Death, Resources, RetryPolicy, code_of, run_folder
+from huldra.engines.kit import (
+    Death,
+    JobStatus,
+    Resources,
+    Retry,
+    RetryPolicy,
+    code_of,
+    run_folder,
+)
 from huldra.errors import NodeFailed
 from huldra_dask import NAME
 from huldra_dask.children import CHILDREN, ChildDied
@@ -25,7 +33,12 @@ class NodeCall:
     retries: int
     gpus: int = 0
     memory_gb: float | None = None
-    time_limit_s: float | None = None
+    time_min: float | None = None
+    retry: Retry | None = None
+
+    def declared(self) -> Resources:
+        """What its first try requests of memory and time."""
+        return Resources(memory_gb=self.memory_gb, time_min=self.time_min, retry=self.retry)
 
 
 async def run_in_child(call: NodeCall, *after: object) -> None:  # noqa: ARG001  `after` orders tasks
@@ -35,17 +48,24 @@ async def run_in_child(call: NodeCall, *after: object) -> None:  # noqa: ARG001 
     """
     log_directory = run_folder(call.payload)
     code = code_of(call.payload)
-    deaths: list[Death] = []
-    while not (why_not := _why_not(call, deaths)):
+    policy, deaths, why_not = RetryPolicy(call.retries), list[Death](), ""
+    while not why_not:
+        limit_min = policy.request(deaths, call.declared()).time_min
         child = await CHILDREN.take(call.name, call.gpus, log_directory, code)
         alive = False
         try:
-            problem = await child.ask(call.payload, log_directory, call.time_limit_s)
+            limit_s = limit_min * 60 if limit_min else None
+            problem = await child.ask(call.payload, log_directory, limit_s)
             alive = True
         except ChildDied as death:
-            if child.stopped_as:
+            if child.stopped_as == JobStatus.TIMED_OUT:
+                text = f"it reached its time limit of {limit_min:g} minutes"
+                deaths.append(Death(JobStatus.TIMED_OUT, text=text))
+            elif child.stopped_as:
                 raise NodeEnded(child.stopped_as, call.name, "stopped on request") from None
-            deaths.append(CHILDREN.death_of(death.args[0]))
+            else:
+                deaths.append(CHILDREN.death_of(child, death.args[0]))
+            why_not = policy.why_not(deaths, call.declared())
         except asyncio.CancelledError:  # the worker closes, and does not wait for what runs
             child.dismiss()
             raise
@@ -57,13 +77,6 @@ async def run_in_child(call: NodeCall, *after: object) -> None:  # noqa: ARG001 
             CHILDREN.give_back(call.name, child, alive=alive)
     text = f"{why_not}; see {NAME}-*.log in {log_directory}"
     raise NodeEnded(deaths[-1].status.value, call.name, text)
-
-
-def _why_not(call: NodeCall, deaths: Sequence[Death]) -> str:
-    """Say why a node whose processes died like this does not get another one; "" where it does."""
-    if not deaths:
-        return ""
-    return RetryPolicy(call.retries).why_not(deaths, Resources(memory_gb=call.memory_gb))
 
 
 def run_here(call: NodeCall, *after: object) -> None:  # noqa: ARG001  `after` orders tasks

@@ -51,6 +51,7 @@ class LocalExecutor(LocalEngine):
     Close it, or leave that to the end of the process; it is a context manager for that.
     `time_min` is enforced. A worker that dies costs its own node one of `HULDRA_PREEMPT_MAX` new
     tries and no other node anything; two kills in a row, or one for lack of memory, are the last.
+    A node whose `Retry` asks for more memory or time gets it, up to what the pool has.
     Jobs end with this process: what runs is sent SIGTERM and recorded as preempted. What nodes
     print goes to a file beside the run record, named by `logs`. Workers have the environment that
     this process had when they started; they never import
@@ -64,6 +65,7 @@ class LocalExecutor(LocalEngine):
         isolates=True,
         retries_infrastructure=True,
         honours=RESOURCE_KEYS,
+        grows=frozenset({"memory_gb", "time_min"}),
         extra_prefix="local_",
     )
 
@@ -121,6 +123,7 @@ class LocalExecutor(LocalEngine):
         scheduler = self._started()
         log_directory = os.path.dirname(graph.run_path)
         ids: dict[str, str] = {}
+        retry = RetryPolicy(graph.preempt_max, most=self._settings.totals.most())
         in_flight = graph.in_flight(self._table.open_by_node)
         try:
             for key, task in graph.tasks.items():
@@ -132,7 +135,8 @@ class LocalExecutor(LocalEngine):
                     task=task,
                     need=Need.of(task.resources),
                     log_directory=log_directory,
-                    retry=RetryPolicy(graph.preempt_max),
+                    retry=retry,
+                    asked=task.resources,
                 )
                 on_submitted(key, ref)
                 # A job of another driver is not waited for here: `run_node` does that.

@@ -27,6 +27,7 @@ from huldra.engines.kit import (
     JobRef,
     JobStatus,
     MemoryKills,
+    Resources,
     RetryPolicy,
     Task,
     how_it_ended,
@@ -55,6 +56,7 @@ class PoolJob:
     need: Need
     log_directory: str
     retry: RetryPolicy
+    asked: Resources  # by this try
     waits_for: int = 0
     dependents: list[PoolJob] = field(default_factory=list)
     upstream_failed: bool = False
@@ -302,12 +304,15 @@ class Scheduler:
             self._table.set_reason(job.ref.job_id, why_not)
             self._settle(job, death.status)
             return
+        job.asked = job.retry.request(job.deaths, job.task.resources)
+        job.need = Need.of(job.asked)
+        job.ending = None
         logger.warning(
-            "%s: %s; retry %d of %d",
+            "%s: %s; try %d with %s",
             job.task.label,
             death.text,
-            len(job.deaths),
-            job.retry.preempt_max,
+            len(job.deaths) + 1,
+            _told(job.asked) or "the same request",
         )
         self._table.set_open(job.ref.job_id, JobStatus.QUEUED)
         if delay_s:
@@ -326,20 +331,19 @@ class Scheduler:
                 self._interrupt(job, job.worker, JobStatus.CANCELLED)
 
     def _limit_time(self, job: PoolJob, worker: Worker) -> None:
-        if job.task.resources.time_min:
-            self._call_later(job.task.resources.time_min * 60, partial(self._time_out, job, worker))
+        if job.asked.time_min:
+            self._call_later(job.asked.time_min * 60, partial(self._time_out, job, worker))
 
     def _time_out(self, job: PoolJob, worker: Worker) -> None:
         if worker.job is job:
-            minutes = job.task.resources.time_min
-            logger.warning(
-                "%s was stopped: it reached its time limit of %g minutes", job.task.label, minutes
-            )
+            logger.warning("%s is stopped: %s", job.task.label, _limit_text(job))
             self._interrupt(job, worker, JobStatus.TIMED_OUT)
 
     def _interrupt(self, job: PoolJob, worker: Worker, status: JobStatus) -> None:
-        if job.ending is None:
+        was_ending = job.ending
+        if was_ending in (None, JobStatus.TIMED_OUT):  # what is cancelled has no other try
             job.ending = status
+        if was_ending is None:
             worker.signal(signal.SIGTERM)
             self._call_later(self._settings.grace_s, partial(self._kill, job, worker))
 
@@ -425,7 +429,11 @@ class Scheduler:
             worker.idle_since_s = time.monotonic()
             self._idle.append(worker)
             self._look_for_idle()
-        self._settle(job, _status_of_answer(job, answer))
+        status = _status_of_answer(job, answer)
+        if status is JobStatus.TIMED_OUT:
+            self._try_again(job, Death(status, text=_limit_text(job)))
+        else:
+            self._settle(job, status)
 
     def _release(self, worker: Worker) -> PoolJob | None:
         job, worker.job = worker.job, None
@@ -452,12 +460,17 @@ class Scheduler:
             self._after_death(job, worker, code)
 
     def _after_death(self, job: PoolJob, worker: Worker, code: int) -> None:
+        if job.ending is JobStatus.TIMED_OUT:
+            self._try_again(job, Death(job.ending, text=_limit_text(job)))
+            return
         if job.ending is not None:
             self._settle(job, job.ending)
             return
         text = f"its worker (pid {worker.pid}) died {how_it_ended(code)}"
         if not worker.ready:
             text += f" before it was up, see {startup_log_path(job.log_directory, ENGINE)}"
+        if worker.peak_gb:
+            text += f", having used up to {worker.peak_gb:.1f} GiB"
         lacked = self._memory_kills.explain_one()
         death = Death.of_process(code, text, kernel_lacked_memory=lacked)
         self._try_again(job, death, 0.0 if worker.ready else _START_BACKOFF_S)
@@ -485,3 +498,13 @@ def _status_of_answer(job: PoolJob, answer: dict[str, Any]) -> JobStatus:
     if job.ending is not None:
         return job.ending
     return JobStatus.UPSTREAM_FAILED if job.upstream_failed else JobStatus.FAILED
+
+
+def _limit_text(job: PoolJob) -> str:
+    return f"it reached its time limit of {job.asked.time_min:g} minutes"
+
+
+def _told(asked: Resources) -> str:
+    """What a try requests of memory and time, as text."""
+    amounts = {"memory_gb": asked.memory_gb, "time_min": asked.time_min}
+    return ", ".join(f"{key}={amount:g}" for key, amount in amounts.items() if amount)

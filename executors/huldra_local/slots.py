@@ -59,6 +59,10 @@ class Totals:
             return f"asks for {wanted:g}: more than one GPU must be a whole number of them"
         return None
 
+    def most(self) -> Resources:
+        """What one task can get at most, as far as anything limits that."""
+        return Resources(memory_gb=None if math.isinf(self.memory_gb) else self.memory_gb)
+
 
 class Slots:
     """The free part of a pool's totals."""

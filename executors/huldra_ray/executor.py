@@ -109,6 +109,7 @@ class RayExecutor:
             isolates=True,
             retries_infrastructure=True,
             honours=frozenset({"cpus", "gpus", "memory_gb", "time_min"}),
+            grows=frozenset({"memory_gb", "time_min"}),
             extra_prefix="ray_",
         )
 
@@ -133,7 +134,8 @@ class RayExecutor:
         in_flight = graph.in_flight(before)
         site = driver_path.describe()
         envs = _RuntimeEnvs(self._common_env(), None if self._runtime.ends_with_us else site)
-        batch = [self._entry(graph, key, names, envs) for key in graph.tasks]
+        most_gb = self._most_gb(graph)
+        batch = [self._entry(graph, key, names, envs, most_gb) for key in graph.tasks]
         for entry, key in zip(batch, graph.tasks, strict=True):
             entry["after"] += in_flight.get(key, ())
         with self._ended:
@@ -225,10 +227,16 @@ class RayExecutor:
         return refusals
 
     def _entry(
-        self, graph: TaskGraph, key: str, names: Mapping[str, str], envs: _RuntimeEnvs
+        self,
+        graph: TaskGraph,
+        key: str,
+        names: Mapping[str, str],
+        envs: _RuntimeEnvs,
+        most_gb: float | None,
     ) -> dict[str, Any]:
         task = graph.tasks[key]
-        options = resources.options(task.resources)
+        asked = task.resources
+        options = resources.options(asked)
         if env := envs.of(task):
             options["runtime_env"] = env
         in_flight = [ref.job_id for ref in task.after_jobs if ref.engine == NAME]
@@ -239,7 +247,15 @@ class RayExecutor:
             "options": {**options, "name": task.label},
             "after": [names[other] for other in task.after] + in_flight,
             "retries": graph.preempt_max,
+            "asked": resources.growing(asked, most_gb) if asked.retry else {},
         }
+
+    def _most_gb(self, graph: TaskGraph) -> float | None:
+        """The memory of the largest node, where a task may ask for more than it has now."""
+        if not any(task.resources.retry for task in graph.tasks.values()):
+            return None
+        alive = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        return max((node.get("memory", 0) / resources.GIB for node in alive), default=None)
 
     def _meta(self, graph: TaskGraph) -> dict[str, Any]:
         return {

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
-from huldra.engines.kit import Refusal, Resources, Task
+from huldra.engines.kit import Refusal, Resources, Retry, Task
 
 GIB = 2**30
 EXTRA_KEYS = frozenset({"ray_resources", "ray_runtime_env"})
@@ -31,6 +32,25 @@ def options(resources: Resources) -> dict[str, Any]:
     if counters := resources.extra.get("ray_resources"):
         wanted["resources"] = dict(counters)
     return wanted
+
+
+def growing(resources: Resources, most_gb: float | None) -> dict[str, Any]:
+    """What a supervisor has to know of a node that may get more at another try."""
+    return {
+        "memory_gb": resources.memory_gb,
+        "time_min": resources.time_min,
+        "retry": asdict(resources.retry) if resources.retry else None,
+        "most_gb": most_gb,
+    }
+
+
+def declared(growing: Mapping[str, Any], options: Mapping[str, Any]) -> Resources:
+    """What the first try of a node requested of memory and time; `growing` may be empty."""
+    if not growing:
+        memory = options.get("memory")
+        return Resources(memory_gb=memory / GIB if memory else None)
+    retry = growing["retry"] and Retry(**growing["retry"])
+    return Resources(memory_gb=growing["memory_gb"], time_min=growing["time_min"], retry=retry)
 
 
 def refuse(tasks: Iterable[Task], nodes: Sequence[Mapping[str, float]]) -> list[Refusal]:

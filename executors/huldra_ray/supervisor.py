@@ -5,6 +5,7 @@ Lives in the driver, or in a detached actor, which owns the tasks and lets the d
 
 from __future__ import annotations
 
+import json
 import queue
 import threading
 from collections import Counter
@@ -15,7 +16,7 @@ from typing import Any
 from huldra.engines.kit import AttemptStatus, Death, JobStatus, Resources, RetryPolicy, StateManager
 from huldra_ray import packages, runtime_envs
 from huldra_ray.ended import death_of, status_of, why_other_worker
-from huldra_ray.resources import GIB
+from huldra_ray.resources import GIB, declared
 
 _FORCE_AFTER_S = 10.0
 # A worker that must not make a node says so before it begins; one that always does is no use.
@@ -34,6 +35,7 @@ class _Node:
     site: Mapping[str, Any]
     after: tuple[_Node, ...]
     retries: int
+    growing: Mapping[str, Any] = field(default_factory=dict)
     generation: int = 0
     renewals: int = 0
     deaths: list[Death] = field(default_factory=list)
@@ -45,9 +47,23 @@ class _Node:
 
     def why_not_again(self) -> str:
         """Say why this node is not sent again after its last death; "" where it is."""
-        memory = self.options.get("memory")
-        asked = Resources(memory_gb=memory / GIB if memory else None)
-        return RetryPolicy(self.retries).why_not(self.deaths, asked)
+        return self._policy().why_not(self.deaths, self._declared())
+
+    def take_more(self) -> None:
+        """Request what the next try is to have, after its last death."""
+        if not self.growing:
+            return
+        asked = self._policy().request(self.deaths, self._declared())
+        if asked.memory_gb:
+            self.options = {**self.options, "memory": int(asked.memory_gb * GIB)}
+        limit_s = asked.time_min * 60 if asked.time_min else None
+        self.call = json.dumps({**json.loads(self.call), "time_limit_s": limit_s}).encode()
+
+    def _declared(self) -> Resources:
+        return declared(self.growing, self.options)
+
+    def _policy(self) -> RetryPolicy:
+        return RetryPolicy(self.retries, most=Resources(memory_gb=self.growing.get("most_gb")))
 
     def packages(self) -> tuple[str, ...]:
         return packages.uris_of(self.options.get("runtime_env") or {})
@@ -98,6 +114,7 @@ class Supervisor:
             site,
             after,
             entry["retries"],
+            entry.get("asked", {}),
         )
         self._nodes[node.name] = node
         self._pins.hold(node.packages())
@@ -235,6 +252,7 @@ class Supervisor:
         if why_not := node.why_not_again():
             self._end(node, death.status, why_not)
         else:
+            node.take_more()
             self._send_again(node)
 
     def _send_again(self, node: _Node) -> None:

@@ -27,7 +27,7 @@ from huldra.engines.protocol import (
     run_folder,
 )
 from huldra.engines.release import ExitRelease, release_queued
-from huldra.engines.resources import RESOURCE_KEYS, Resources
+from huldra.engines.resources import RESOURCE_KEYS, Resources, Retry
 from huldra.engines.retry import Death, RetryPolicy, how_it_ended, memory_advice
 from huldra.logs.capture import get_logger
 from huldra.provenance import sources
@@ -56,6 +56,7 @@ __all__ = [
     "Refusal",
     "ReportsFailures",
     "Resources",
+    "Retry",
     "RetryPolicy",
     "StateManager",
     "SubmittedNode",

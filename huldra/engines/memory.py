@@ -1,15 +1,22 @@
-"""What the kernel says of the processes that it killed for lack of memory.
+"""What the kernel says of the memory of processes, and of those that it killed for lack of it.
 
-It counts them for each control group, that is for a container, a batch job or a login session. So
-a count that has grown says that some process of the group was killed, and not which.
+It counts the kills for each control group, that is for a container, a batch job or a login
+session. So a count that has grown says that some process of the group was killed, and not which.
 """
 
 from __future__ import annotations
 
+import resource
+import sys
 from collections.abc import Iterator
 
 _GROUPS = "/proc/self/cgroup"
 _MOUNT = "/sys/fs/cgroup"
+
+
+def peak_gb(used: resource.struct_rusage) -> float:
+    """The most memory that one process had at one time, in units of 2**30 bytes."""
+    return float(used.ru_maxrss) / 2 ** (30 if sys.platform == "darwin" else 20)  # bytes, KiB
 
 
 class MemoryKills:

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-from huldra.engines.resources import RESOURCE_KEYS, Resources
+from huldra.engines.resources import GROWTH, RESOURCE_KEYS, Resources
 from huldra.store.job_ref import JobRef
 
 # Of the text that engines carry and of the run record; a worker refuses one that it does not know.
@@ -79,6 +79,8 @@ class Capabilities:
         honours: Resource keys that the engine reserves or enforces (`time_min` too). Any other key
             that a node sets is refused.
         ignores: Resource keys that are accepted without effect (inline execution).
+        grows: Resource keys of which a node can get more at another try, as its `Retry` says. A
+            `Retry` of any other key that the engine honours is refused.
         extra_prefix: The prefix of this engine's keys in `Resources.extra`.
     """
 
@@ -92,6 +94,7 @@ class Capabilities:
     retries_infrastructure: bool = False
     honours: frozenset[str] = frozenset()
     ignores: frozenset[str] = frozenset()
+    grows: frozenset[str] = frozenset()
     extra_prefix: str = ""
 
 
@@ -374,12 +377,28 @@ def refuse_by_capabilities(graph: TaskGraph, capabilities: Capabilities) -> list
             for key in cannot
             if getattr(task.resources, key)
         ]
+        refusals += [
+            Refusal(task.key, f"retry.{factor}", why)
+            for factor, why in _growth_refusals(task.resources, capabilities)
+        ]
         for key in task.resources.extra:
             if not key.startswith(prefixes):
                 known = ", ".join(f"{prefix}…" for prefix in prefixes)
                 why = f"unknown option; expected a key that starts with {known}"
                 refusals.append(Refusal(task.key, key, why))
     return refusals
+
+
+def _growth_refusals(resources: Resources, capabilities: Capabilities) -> list[tuple[str, str]]:
+    """Return what a node's `Retry` asks for and the engine cannot give: the factor, and why."""
+    if resources.retry is None:
+        return []
+    can = capabilities.grows | capabilities.ignores
+    return [
+        (factor, f"this engine cannot give more {key} at another try; leave {factor}= out of Retry")
+        for factor, _, key in GROWTH
+        if getattr(resources.retry, factor) is not None and key not in can
+    ]
 
 
 def _known_prefixes(own: str) -> tuple[str, ...]:

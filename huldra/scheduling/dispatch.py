@@ -210,6 +210,8 @@ def _task(
         "engine": work.executor.name,
         "code": work.code.digest,
     }
+    if resources.retry is not None:
+        payload["more_tries"] = resources.retry.max_tries - 1
     return Task(
         key=node.key,
         task_name=task_name(node.key, number),

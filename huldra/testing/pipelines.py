@@ -37,8 +37,8 @@ class OddError(Exception):
 class Step(huldra.Huldra[dict[str, Any]]):
     """One node. Hashed: what it is called and what it needs. Not hashed: how it behaves.
 
-    `does` names a behaviour below. `notes` is a folder for its notes; `claims` and `extra` are
-    the resources that it asks for.
+    `does` names a behaviour below. `notes` is a folder for its notes; `claims`, `extra` and
+    `retry` are the resources that it asks for.
     """
 
     name: str
@@ -49,13 +49,15 @@ class Step(huldra.Huldra[dict[str, Any]]):
     nested_executor: str = huldra.field(default="", hashed=False)
     claims: Mapping[str, float] = huldra.field(default_factory=dict, hashed=False)
     extra: Mapping[str, Any] = huldra.field(default_factory=dict, hashed=False)
+    retry: Mapping[str, float] = huldra.field(default_factory=dict, hashed=False)
 
     def _dependencies(self) -> tuple[huldra.Huldra[dict[str, Any]], ...]:
         # `nested` is left out on purpose: `_create` asks for it beyond the plan.
         return self.needs
 
     def _resources(self) -> huldra.Resources:
-        return huldra.Resources(**self.claims, extra=dict(self.extra))
+        retry = huldra.Retry(**self.retry) if self.retry else None  # type: ignore[arg-type]  # counts are numbers
+        return huldra.Resources(**self.claims, extra=dict(self.extra), retry=retry)
 
     def _create(self) -> dict[str, Any]:
         note(self, "began")
@@ -137,6 +139,11 @@ def _sleep(step: Step) -> None:
         note(step, "woke")
 
 
+def _sleep_once(step: Step) -> None:
+    if count_notes(Path(step.notes), step.name, "began") == 1:
+        _sleep(step)
+
+
 def _print(step: Step) -> None:
     print('{"id": 1, "ok": true}')  # noqa: T201  what a user may print, looking like a protocol
     sys.stderr.write("and on the other stream\n")
@@ -189,6 +196,7 @@ BEHAVIOURS = {
     "die once": _die_once,
     "wait": _wait_for_gate,
     "sleep": _sleep,
+    "sleep once": _sleep_once,
     "print": _print,
     "print and die": _print_and_die,
     "read stdin": _read_stdin,

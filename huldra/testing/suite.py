@@ -644,6 +644,32 @@ class ExecutorSuite:
         assert "perhaps for lack of memory" in str(error)
         assert "memory_gb" in str(error)
 
+    def test_a_time_limit_that_was_reached_is_longer_at_the_next_try(
+        self, executor: object, seam: Executor, scene: Scene
+    ) -> None:
+        """A node whose `Retry` asks for more time is made by its second try."""
+        if "time_min" not in seam.capabilities.grows:
+            pytest.skip("the engine does not claim to give more time at another try")
+        more = {"time": 3.0, "max_tries": 8}
+        slow = scene.step("slow", "sleep once", claims={"time_min": 0.02}, retry=more)
+        job = slow.load_or_create(executor=executor)
+        assert scene.outcome(job)["name"] == "slow"
+        assert scene.count("slow") == 2
+
+    @pytest.mark.parametrize(
+        ("key", "factor"), [("memory_gb", "memory"), ("time_min", "time")], ids=["memory", "time"]
+    )
+    def test_a_growth_that_the_engine_cannot_give_is_refused(
+        self, key: str, factor: str, spy: Spy, scene: Scene
+    ) -> None:
+        """Before anything is sent, naming the word of the `Retry`."""
+        if key in spy.capabilities.grows | spy.capabilities.ignores:
+            pytest.skip(f"the engine gives more {key} at another try, or ignores the request")
+        step = scene.step("wanting", claims={key: 1}, retry={factor: 2.0})
+        with pytest.raises(HuldraRefused, match=f"retry.{factor}|{key}"):
+            step.load_or_create(executor=spy)
+        assert spy.graphs == []
+
     # Cancelling
 
     def test_cancel_of_what_is_queued(self, executor: object, seam: Executor, scene: Scene) -> None:

@@ -216,7 +216,8 @@ def _entered(run: Run, words: Mapping[str, Any], place: _Place) -> Iterator[_Nod
     )
     token = context.worker.set(worker)
     try:
-        yield _Node(run, key, record, paths, is_drivers, place.can_renew)
+        more_tries = words.get("more_tries", 0)
+        yield _Node(run, key, record, paths, is_drivers, place.can_renew, more_tries)
     finally:
         context.worker.reset(token)
 
@@ -241,6 +242,7 @@ class _Node:
         paths: ArtifactPaths,
         is_drivers: bool,
         can_renew: bool,
+        more_tries: int = 0,
     ) -> None:
         self.run = run
         self.key = key
@@ -248,6 +250,7 @@ class _Node:
         self.paths = paths
         self._is_drivers = is_drivers
         self._can_renew = can_renew
+        self._more_tries = more_tries  # of its `Retry`, beside those of HULDRA_PREEMPT_MAX
 
     def make(self) -> str | None:
         """Make the artifact; the text of the failure if that cannot be."""
@@ -321,7 +324,7 @@ class _Node:
             attempt.claim.kind != QUEUED for attempt in ends if attempt.status.is_infrastructure
         )
         policy = RetryPolicy(HULDRA_CONFIG.preempt_max)
-        if not policy.allows(deaths):
+        if not policy.allows(deaths - self._more_tries):
             return (
                 f"{self.key} died or was preempted {deaths} times, HULDRA_PREEMPT_MAX is"
                 f" {policy.preempt_max}; log: {self.paths.log}"

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from huldra.engines import descendants
+from huldra.engines.memory import peak_gb
 from huldra.engines.output import print_file, startup_log_path
 from huldra.errors import HuldraExecutorError
 from huldra.provenance.sources import import_path
@@ -42,6 +43,7 @@ class WorkerProcess:
         self._knows_meta = False
         self._rest = b""
         self.retired = False
+        self.peak_gb = 0.0
         self.spent = ""  # why it must run no other task, once it says so
         self._mark = os.urandom(8).hex()
         self._process = _start(engine, runner, gpus, log_directory, self._mark)
@@ -117,16 +119,28 @@ class WorkerProcess:
         poll.poll()
 
     def reap(self) -> int:
-        """Take leave of a worker that has died; returns its exit code, negative for a signal."""
+        """Take leave of a worker that has died; returns its exit code, negative for a signal.
+
+        From then on `peak_gb` is the most memory that it, or one of its children, ever had.
+        """
         # What its task started (data loaders, for example) would hold memory and GPUs for ever.
         # The group's number is ours only until the worker is waited for.
         if not self.retired:
             self.signal(signal.SIGKILL)
-        code = self._process.wait()
+        code = self._wait()
         if not self.retired:  # else it has ended them itself
             descendants.end_marked(self._mark)
         self._close_descriptors()
         return code
+
+    def _wait(self) -> int:
+        try:
+            _, status, used = os.wait4(self.pid, 0)
+        except ChildProcessError:  # waited for already
+            return self._process.wait()
+        self.peak_gb = peak_gb(used)
+        self._process.returncode = os.waitstatus_to_exitcode(status)
+        return self._process.returncode
 
     def detach_after_fork(self) -> None:
         """Drop it in a forked child: it is the parent's, who sees to its end."""

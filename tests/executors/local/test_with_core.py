@@ -14,6 +14,7 @@ import pytest
 
 import huldra
 from huldra.catalog import Catalog
+from huldra.engines.memory import MemoryKills
 from huldra.errors import HuldraError
 from huldra.store.process import start_time
 from huldra.testing.pipelines import Step
@@ -258,3 +259,35 @@ def test_the_history_of_a_run_says_that_its_queued_attempt_started(scene: Scene)
     scene.outcome(step.load_or_create(executor="local:1"))
     history = huldra.StateManager.history(step.huldra_dir)
     assert [attempt.status.value for attempt in history] == ["started", "success"]
+
+
+@pytest.fixture
+def kernel_lacks_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each worker that is killed from now on was killed for lack of memory, the kernel says."""
+    monkeypatch.setattr(MemoryKills, "explain_one", lambda _: True)
+
+
+@pytest.mark.usefixtures("kernel_lacks_memory")
+def test_a_node_killed_for_memory_is_made_with_more(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As its `Retry` asks for, up to what the pool has, without a retry of HULDRA_PREEMPT_MAX."""
+    huldra.HULDRA_CONFIG.preempt_max = 0
+    hungry = scene.step("hungry", "die once", claims={"memory_gb": 2}, retry={"memory": 4.0})
+    with caplog.at_level("WARNING", "huldra"), LocalExecutor(1, memory_gb=3) as pool:
+        assert scene.outcome(hungry.load_or_create(executor=pool))["name"] == "hungry"
+    assert "try 2 with memory_gb=3" in caplog.text
+    assert scene.count("hungry") == 2
+
+
+@pytest.mark.usefixtures("kernel_lacks_memory")
+def test_a_node_killed_for_memory_is_not_tried_again_without_a_retry(
+    scene: Scene, pool: LocalExecutor
+) -> None:
+    """The error says what was requested, what the process had used, and what to write."""
+    hungry = scene.step("hungry", "die once", claims={"memory_gb": 2})
+    error = str(scene.failure(hungry.load_or_create(executor=pool)))
+    assert scene.count("hungry") == 1
+    assert "requested memory_gb=2" in error
+    assert "GiB" in error
+    assert "huldra.Retry(memory=2.0)" in error

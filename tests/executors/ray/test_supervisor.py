@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import Future
 from typing import Any
 
 import pytest
 
+from huldra.engines.resources import Resources, Retry
 from huldra_ray.ended import NeedsOtherWorker, NodeEnded
+from huldra_ray.resources import GIB, growing
 from huldra_ray.runtime_envs import DRIVER_VARIABLE
 from huldra_ray.supervisor import Supervisor
 from tests.support.children import until
@@ -21,7 +24,8 @@ class Sent:
 
     def __init__(self, options: dict[str, Any], arguments: tuple[Any, ...]) -> None:
         self.workers = options.get("runtime_env", {}).get("env_vars", {}).get(DRIVER_VARIABLE)
-        self.can_renew = arguments[1]
+        self.options = options
+        self.call, self.can_renew = arguments[:2]
         self._end: Future[None] = Future()
 
     def future(self) -> Future[None]:
@@ -103,3 +107,19 @@ def test_a_node_does_not_look_for_another_process_for_ever(
     tasks.last(6).end(NodeEnded("failed", "n", "it has other code"))
     until(lambda: status(supervisor) == "failed", "it has failed")
     assert [task.can_renew for task in tasks.sent] == [True] * 5 + [False]
+
+
+def test_a_node_out_of_memory_requests_more_at_its_next_try(tasks: Tasks) -> None:
+    """As its `Retry` says, up to the largest node of the cluster; its time limit likewise."""
+    supervisor = Supervisor(lambda site: tasks)
+    retry = Retry(memory=4.0, time=2.0, max_tries=4)
+    asked = growing(Resources(memory_gb=1, time_min=10, retry=retry), most_gb=3.0)
+    entry = {"name": "n", "directory": "/", "call": b"{}", "after": [], "retries": 0}
+    options = {"runtime_env": {"env_vars": {DRIVER_VARIABLE: "d"}}, "memory": GIB}
+    supervisor.submit([{**entry, "options": options, "asked": asked}], SITE)
+    tasks.last(1).end(NodeEnded("out_of_memory", "n", "it was killed"))
+    tasks.last(2).end(NodeEnded("timed_out", "n", "it took too long"))
+    assert tasks.last(2).options["memory"] == 3 * GIB
+    assert json.loads(tasks.last(3).call)["time_limit_s"] == 1200
+    tasks.last(3).end(NodeEnded("out_of_memory", "n", "it was killed"))
+    until(lambda: status(supervisor) == "out_of_memory", "it has ended")
