@@ -21,13 +21,12 @@ from huldra.engines.kit import (
     OnSubmitted,
     Owner,
     Refusal,
-    SubmittedNode,
+    SentJobs,
     TaskGraph,
     driver_record,
     is_same_process,
     output_files_of,
     refuse_by_capabilities,
-    release_queued,
     this_process,
 )
 from huldra.errors import HuldraExecutorError, HuldraSubmitError
@@ -40,13 +39,10 @@ log = logging.getLogger("huldra.dask")
 _QUERY_TIMEOUT_S = 30.0
 _CANCEL_S = 0.02
 _ADOPT_TIMEOUT_S = 120.0
-_POLL_S = 0.5
-_LOOK_AFTER_S = 5.0
 _WATCH_S = 0.002
 _RECONNECT_S = 60.0
 _RECONNECT_LOOK_S = 0.1
 _OPEN_WORDS = frozenset({"pending", "lost"})  # what is lost is made again
-_MANY = 200
 _End = tuple[str, JobStatus, str]  # a job's name, how it ended and why
 _CUT_OFF = (JobStatus.LOST, "Dask dropped the task: the connection to its scheduler was lost")
 # A key that the scheduler does not know may still be on its way there.
@@ -82,13 +78,7 @@ class DaskExecutor:
         self._address = str(self.client.scheduler.address)  # it has none once it gave up
         self._isolate = isolate
         self._stalled_after_s = stalled_after_s
-        self._ended = threading.Condition()
-        self._futures: dict[str, Any] = {}
-        self._nodes: dict[str, SubmittedNode] = {}
-        self._over: dict[str, JobStatus] = {}
-        self._reasons: dict[str, str] = {}
-        self._seen_progress_at = time.monotonic()
-        self._looked_at = 0.0
+        self._jobs = SentJobs[Any]()  # with the future of each
         self._told_ends_with_us = False
         answer = self._ask(scheduler_side.inspect)
         self.scheduler_id = str(answer["id"])
@@ -183,10 +173,7 @@ class DaskExecutor:
                 f"the Dask scheduler at {self._address} did not accept {len(names)} tasks:"
                 f" {error!r}"
             ) from error
-        for name in futures:
-            self._over.pop(name, None)
-        self._futures.update(futures)
-        self._nodes.update({name: graph.sent(key) for key, name in names.items()})
+        self._jobs.add({name: (graph.sent(key), futures[name]) for key, name in names.items()})
         self.client.loop.add_callback(self._watch, list(futures.values()))
         for key, ref in refs.items():
             on_submitted(key, ref)
@@ -198,32 +185,18 @@ class DaskExecutor:
 
         Of ours QUEUED stands for all that is not over: whether a node runs, its artifact says.
         """
-        known = {ref: self._known(ref) for ref in refs}
+        known = {ref: self._jobs.status_of(ref) for ref in refs}
         others = [ref for ref, status in known.items() if status is None]
         answers = self._ask_states(others) if others else {}
         return {ref: status or answers[ref] for ref, status in known.items()}
 
-    def _known(self, ref: JobRef) -> JobStatus | None:
-        over = self._over.get(ref.job_id)
-        return over or (JobStatus.QUEUED if ref.job_id in self._futures else None)
-
     def wait(self, refs: Collection[JobRef], timeout_s: float) -> set[JobRef]:
         """Return when one of ours has ended; jobs of other processes are polled."""
-        deadline = time.monotonic() + timeout_s
-        ours = all(ref.job_id in self._futures or ref.job_id in self._over for ref in refs)
-        while True:
-            if not ours:
-                over = {ref for ref, status in self.status(refs).items() if status.is_over}
-            else:
-                over = {ref for ref in refs if ref.job_id in self._over}
-            left_s = deadline - time.monotonic()
-            if over or left_s <= 0:
-                return over
-            self._wait_for_news(refs, min(left_s, _LOOK_AFTER_S if ours else _POLL_S))
+        return self._jobs.wait(refs, timeout_s, self.status, self._look_for_stall)
 
     def cancel(self, refs: Collection[JobRef]) -> None:
         """Cancel these and what needs them; what runs is stopped by SIGTERM, then by SIGKILL."""
-        names = [ref.job_id for ref in refs if ref.job_id not in self._over]
+        names = [ref.job_id for ref in refs if not self._jobs.is_over(ref)]
         if not names:
             return
         running = self._cancel_there(names)
@@ -236,20 +209,22 @@ class DaskExecutor:
 
     def failure_reason(self, ref: JobRef) -> str:
         """What Dask said when a job ended badly; empty where it said nothing."""
-        return self._reasons.get(ref.job_id, "")
+        return self._jobs.reason(ref)
 
     def close(self) -> None:
         """Close what we opened: our client always, our cluster with the jobs that it has."""
-        left = list(self._futures)
+        if self.survives_driver:
+            self._leave()
+            self._jobs.forget(self._jobs.names())
+            return
         self._leave()
-        if not self.survives_driver:
-            self._note([(name, JobStatus.PREEMPTED, "its executor was closed") for name in left])
+        closed = "its executor was closed"
+        self._note([(name, JobStatus.PREEMPTED, closed) for name in self._jobs.names()])
 
     def _leave_at_exit(self) -> None:
         """Close as the process ends, and release what it had queued."""
-        nodes = list(self._nodes.values())
         self._leave()
-        ExitRelease().end(nodes)
+        ExitRelease().end(self._jobs.nodes())
 
     def _leave(self) -> None:
         """Close, without a word on what is left."""
@@ -258,8 +233,8 @@ class DaskExecutor:
         atexit.unregister(self._leave_at_exit)
         if self._reached.owned:
             # Closing the cluster would wait for what runs.
-            worker_side.stop(list(self._futures), "preempted")
-        self._futures.clear()
+            worker_side.stop(self._jobs.names(), "preempted")
+        self._jobs.drop_handles()
         # What it has to say of tasks that are dropped with our own cluster is no news to anybody.
         with _silent("distributed.scheduler") if self._reached.owned else contextlib.nullcontext():
             for part in self._reached.ours:
@@ -269,12 +244,8 @@ class DaskExecutor:
 
     def _in_flight(self, graph: TaskGraph) -> dict[str, list[Any]]:
         """Futures of jobs of other graphs, ours and other drivers', that its tasks need, by key."""
-        with self._ended:
-            ours = {(node.root, node.key): name for name, node in self._nodes.items()}
-        found = {
-            key: [self._futures[name] for name in names if name in self._futures]
-            for key, names in graph.in_flight(ours).items()
-        }
+        in_flight = graph.in_flight(self._jobs.names_by_node())
+        found = {key: self._jobs.handles(names) for key, names in in_flight.items()}
         held = self._hold(graph)
         for key, task in graph.tasks.items():
             others = [held[ref.job_id] for ref in task.after_jobs if ref.job_id in held]
@@ -433,40 +404,10 @@ class DaskExecutor:
 
     def _leave_to_scheduler(self, names: Iterable[str]) -> None:
         """Ask the scheduler for these from now on, as for jobs of other processes."""
-        with self._ended:
-            for name in names:
-                self._forget(name)
-            self._ended.notify_all()
-
-    def _forget(self, name: str) -> None:
-        """Let go of a task's future, so that the scheduler may forget it."""
-        self._futures.pop(name, None)
-        self._nodes.pop(name, None)
+        self._jobs.forget(names)
 
     def _note(self, ends: Sequence[_End]) -> None:
-        nodes = ((self._nodes.get(name), status) for name, status, _ in ends)
-        release_queued(nodes, engine_reports=self.survives_driver)
-        with self._ended:
-            for name, status, reason in ends:
-                # What was given up as lost is cancelled then, which is not how it ended.
-                if self._over.setdefault(name, status) is status and reason:
-                    self._reasons[name] = reason
-                self._forget(name)
-            self._seen_progress_at = time.monotonic()
-            self._ended.notify_all()
-
-    def _wait_for_news(self, refs: Collection[JobRef], timeout_s: float) -> None:
-        with self._ended:
-            if any(ref.job_id in self._over for ref in refs):
-                return
-            has_ended = self._ended.wait(timeout_s)
-        if has_ended and len(refs) > _MANY:
-            # Each call looks at all refs: when they are many, let some more ends come first.
-            time.sleep(min(timeout_s, 0.1, len(refs) * 1e-4))
-        quiet_since = max(self._seen_progress_at, self._looked_at)
-        if not has_ended and time.monotonic() - quiet_since > _LOOK_AFTER_S:
-            self._looked_at = time.monotonic()
-            self._look_for_stall()
+        self._jobs.end(ends, engine_reports=self.survives_driver)
 
     # --- asking
 
@@ -491,7 +432,7 @@ class DaskExecutor:
             ) from error
 
     def _cancel_there(self, names: list[str]) -> dict[str, list[str]]:
-        sent = [name for name in names if name in self._futures]
+        sent = [name for name in names if name in self._jobs]
         patience_s = _QUERY_TIMEOUT_S + len(names) * _CANCEL_S
         answer: dict[str, list[str]]
         answer = self._ask(scheduler_side.cancel, names, sent, _ON_ITS_WAY_S, timeout_s=patience_s)
@@ -521,7 +462,7 @@ class DaskExecutor:
 
     def _unknown_key(self, ref: JobRef) -> JobStatus:
         """The scheduler forgets what is over; what it never knew was lost with another one."""
-        if ref.job_id in self._futures:
+        if ref.job_id in self._jobs:
             return JobStatus.QUEUED
         if ref.meta.get("scheduler_id") not in (None, self.scheduler_id):
             return JobStatus.LOST
@@ -541,17 +482,17 @@ class DaskExecutor:
             waiting = {
                 name: answer["unrunnable"][name]
                 for name in answer["unrunnable"]
-                if name in self._futures
+                if name in self._jobs
             }
             reason = f"no worker gives {next(iter(waiting.values()))}" if waiting else ""
         else:
-            waiting = dict.fromkeys(self._futures, None)
+            waiting = dict.fromkeys(self._jobs.names(), None)
             reason = "there are no workers"
         if waiting:
             self._report_stall(list(waiting), f"{reason} at {self._address}")
 
     def _report_stall(self, names: list[str], reason: str) -> None:
-        since_s = time.monotonic() - self._seen_progress_at
+        since_s = self._jobs.silence_s
         log.warning("%d job(s) have been waiting for %.0f s: %s", len(names), since_s, reason)
         if self._stalled_after_s is None or since_s < self._stalled_after_s:
             return

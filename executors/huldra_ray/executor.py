@@ -19,13 +19,12 @@ from huldra.engines.kit import (
     JobStatus,
     OnSubmitted,
     Refusal,
-    SubmittedNode,
+    SentJobs,
     Task,
     TaskGraph,
     driver_record,
     output_files_of,
     refuse_by_capabilities,
-    release_queued,
 )
 from huldra.errors import HuldraExecutorError, HuldraSubmitError
 from huldra_ray import NAME, driver_path, remote, resources, runtime, runtime_envs
@@ -37,8 +36,6 @@ log = logging.getLogger("huldra.ray")
 _LISTEN_S = 2.0
 # A name is on disk before its node is sent, so for a while a name that is not known means little.
 _ON_ITS_WAY_S = 60.0
-_POLL_S = 0.5
-_MANY = 200
 _live: dict[str, RayExecutor] = {}
 
 
@@ -62,10 +59,7 @@ class RayExecutor:
         self._ray = runtime.require()
         self._runtime = runtime.reach(address, cpus, **init_options)
         self._runtime_env = dict(runtime_env or {})
-        self._ended = threading.Condition()
-        self._open: dict[str, SubmittedNode] = {}
-        self._over: dict[str, JobStatus] = {}
-        self._reasons: dict[str, str] = {}
+        self._jobs = SentJobs[None]()
         self._has_logged_end = False
         self._is_closed = False
         self._supervisor = self._reach_supervisor()
@@ -129,19 +123,14 @@ class RayExecutor:
         self._log_that_jobs_end_with_us()
         refs = graph.refs(graph.named_job or self.job_template(graph))
         names = {key: ref.job_id for key, ref in refs.items()}
-        with self._ended:
-            before = {(node.root, node.key): name for name, node in self._open.items()}
-        in_flight = graph.in_flight(before)
+        in_flight = graph.in_flight(self._jobs.names_by_node())
         site = driver_path.describe()
         envs = _RuntimeEnvs(self._common_env(), None if self._runtime.ends_with_us else site)
         most_gb = self._most_gb(graph)
         batch = [self._entry(graph, key, names, envs, most_gb) for key in graph.tasks]
         for entry, key in zip(batch, graph.tasks, strict=True):
             entry["after"] += in_flight.get(key, ())
-        with self._ended:
-            for key, name in names.items():
-                self._over.pop(name, None)
-                self._open[name] = graph.sent(key)
+        self._jobs.add({name: (graph.sent(key), None) for key, name in names.items()})
         try:
             self._supervisor.submit(batch, site)
         except Exception as error:
@@ -157,32 +146,19 @@ class RayExecutor:
         Ray has one answer for a queued and a running task: QUEUED stands for both here, and the
         artifact shows which it is.
         """
-        unknown = [ref for ref in refs if ref.job_id not in self._over]
+        unknown = [ref for ref in refs if not self._jobs.is_over(ref)]
         asked = self._ask(unknown) if unknown else {}
-        return {ref: self._over.get(ref.job_id) or asked[ref] for ref in refs}
+        return {
+            ref: asked.get(ref) or self._jobs.status_of(ref) or JobStatus.UNKNOWN for ref in refs
+        }
 
     def wait(self, refs: Collection[JobRef], timeout_s: float) -> set[JobRef]:
         """Return when one has ended; those of other drivers are polled."""
-        deadline = time.monotonic() + timeout_s
-        with self._ended:
-            ours = all(ref.job_id in self._open or ref.job_id in self._over for ref in refs)
-        while True:
-            over = self._over_of(refs, ours=ours)
-            left_s = deadline - time.monotonic()
-            if over or left_s <= 0:
-                return over
-            with self._ended:
-                if ours and not any(ref.job_id in self._over for ref in refs):
-                    self._ended.wait(left_s)
-            if not ours:
-                time.sleep(min(left_s, _POLL_S))
-            elif len(refs) > _MANY:
-                # Each call looks at all refs: when they are many, let some more ends come first.
-                time.sleep(min(0.1, max(0.0, deadline - time.monotonic()), len(refs) * 1e-4))
+        return self._jobs.wait(refs, timeout_s, self.status)
 
     def cancel(self, refs: Collection[JobRef]) -> None:
         """Cancel these; what runs is interrupted, and killed after a grace."""
-        names = [ref.job_id for ref in refs if ref.job_id not in self._over]
+        names = [ref.job_id for ref in refs if not self._jobs.is_over(ref)]
         if names:
             self._supervisor.cancel(names)
 
@@ -192,7 +168,7 @@ class RayExecutor:
 
     def failure_reason(self, ref: JobRef) -> str:
         """Ray's reason when a job ended badly; empty where it has none."""
-        return self._reasons.get(ref.job_id, "")
+        return self._jobs.reason(ref)
 
     def close(self) -> None:
         """Shut down a runtime that we started; leave any other as it is."""
@@ -295,9 +271,7 @@ class RayExecutor:
         """Be out of Ray before it ends, and let no caller wait for what it then forgets."""
         self._stop_listening()
         if self._runtime.ends_with_us:
-            with self._ended:
-                nodes = list(self._open.values())
-            ExitRelease().end(nodes)
+            ExitRelease().end(self._jobs.nodes())
 
     def _stop_listening(self) -> None:
         """Be out of Ray before it is shut down here: else it may end the whole process."""
@@ -306,28 +280,16 @@ class RayExecutor:
         self._listener.join(_LISTEN_S)
 
     def _note(self, ends: Sequence[tuple[str, JobStatus, str]]) -> None:
-        nodes = ((self._open.get(name), status) for name, status, _ in ends)
-        release_queued(nodes, engine_reports=not self._runtime.ends_with_us)
-        with self._ended:
-            for name, status, reason in ends:
-                if name in self._open:
-                    del self._open[name]
-                    self._over[name] = status
-                    if reason:
-                        self._reasons[name] = reason
-            self._ended.notify_all()
+        self._jobs.end(ends, engine_reports=not self._runtime.ends_with_us)
 
     def _lose_all(self, error: BaseException) -> None:
         self._supervisor.close()
-        with self._ended:
-            left = list(self._open)
-        self._note([(name, JobStatus.LOST, f"Ray is gone: {error!r}") for name in left])
+        gone = f"Ray is gone: {error!r}"
+        self._note([(name, JobStatus.LOST, gone) for name in self._jobs.names()])
         _live.pop(self._runtime.address, None)
 
-    def _over_of(self, refs: Collection[JobRef], *, ours: bool) -> set[JobRef]:
-        if ours:
-            return {ref for ref in refs if ref.job_id in self._over}
-        return {ref for ref, status in self.status(refs).items() if status.is_over}
+    def _known_end(self, ref: JobRef) -> JobStatus:
+        return self._jobs.status_of(ref) or JobStatus.UNKNOWN  # opened again meanwhile: unknown
 
     def _ask(self, refs: Sequence[JobRef]) -> dict[JobRef, JobStatus]:
         try:

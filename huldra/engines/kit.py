@@ -29,6 +29,7 @@ from huldra.engines.protocol import (
 from huldra.engines.release import ExitRelease, release_queued
 from huldra.engines.resources import RESOURCE_KEYS, Resources, Retry
 from huldra.engines.retry import Death, RetryPolicy, how_it_ended, memory_advice
+from huldra.engines.sent_jobs import SentJobs
 from huldra.logs.capture import get_logger
 from huldra.provenance import sources
 from huldra.store.artifact import StateManager
@@ -58,6 +59,7 @@ __all__ = [
     "Resources",
     "Retry",
     "RetryPolicy",
+    "SentJobs",
     "StateManager",
     "SubmittedNode",
     "Task",

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import huldra
+from huldra.engines import sent_jobs
 from huldra.errors import HuldraExecutorError, HuldraJobLost
 from huldra.testing.pipelines import Step, count_notes
 from huldra_dask import DaskExecutor
@@ -180,7 +181,7 @@ def test_a_cluster_without_workers_is_noticed_and_served_by_the_next_one(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Jobs that wait for workers say so, and run when one comes."""
-    monkeypatch.setattr(executor_module, "_LOOK_AFTER_S", 0.2)
+    monkeypatch.setattr(sent_jobs, "_SILENCE_S", 0.2)
     for worker in cluster.workers:
         os.killpg(worker.pid, signal.SIGKILL)
         worker.wait()

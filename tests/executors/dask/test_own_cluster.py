@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from huldra.engines import sent_jobs
 from huldra.engines.protocol import JobStatus, TaskGraph
 from huldra.engines.resources import Resources
 from huldra.store.job_ref import JobRef
 from huldra_dask import children
-from huldra_dask import executor as executor_module
 from huldra_dask.executor import DaskExecutor
 from tests.executors.dask import standin
 from tests.support.children import until
@@ -163,7 +163,7 @@ def test_what_nobody_can_run_is_given_up(
     executor: DaskExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A request that got past `check` (its worker left) is lost after a while, not waited for."""
-    monkeypatch.setattr(executor_module, "_LOOK_AFTER_S", 0.1)
+    monkeypatch.setattr(sent_jobs, "_SILENCE_S", 0.1)
     monkeypatch.setattr(executor, "_stalled_after_s", 0.2)  # minutes in real life
     graph = standin.graph(tmp_path, {"a": ("ok", [], Resources(gpus=1))})
     refs = submit(executor, graph)
