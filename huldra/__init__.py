@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from huldra.collection import HuldraList, frame, grid, load_or_create, plan, rows, status
     from huldra.config.documents import HuldraSerializer
     from huldra.config.fields import MISSING, field
+    from huldra.config.identities import identity
     from huldra.engines.protocol import Executor, JobStatus
     from huldra.engines.resources import Resources, Retry
     from huldra.errors import (
@@ -127,6 +128,7 @@ _HOMES = {
         "MISSING",
         "field",
     ),
+    "huldra.config.identities": ("identity",),
     "huldra.scheduling.job": ("Job",),
     "huldra.logs.capture": (
         "configure_logging",
@@ -228,6 +230,7 @@ __all__ = [
     "get_logger",
     "grid",
     "huldra_root",
+    "identity",
     "load_env",
     "load_or_create",
     "plan",

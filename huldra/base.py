@@ -21,7 +21,8 @@ import chz
 from chz.data_model import init_property
 
 from huldra.attempts import context
-from huldra.config.fields import field, is_hashed
+from huldra.config import identities
+from huldra.config.fields import field, is_hashed, renamed_from
 from huldra.config.forms import container_base
 from huldra.config.hashing import are_same, children_of, digest_of, key_of
 from huldra.config.import_paths import public_module
@@ -67,6 +68,8 @@ class Huldra(Generic[T]):
 
     * `version_controlled=True` stores artifacts under `<root>/git/` instead of `<root>/data/`;
     * `cache_version="2"` is part of the hash: change it when the meaning of the code changes;
+    * `identity="proj.train/Train"` stands for module and class in the hash and the directory, so
+      that the class may move; `moved_from="old.module/Train"` says the same of a class that did;
     * `format="pickle"`, or another format's name, stores what `_create` returns as one file of it,
       in a class without `_load`;
     * `version=`, `typecheck=` are chz's own.
@@ -93,6 +96,7 @@ class Huldra(Generic[T]):
     __huldra_declares_dependencies__: ClassVar[bool] = False
     __huldra_validates__: ClassVar[bool] = False
     __huldra_format__: ClassVar[str | None] = None
+    __huldra_identity__: ClassVar[str | None] = None
 
     def __init_subclass__(
         cls,
@@ -102,6 +106,8 @@ class Huldra(Generic[T]):
         format: str | None = None,  # noqa: A002  the word that users write
         version: str | None = None,
         typecheck: bool | None = None,
+        identity: str | None = None,
+        moved_from: str | None = None,
         **kwargs: Any,
     ) -> None:
         """Turn the subclass into a chz class; raise `HuldraClassError` if it breaks a rule."""
@@ -118,6 +124,7 @@ class Huldra(Generic[T]):
             cls.__huldra_format__ = format
         # The version speaks of this class's code: a subclass has its own.
         cls.__huldra_cache_version__ = cache_version
+        cls.__huldra_identity__ = _take_identity(cls, identity, moved_from)
         _take_options_out_of_fields(cls)
         _refuse_names_of_ours(cls)
         own = cls.__dict__
@@ -127,6 +134,7 @@ class Huldra(Generic[T]):
         _refuse_what_would_not_run(cls)
         _make_chz(cls, version, typecheck)
         _refuse_hidden_fields(cls)
+        _refuse_shared_names(cls)
         cls.__huldra_declares_dependencies__ = cls._dependencies is not Huldra._dependencies
         cls.__huldra_validates__ = cls._validate is not Huldra._validate
 
@@ -462,7 +470,30 @@ def _refuse_names_of_ours(cls: type) -> None:
             )
 
 
-_KEYWORDS = ("version_controlled", "cache_version", "format", "version", "typecheck")
+def _take_identity(cls: type, identity: str | None, moved_from: str | None) -> str | None:
+    """Claim the identity that the class line declares; refuse one that another class has."""
+    if identity is not None and moved_from is not None:
+        raise HuldraClassError(
+            f"{identities.full_name(cls)}: identity= and moved_from= mean the same; keep the one"
+            f" that its artifacts have, {identity!r} or {moved_from!r}"
+        )
+    name = identity if identity is not None else moved_from
+    if name is None:
+        identities.refuse_claimed(cls)
+    else:
+        identities.claim(cls, name)
+    return name
+
+
+_KEYWORDS = (
+    "version_controlled",
+    "cache_version",
+    "identity",
+    "moved_from",
+    "format",
+    "version",
+    "typecheck",
+)
 
 
 def _refuse_unknown_keywords(cls: type, keywords: dict[str, Any]) -> None:
@@ -525,6 +556,18 @@ def _refuse_hidden_fields(cls: type) -> None:
             f" {name!r}: the object would show {found!r}, but the hash would use the field's value;"
             " rename one of them, or change the field's default"
         )
+
+
+def _refuse_shared_names(cls: type) -> None:
+    """Refuse two fields that would have one name in the hash."""
+    fields: dict[str, Any] = chz.chz_fields(cls)
+    for name, spec in fields.items():
+        past = renamed_from(spec)
+        if past is not None and past != name and past in fields:
+            raise HuldraClassError(
+                f"{cls.__module__}.{cls.__qualname__}: the field {name!r} is renamed from {past!r},"
+                f" but there is a field {past!r}; remove renamed_from, or rename that field"
+            )
 
 
 def _make_chz(cls: type, version: str | None, typecheck: bool | None) -> None:

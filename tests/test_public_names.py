@@ -78,6 +78,7 @@ NEW = {
     "find",
     "frame",
     "grid",
+    "identity",
     "huldra_root",
     "load_or_create",
     "plan",

@@ -16,6 +16,7 @@ class ConfigObject(Protocol):
     __huldra_class__: ClassVar[bool]
     __huldra_version_controlled__: ClassVar[bool]
     __huldra_cache_version__: ClassVar[str | None]
+    __huldra_identity__: ClassVar[str | None]
     __huldra_declares_dependencies__: ClassVar[bool]
 
     # Both may be a value or a method that returns one, and a subclass may change which.

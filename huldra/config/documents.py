@@ -412,6 +412,8 @@ def _make_object(entry: Mapping[str, Any], values: dict[str, Any]) -> Any:
 
 def _construct(record: forms.RecordType, values: dict[str, Any]) -> Any:
     known = {plan.name for plan in record.fields}
+    renamed = {plan.renamed_from: plan.name for plan in record.fields if plan.renamed_from}
+    values = {name if name in known else renamed.get(name, name): values[name] for name in values}
     unknown = [name for name in values if name not in known]
     lacking = [p.name for p in record.fields if p.is_required and p.name not in values]
     if unknown or lacking:

@@ -69,8 +69,9 @@ def field(
     metadata: dict[str, Any] | None = None,
     hashed: bool = True,
     absent: Any = _UNSET,
+    renamed_from: str | None = None,
 ) -> Any:
-    """Describe a field: all that `chz.field` takes, and two words about the hash.
+    """Describe a field: all that `chz.field` takes, and three words about the hash.
 
     `hashed=False` says that the value does not affect the result (a number of workers, a device):
     it takes no part in the hash. It still travels with the config; when two requests for one
@@ -80,16 +81,23 @@ def field(
     `default=V, absent=V` with the value that the code had in mind before, and no existing
     artifact is lost. It is compared as the hash compares: types count.
 
+    `renamed_from` is the name that the field had before. The hash keeps that name, so that no
+    existing artifact is lost; a field that is renamed again keeps the first one.
+
     Raises:
-        TypeError: `hashed` is not a bool, or `absent` is given for a field that is not hashed.
+        TypeError: `hashed` is not a bool, `renamed_from` is no field's name, or `absent` or
+            `renamed_from` is given for a field that is not hashed.
     """
     if not isinstance(hashed, bool):
         raise TypeError(f"field(hashed=...) must be True or False, not {hashed!r}")
     if absent is not _UNSET and not hashed:
         raise TypeError("field(absent=...) has no effect with hashed=False: remove one of them")
+    if renamed_from is not None:
+        _check_renamed_from(renamed_from, hashed)
     merged = dict(metadata or {})
-    if not hashed or absent is not _UNSET:
-        merged[_METADATA_KEY] = types.MappingProxyType({"hashed": hashed, "absent": absent})
+    if not hashed or absent is not _UNSET or renamed_from is not None:
+        said = {"hashed": hashed, "absent": absent, "renamed_from": renamed_from}
+        merged[_METADATA_KEY] = types.MappingProxyType(said)
     return chz.field(
         default=default,
         default_factory=default_factory,
@@ -106,6 +114,13 @@ def field(
     )
 
 
+def _check_renamed_from(name: object, hashed: bool) -> None:
+    if not isinstance(name, str) or not name.isidentifier():
+        raise TypeError(f"field(renamed_from=...) must be the name of a field, not {name!r}")
+    if not hashed:
+        raise TypeError("field(renamed_from=...) has no effect with hashed=False: remove it")
+
+
 def is_hashed(spec: Field) -> bool:
     """Return True if the field `spec` of a chz class takes part in the hash."""
     if spec.logical_name.startswith("_"):
@@ -117,3 +132,9 @@ def absent_value(spec: Field) -> tuple[Any, ...]:
     """The value at which the field `spec` counts as not there: a tuple of one, or of none."""
     absent = (spec.metadata or {}).get(_METADATA_KEY, {}).get("absent", _UNSET)
     return () if absent is _UNSET else (absent,)
+
+
+def renamed_from(spec: Field) -> str | None:
+    """The name of the field `spec` in the hash, where it is not its own."""
+    name: str | None = (spec.metadata or {}).get(_METADATA_KEY, {}).get("renamed_from")
+    return name

@@ -25,7 +25,7 @@ from typing import Any
 
 from chz.data_model import init_property
 
-from huldra.config import coercion, fields
+from huldra.config import coercion, fields, identities
 from huldra.config.import_paths import (
     ImportPathError,
     UnhashableValue,
@@ -43,7 +43,8 @@ class ScalarType(typing.NamedTuple):
 
     `reduce` gives the payload and `rebuild` takes it back; `source` writes Python, given how to
     write a part; `plain` is one JSON value for reading. `is_nested` says that the payload may
-    hold configs.
+    hold configs. `identify` gives the payload for the hash, where that is not `reduce`'s: of names
+    of classes, which may have declared another.
     """
 
     tag: str
@@ -52,13 +53,15 @@ class ScalarType(typing.NamedTuple):
     source: Callable[[Any, Render], str]
     plain: Callable[[Any], Any] = str
     is_nested: bool = False
+    identify: Callable[[Any], Any] | None = None
 
 
 class FieldSpec(typing.NamedTuple):
     """A field of a record: `key` is the attribute with the value that rebuilds the object.
 
     `is_hashed` is False for what takes no part in the hash; `absent` holds the value at which it
-    takes none either; `normalise` is None where the declared type changes nothing.
+    takes none either; `normalise` is None where the declared type changes nothing. `renamed_from`
+    is its name in the hash, where that is not its own.
     """
 
     name: str
@@ -67,6 +70,12 @@ class FieldSpec(typing.NamedTuple):
     is_required: bool = True
     normalise: coercion.Normalise | None = None
     absent: tuple[Any, ...] = ()
+    renamed_from: str | None = None
+
+    @property
+    def hashed_name(self) -> str:
+        """The field's name in the hash."""
+        return self.renamed_from or self.name
 
     def read(self, record: object) -> Any:
         """The field's value in `record`, normalised to the declared type."""
@@ -115,6 +124,47 @@ def kind_of(value: object) -> Kind:
 
 
 def _make_kind(cls: type, value: object) -> Kind:
+    kind = _plain_kind(cls, value)
+    if not isinstance(kind, RecordType) or not _changes_parts(cls, kind):
+        return kind
+    renamed, absent = identities.renamed_parts(cls), identities.absent_parts(cls)
+    _refuse_unknown_parts({*renamed, *absent}, {spec.name for spec in kind.fields}, cls)
+    changed = tuple(
+        spec._replace(
+            renamed_from=renamed.get(spec.name, spec.renamed_from),
+            absent=(absent[spec.name],) if spec.name in absent else spec.absent,
+        )
+        for spec in kind.fields
+    )
+    _refuse_shared_names(changed, cls)
+    return kind._replace(fields=changed)
+
+
+def _changes_parts(cls: type, record: RecordType) -> bool:
+    is_declared = identities.renamed_parts(cls) or identities.absent_parts(cls)
+    return bool(is_declared) or any(spec.renamed_from for spec in record.fields)
+
+
+def _refuse_unknown_parts(named: set[str], known: set[str], cls: type) -> None:
+    if unknown := sorted(named - known):
+        raise UnhashableValue(
+            f"@huldra.identity of {identities.full_name(cls)} names {unknown[0]!r}, which it has"
+            f" not; it has {', '.join(sorted(known))}"
+        )
+
+
+def _refuse_shared_names(specs: tuple[FieldSpec, ...], cls: type) -> None:
+    taken: dict[str, str] = {}
+    for spec in specs:
+        other = taken.setdefault(spec.hashed_name, spec.name)
+        if other != spec.name:
+            raise UnhashableValue(
+                f"{identities.full_name(cls)}: the fields {other!r} and {spec.name!r} would both be"
+                f" {spec.hashed_name!r} in the hash: remove renamed_from from one of them"
+            )
+
+
+def _plain_kind(cls: type, value: object) -> Kind:
     if isinstance(value, fields.MissingType):
         raise UnhashableValue(STILL_MISSING)
     if issubclass(cls, enum.Enum):  # first: a member may be a dataclass, too
@@ -193,6 +243,7 @@ def _chz_record(cls: type) -> RecordType:
                 is_required=_is_unset(spec._default) and _is_unset(spec._default_factory),
                 normalise=coercion.normaliser(annotation, spec._user_module, variables),
                 absent=fields.absent_value(spec),
+                renamed_from=fields.renamed_from(spec),
             )
         )
     huldra = is_huldra(cls)
@@ -300,7 +351,7 @@ def _annotation(cls: type, name: str) -> Any:
 _NAMED_ARGUMENTS: Mapping[str, type] = {cls.__name__: cls for cls in (bool, int, float, str, bytes)}
 
 
-def class_form(cls: Any) -> str | list[Any]:
+def class_form(cls: Any, name_of: Callable[[Any], str] = import_name) -> str | list[Any]:
     """The name of a class, or of a generic model with its arguments the model and these.
 
     `Box[Inner]` of pydantic is a class of its own that no module need have. Its name does not say
@@ -309,11 +360,26 @@ def class_form(cls: Any) -> str | list[Any]:
     generic: Any = vars(cls).get("__pydantic_generic_metadata__") if isinstance(cls, type) else {}
     origin = generic and generic["origin"]
     if not origin:
-        return import_name(cls)
+        return name_of(cls)
     arguments = generic["args"]
     if all(argument in _NAMED_ARGUMENTS.values() for argument in arguments):
-        return f"{import_name(origin)}[{', '.join(a.__name__ for a in arguments)}]"
+        return f"{name_of(origin)}[{', '.join(a.__name__ for a in arguments)}]"
     return [origin, list(arguments)]
+
+
+def _hashed_form(cls: Any) -> str | list[Any]:
+    """As `class_form`, with the names that the hash has."""
+    return class_form(cls, _hashed_name)
+
+
+def _hashed_name(cls: Any) -> str:
+    return identities.hashed_name(cls) if isinstance(cls, type) else import_name(cls)
+
+
+def hashed_record_name(record: RecordType) -> str:
+    """The name of a plain record's class in the hash."""
+    form = _hashed_form(record.cls)
+    return form if isinstance(form, str) else identities.hashed_name(form[0])
 
 
 def find_class(form: str | list[Any]) -> Any:
@@ -391,12 +457,18 @@ def record_of(cls: Any, tag: str) -> RecordType:
 
 
 def _enum_leaf(cls: type[enum.Enum]) -> ScalarType:
-    name = import_name(cls)
+    name, hashed_name = import_name(cls), identities.hashed_name(cls)
     is_flag = issubclass(cls, enum.Flag)
+    renamed = identities.renamed_parts(cls)
+    _refuse_unknown_parts(set(renamed), set(cls.__members__), cls)
 
     def reduce(member: enum.Enum) -> list[Any]:
         # The names of flag combinations differ between versions of Python, their bits do not.
         return [name, member.value if is_flag else member.name]
+
+    def identify(member: enum.Enum) -> list[Any]:
+        part = member.value if is_flag else renamed.get(member.name, member.name)
+        return [hashed_name, part]
 
     def source(member: enum.Enum, render: Render) -> str:
         if is_flag:
@@ -407,7 +479,7 @@ def _enum_leaf(cls: type[enum.Enum]) -> ScalarType:
             else (f"{render(cls)}.{member.name}")
         )
 
-    return ScalarType("enum", reduce, _rebuild_enum, source, plain=_plain_enum)
+    return ScalarType("enum", reduce, _rebuild_enum, source, plain=_plain_enum, identify=identify)
 
 
 def _plain_enum(member: enum.Enum) -> str:
@@ -419,8 +491,11 @@ def _rebuild_enum(payload: list[Any]) -> Any:
     cls = find(payload[0])
     if not isinstance(cls, type) or not issubclass(cls, enum.Enum):
         raise ImportPathError(f"{payload[0]} is not an enum")
+    now = {old: new for new, old in identities.renamed_parts(cls).items()}
     try:
-        return cls(payload[1]) if issubclass(cls, enum.Flag) else cls[payload[1]]
+        if issubclass(cls, enum.Flag):
+            return cls(payload[1])
+        return cls[payload[1] if payload[1] in cls.__members__ else now[payload[1]]]
     except (KeyError, ValueError, TypeError) as error:
         raise ImportPathError(f"{payload[0]} has no member {payload[1]!r} any more") from error
 
@@ -664,7 +739,12 @@ def _parts_of(*names: str) -> Callable[[Any], list[Any]]:
 
 
 _TYPE_LEAF = ScalarType(
-    "type", class_form, _find_type, lambda v, render: render(v), plain=_type_name
+    "type",
+    class_form,
+    _find_type,
+    lambda v, render: render(v),
+    plain=_type_name,
+    identify=_hashed_form,
 )
 _FUNCTION_LEAF = ScalarType(
     "function", _callable_name, _find_function, lambda v, render: render(v), plain=_callable_name

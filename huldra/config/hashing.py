@@ -12,7 +12,7 @@ import struct
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from huldra.config import forms
+from huldra.config import forms, identities
 from huldra.config.coercion import NUMBERS, Normalise
 from huldra.config.import_paths import MAIN_MODULES, UnhashableValue, lead_back, public_module
 from huldra.errors import HuldraClassError, HuldraCycleError, HuldraIdentityError
@@ -80,6 +80,8 @@ _namespaces: dict[type, str] = {}
 def namespace_of(cls: type) -> str:
     """The folder of a class: `<module>/<qualified name>`; `Model[int]` is `Model`'s.
 
+    A class that declares an identity has that instead.
+
     Raises `HuldraClassError` for a class that no other process can import.
     """
     try:
@@ -115,7 +117,7 @@ def _make_namespace(cls: type) -> str:
             f" it and it has no stable directory: {lost}; define the class at the top of a file"
             " that can be imported, under its own name, and import it from there"
         )
-    return f"{module}/{qualname}"
+    return identities.declared(cls) or f"{module}/{qualname}"
 
 
 def _is_folder_name(name: str) -> bool:
@@ -219,10 +221,11 @@ def _encode_other(value: Any, walk: _HashContext) -> bytes:
 
 def _leaf_encoder(leaf: forms.ScalarType) -> _Encode:
     prefix = b"x" + _encode_str(leaf.tag, _HashContext())
+    payload_of = leaf.identify or leaf.reduce
 
     def encode(value: Any, walk: _HashContext) -> bytes:
         _deeper(walk)
-        data = prefix + _encode(leaf.reduce(value), walk)
+        data = prefix + _encode(payload_of(value), walk)
         walk.depth -= 1
         return data
 
@@ -230,9 +233,8 @@ def _leaf_encoder(leaf: forms.ScalarType) -> _Encode:
 
 
 def _record_encoder(record: forms.RecordType) -> _Encode:
-    prefix = (
-        b"R" + _encode_str(record.tag, _HashContext()) + _encode_str(record.name, _HashContext())
-    )
+    name = forms.hashed_record_name(record)
+    prefix = b"R" + _encode_str(record.tag, _HashContext()) + _encode_str(name, _HashContext())
     if record.tag == "pydantic" and not isinstance(form := forms.class_form(record.cls), str):
         prefix += _encode(form[1], _HashContext())  # after `[`: fields begin with `.` or `;`
     planned: list[tuple[_Field, ...]] = []
@@ -263,13 +265,13 @@ _NEVER_CHANGED: Final = frozenset({type(None), bool, str, bytes})
 
 
 def _encoded_fields(record: forms.RecordType) -> tuple[_Field, ...]:
-    hashed = sorted((f for f in record.fields if f.is_hashed), key=lambda plan: plan.name)
+    hashed = sorted((f for f in record.fields if f.is_hashed), key=lambda plan: plan.hashed_name)
     return tuple(_encoded_field(plan) for plan in hashed)
 
 
 def _encoded_field(plan: forms.FieldSpec) -> _Field:
     own = frozenset(number for number, change in NUMBERS.items() if change is plan.normalise)
-    prefix = b"." + _encode_str(plan.name, _HashContext())
+    prefix = b"." + _encode_str(plan.hashed_name, _HashContext())
     absent = None
     if plan.absent:
         walk = _HashContext()

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import os
+import re
 import sys
 import types
+from collections.abc import Callable
 from typing import Any
 
 MAIN_MODULES = frozenset({"__main__", "__mp_main__"})
@@ -65,11 +68,11 @@ def import_name(thing: Any) -> str:
             f"{qualname} is defined in a function: move it to the top of its module"
         )
     for candidate in _public_modules(module):
-        if _resolve_loaded(candidate, qualname) is thing:
+        if resolve_loaded(candidate, qualname) is thing:
             return f"{candidate}:{qualname}"
     if module == "builtins":
         return _hidden_builtin(thing, qualname)
-    found = _resolve_loaded(module, qualname)
+    found = resolve_loaded(module, qualname)
     if found is thing or (found is None and _is_initialising(module)):
         return f"{public_module(module)}:{qualname}"
     if module in MAIN_MODULES:
@@ -96,7 +99,7 @@ def lead_back(cls: type) -> str | None:
     module, qualname = cls.__module__, cls.__qualname__
     if module not in sys.modules:
         return f"its module {module!r} is not loaded under that name"
-    found = _resolve_loaded(module, qualname)
+    found = resolve_loaded(module, qualname)
     if found is None and _is_initialising(module):
         return None
     if found is cls or (
@@ -137,7 +140,45 @@ def _hidden_builtin(thing: Any, qualname: str) -> str:
     raise UnhashableValue(f"builtins.{qualname} has no name to import it by")
 
 
-def _resolve_loaded(module: str, qualname: str) -> Any:
+def is_at_its_name(cls: type) -> bool:
+    """Return True if `cls` itself stands where its module and name say, or will in a moment."""
+    found = resolve_loaded(cls.__module__, cls.__qualname__)
+    return found is cls or (found is None and _is_initialising(cls.__module__))
+
+
+def is_in_source(module: str, qualname: str) -> bool:
+    """Return True unless the source of `module` shows that it has no such class any more.
+
+    A module that was loaded again keeps what its new source has not. Nothing is imported.
+    """
+    path = _source_file(module)
+    if path is None:
+        return True
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            source = file.read()
+    except OSError:
+        return not isinstance(sys.modules.get(module), types.ModuleType)
+    name = re.escape(qualname.rpartition(".")[2])
+    return re.search(rf"^\s*((class|def)\s+)?{name}\b", source, re.MULTILINE) is not None
+
+
+def _source_file(module: str) -> str | None:
+    """The file that holds the source of `module`, loaded or on the import path; None if unknown."""
+    known = getattr(sys.modules.get(module), "__file__", None)
+    if module in sys.modules:
+        return known if isinstance(known, str) and known.endswith(".py") else None
+    base = os.path.join(*module.split("."))
+    for folder in sys.path:
+        for end in (".py", f"{os.sep}__init__.py"):
+            path = os.path.join(folder, base + end)
+            if os.path.isfile(path):
+                return path
+    return None
+
+
+def resolve_loaded(module: str, qualname: str) -> Any:
+    """What stands at that name in a module that this process has loaded; None for nothing."""
     found: Any = sys.modules.get(module)
     if found is None and module.partition(".")[0] in sys.stdlib_module_names:
         try:
@@ -155,12 +196,35 @@ def _is_initialising(module: str) -> bool:
     return bool(getattr(spec, "_initializing", False))
 
 
+_Successor = Callable[[str, str], Any]
+_successors: list[_Successor] = []
+
+
+def on_missing(successor: _Successor) -> None:
+    """Ask `successor(module, qualname)` for what has taken the place of a name that is gone."""
+    _successors.append(successor)
+
+
 def find(name: str) -> Any:
-    """Import `module:qualname`, as `import_name` wrote it; raise `ImportPathError` if gone."""
+    """Import `module:qualname`, as `import_name` wrote it, or what declares to have been that.
+
+    Raises `ImportPathError` if it is gone.
+    """
     given: object = name  # documents may hold anything there
     module, _, qualname = given.partition(":") if isinstance(given, str) else ("", "", "")
     if not all(module.split(".")) or not all(qualname.split(".")):
         raise ImportPathError(f"{name!r} is not of the form module:qualname")
+    try:
+        return _find(module, qualname)
+    except ImportPathError:
+        for successor in _successors:
+            found = successor(module, qualname)
+            if found is not None:
+                return found
+        raise
+
+
+def _find(module: str, qualname: str) -> Any:
     found: Any = _import(module)
     for part in qualname.split("."):
         try:

@@ -14,10 +14,10 @@ from tests.support.config_samples import Grown, Marked, Needs, Train
 
 
 def test_a_field_takes_everything_that_chz_takes() -> None:
-    """The signature is chz's, with the same defaults, and two names more."""
+    """The signature is chz's, with the same defaults, and three names more."""
     ours = inspect.signature(field).parameters
     theirs = inspect.signature(chz.field).parameters
-    assert set(ours) - set(theirs) == {"hashed", "absent"}
+    assert set(ours) - set(theirs) == {"hashed", "absent", "renamed_from"}
     assert all(ours[name].default == theirs[name].default for name in theirs)
 
 
