@@ -444,8 +444,7 @@ def plan_of(objects: list[Any]) -> Plan:
     from huldra.scheduling.code_labels import with_code_labels
     from huldra.scheduling.planning import make_plan
 
-    plan = make_plan(in_process.graph_of(objects), lambda node: paths_of(node.obj))
-    return with_code_labels(plan)
+    return with_code_labels(make_plan(in_process.graph_of(objects)))
 
 
 _NAMES_OF_OURS = frozenset(

@@ -41,7 +41,6 @@ from huldra.provenance.command import command_line
 from huldra.provenance.metadata import working_directory
 from huldra.provenance.sources import Code, this_code
 from huldra.scheduling import in_process, run_record
-from huldra.scheduling.graph import Node
 from huldra.scheduling.job import Job
 from huldra.scheduling.planning import NodeStatus, Plan, PlannedNode, make_plan
 from huldra.scheduling.queueing import RunEnqueuer
@@ -50,7 +49,7 @@ from huldra.settings import HULDRA_CONFIG
 from huldra.store import artifact, claim, success
 from huldra.store.job_ref import JobRef, task_name
 from huldra.store.layout import ArtifactPaths, StorePaths
-from huldra.store.location import paths_of, prepare_artifact, prepare_root
+from huldra.store.location import prepare_artifact, prepare_root
 from huldra.store.overlap import Overlap
 from huldra.store.process import Owner, new_owner
 from huldra.store.records import Attempt, AttemptStatus, Claim, Lease
@@ -94,8 +93,8 @@ def dispatch(
     executor = registry.resolve(wanted)
     if context.is_making():
         for node in graph.nodes.values():
-            context.refuse_cycle(node.key, paths_of(node.obj))
-    plan = make_plan(graph, lambda node: paths_of(node.obj))
+            context.refuse_cycle(node.key, node.paths)
+    plan = make_plan(graph)
     owner = new_owner(executor.name)
     code = _code_of(plan)
     work = _Dispatch(executor, members, name, module, plan, _new_run_id(), owner, code)
@@ -184,13 +183,18 @@ def _task_graph(
     root = HULDRA_CONFIG.root
     run_path = StorePaths(root).run_record(work.run_id)
     included = {node.key for node in nodes}
+    words = {
+        "protocol": PAYLOAD_PROTOCOL,
+        "run": run_path,
+        "engine": work.executor.name,
+        "code": work.code.digest,
+    }
+    head = json.dumps(words).removesuffix("}")
     return TaskGraph(
         run_id=work.run_id,
         run_path=run_path,
         root=root,
-        tasks={
-            node.key: _task(work, node, included, resources[node.key], run_path) for node in nodes
-        },
+        tasks={node.key: _task(work, node, included, resources[node.key], head) for node in nodes},
         preempt_max=HULDRA_CONFIG.preempt_max,
     )
 
@@ -200,28 +204,22 @@ def _task(
     node: PlannedNode,
     included: set[str],
     resources: Resources,
-    run_path: str,
+    payload_head: str,
 ) -> Task:
     number = work.queued[node.key].number if node.key in work.queued else _next_number(node)
-    payload = {
-        "protocol": PAYLOAD_PROTOCOL,
-        "run": run_path,
-        "key": node.key,
-        "engine": work.executor.name,
-        "code": work.code.digest,
-    }
+    more: dict[str, Any] = {"key": node.key}
     if resources.retry is not None:
-        payload["more_tries"] = resources.retry.max_tries - 1
+        more["more_tries"] = resources.retry.max_tries - 1
     return Task(
         key=node.key,
         task_name=task_name(node.key, number),
         label=type(node.node.obj).__name__,
-        payload=json.dumps(payload),
+        payload=f"{payload_head}, {json.dumps(more)[1:]}",
         directory=node.paths.directory,
         log_path=node.paths.log,
-        needs=tuple(node.node.needs),
+        needs=node.node.needs,
         after=tuple(key for key in node.node.needs if key in included),
-        after_jobs=tuple(_jobs_in_flight(work, node)),
+        after_jobs=tuple(_jobs_in_flight(work, node)) if node.node.needs else (),
         resources=resources,
     )
 
@@ -312,25 +310,40 @@ def _open_queue(work: _Dispatch, draft: TaskGraph) -> RunEnqueuer:
 
 
 def _write_run_record(work: _Dispatch) -> None:
-    nodes = {key: work.plan.nodes[key].node for key in work.queued}
-    involved = dict.fromkeys(key for n in nodes.values() for key in (n.key, *n.needs))
-    directories = {key: work.plan.nodes[key].paths.directory for key in involved}
-    records = {key: _node_record(work, node, directories[key]) for key, node in nodes.items()}
+    nodes = {key: work.plan.nodes[key] for key in work.queued}
+    involved = dict.fromkeys(key for n in nodes.values() for key in (n.key, *n.node.needs))
+    keys = {key.rpartition("/")[2]: key for key in nodes}
+    dependents: dict[str, list[str]] = {}
+    for key, node in nodes.items():
+        for need in node.node.needs:
+            if need in nodes:
+                dependents.setdefault(need, []).append(key)
+
+    def for_worker(ref: str) -> dict[str, Any] | None:
+        """The record of a node, with all that its worker needs to know of other nodes."""
+        if ref not in keys:
+            return None
+        node = nodes[keys[ref]]
+        return {
+            "key": node.key,
+            **_node_record(work, node),
+            "directories": {k: work.plan.nodes[k].paths.directory for k in node.node.needs},
+            "dependents": dependents.get(node.key, []),
+        }
+
     graph = {
         "name": work.name,
         "module": work.module,
         "members": {name: key_of(obj) for name, obj in work.members.items()},
-        "directories": directories,
-        "nodes": {
-            key: {"config": key.rpartition("/")[2], **record} for key, record in records.items()
-        },
+        "directories": {key: work.plan.nodes[key].paths.directory for key in involved},
     }
     run_record.write(
         StorePaths(HULDRA_CONFIG.root),
         _facts(work),
         graph,
-        _with_neighbours(records, directories),
-        documents.iter_objects(node.obj for node in nodes.values()),
+        ((k, {"config": k.rpartition("/")[2], **_node_record(work, n)}) for k, n in nodes.items()),
+        for_worker,
+        documents.iter_objects(node.node.obj for node in nodes.values()),
     )
 
 
@@ -351,32 +364,13 @@ def _facts(work: _Dispatch) -> dict[str, Any]:
     }
 
 
-def _node_record(work: _Dispatch, node: Node, directory: str) -> dict[str, Any]:
+def _node_record(work: _Dispatch, node: PlannedNode) -> dict[str, Any]:
     return {
-        "directory": directory,
+        "directory": node.paths.directory,
         "claim": work.queued[node.key].number,
         "token": work.owner.token,
-        "after": [need for need in node.needs if need in work.queued],
-        "needs": list(node.needs),
-    }
-
-
-def _with_neighbours(
-    records: Mapping[str, dict[str, Any]], directories: Mapping[str, str]
-) -> dict[str, dict[str, Any]]:
-    """The records by hash, each with all that its worker needs to know of other nodes."""
-    dependents: dict[str, list[str]] = {}
-    for key, record in records.items():
-        for need in record["after"]:
-            dependents.setdefault(need, []).append(key)
-    return {
-        key.rpartition("/")[2]: {
-            "key": key,
-            **record,
-            "directories": {need: directories[need] for need in record["needs"]},
-            "dependents": dependents.get(key, []),
-        }
-        for key, record in records.items()
+        "after": [need for need in node.node.needs if need in work.queued],
+        "needs": list(node.node.needs),
     }
 
 
@@ -413,8 +407,14 @@ def _submit(work: _Dispatch, graph: TaskGraph) -> None:
 
     try:
         work.executor.submit(graph, on_submitted)
-    finally:
+    except BaseException:
+        bind_all()  # of what the adapter could not take back
+        raise
+    try:
         bind_all()
+    except BaseException:
+        work.executor.cancel(list(work.sent.values()))
+        raise
 
 
 def _free_unsent(work: _Dispatch, error: BaseException) -> None:

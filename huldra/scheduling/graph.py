@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import chz
 
@@ -14,13 +14,23 @@ from huldra.config.hashing import are_same, key_of
 from huldra.config.import_paths import describe
 from huldra.errors import HuldraClassError, HuldraCycleError
 from huldra.logs.capture import get_logger
+from huldra.store.layout import ArtifactPaths
+from huldra.store.location import paths_of
 from huldra.store.survey import Seen
 
 _SHOWN_MAX = 200  # characters of a value in a warning
 
 
-Look = Callable[[Sequence[tuple[ConfigObject, str]]], Sequence[Seen]]
-"""What the store says of configs and their keys, an answer each; asked for many at a time."""
+class Asked(NamedTuple):
+    """A config that the store is asked about."""
+
+    obj: ConfigObject
+    key: str
+    paths: ArtifactPaths
+
+
+Look = Callable[[Sequence[Asked]], Sequence[Seen]]
+"""What the store says of configs, an answer each; asked for many at a time."""
 
 
 @dataclass(slots=True)
@@ -29,6 +39,7 @@ class Node:
 
     key: str
     obj: ConfigObject
+    paths: ArtifactPaths
     seen: Seen
     needs: tuple[str, ...] = ()
 
@@ -60,6 +71,7 @@ class _Found:
     """A node as the search for all nodes came to it first."""
 
     obj: ConfigObject
+    paths: ArtifactPaths
     seen: Seen
     needs: list[ConfigObject]
 
@@ -68,9 +80,7 @@ class _Found:
 class _Open:
     """A node on the way down, and its dependencies that were not looked at yet."""
 
-    key: str
-    obj: ConfigObject
-    seen: Seen
+    node: _Found
     needs: list[str]
     rest: Iterator[ConfigObject]
 
@@ -93,9 +103,9 @@ def compile_graph(roots: Iterable[ConfigObject], look: Look) -> Graph:
             if child is not None:
                 here.needs.append(_enter(child, nodes, path, found, look))
             else:
-                path.popitem()
-                needs = tuple(dict.fromkeys(here.needs))
-                nodes[here.key] = Node(here.key, here.obj, here.seen, needs)
+                key, _ = path.popitem()
+                node, needs = here.node, tuple(dict.fromkeys(here.needs))
+                nodes[key] = Node(key, node.obj, node.paths, node.seen, needs)
     return Graph(nodes)
 
 
@@ -104,11 +114,11 @@ def _find_all(roots: Iterable[ConfigObject], look: Look) -> dict[str, _Found]:
     found: dict[str, _Found] = {}
     wave = {key_of(root): root for root in roots}
     while wave:
-        keyed = [(obj, key) for key, obj in wave.items()]
+        asked = [Asked(obj, key, paths_of(obj)) for key, obj in wave.items()]
         below: dict[str, ConfigObject] = {}
-        for (obj, key), seen in zip(keyed, look(keyed), strict=True):
+        for (obj, key, paths), seen in zip(asked, look(asked), strict=True):
             needs = [] if seen is Seen.COMPLETE else dependencies_of(obj)
-            found[key] = _Found(obj, seen, needs)
+            found[key] = _Found(obj, paths, seen, needs)
             below.update((key_of(need), need) for need in needs)
         wave = {key: obj for key, obj in below.items() if key not in found}
     return found
@@ -132,15 +142,18 @@ def _enter(
             "cyclic dependency: " + " → ".join(cycle) + "; check _dependencies()",
             path=cycle,
         )
-    first = found.get(key)
-    # Of two requests for one artifact the search may have come to the other one first, and its
-    # unhashed fields may need something else.
-    seen = first.seen if first is not None else look([(obj, key)])[0]
-    if seen is Seen.COMPLETE:
-        nodes[key] = Node(key, obj, seen)
+    node = found.get(key)
+    if node is None or node.obj is not obj:
+        # Of two requests for one artifact the search came to the other one first, and its unhashed
+        # fields may need something else.
+        paths = paths_of(obj)
+        seen = node.seen if node is not None else look([Asked(obj, key, paths)])[0]
+        needs = [] if seen is Seen.COMPLETE else dependencies_of(obj)
+        node = _Found(obj, paths, seen, needs)
+    if node.needs:
+        path[key] = _Open(node, [], iter(node.needs))
     else:
-        needs = first.needs if first is not None and first.obj is obj else dependencies_of(obj)
-        path[key] = _Open(key, obj, seen, [], iter(needs))
+        nodes[key] = Node(key, obj, node.paths, node.seen)
     return key
 
 

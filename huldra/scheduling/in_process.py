@@ -15,7 +15,7 @@ from huldra.engines.resources import Resources
 from huldra.errors import HuldraArtifactMissing, HuldraSerializationError
 from huldra.logs.capture import configure_logging, get_logger, log_status
 from huldra.provenance import metadata
-from huldra.scheduling.graph import Graph, compile_graph, dependencies_of
+from huldra.scheduling.graph import Asked, Graph, compile_graph, dependencies_of
 from huldra.store import artifact, success
 from huldra.store.layout import ArtifactPaths
 from huldra.store.location import paths_of, prepare_artifact
@@ -65,15 +65,14 @@ def graph_of(roots: list[Any]) -> Graph:
     return compile_graph(roots, lambda wave: look(wave, survey))
 
 
-def look(wave: Sequence[tuple[ConfigObject, str]], survey: Survey) -> list[Seen]:
+def look(wave: Sequence[Asked], survey: Survey) -> list[Seen]:
     """Return what the store says of these configs; COMPLETE ones are valid, too. Writes nothing.
 
     What `_validate` raises reaches the caller.
     """
-    paths = [paths_of(obj) for obj, _ in wave]
-    answers = survey.look(paths)
-    for number, (obj, key) in enumerate(wave):
-        if answers[number] is Seen.COMPLETE and not is_valid(obj, key, paths[number]):
+    answers = survey.look([asked.paths for asked in wave])
+    for number, asked in enumerate(wave):
+        if answers[number] is Seen.COMPLETE and not is_valid(asked.obj, asked.key, asked.paths):
             answers[number] = Seen.INCOMPLETE
     return answers
 
@@ -87,8 +86,8 @@ def make(obj: ConfigObject) -> Made | None:
     made: Made | None = None
     survey = Survey()
 
-    def look_below(wave: Sequence[tuple[ConfigObject, str]]) -> list[Seen]:
-        if wave[0][1] == root_key:  # alone in its wave, as the root
+    def look_below(wave: Sequence[Asked]) -> list[Seen]:
+        if wave[0].key == root_key:  # alone in its wave, as the root
             return [Seen.INCOMPLETE]
         return look(wave, survey)
 

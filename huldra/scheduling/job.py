@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
 from huldra.attempts import liveness
@@ -27,8 +27,9 @@ from huldra.store import artifact, claim, success
 from huldra.store.files import path_exists, read_bytes
 from huldra.store.job_ref import JobRef
 from huldra.store.location import paths_of
+from huldra.store.overlap import Overlap
 from huldra.store.process import new_owner
-from huldra.store.records import STARTED, AttemptStatus, ended_by_death, upstream_error
+from huldra.store.records import STARTED, Attempt, AttemptStatus, ended_by_death, upstream_error
 from huldra.store.snapshot import Liveness
 
 T = TypeVar("T")
@@ -218,10 +219,24 @@ class Job(Generic[T]):
 
     def _look(self) -> tuple[AttemptStatus, bool]:
         """Return the status, and True if it is final."""
+        return self._judge(self._read())
+
+    def _read(self) -> _Reading:
         if self._is_made or success.is_complete(self._paths):
+            return True, None
+        return False, claim.last_attempt(self._paths)
+
+    def _is_done(self, reading: _Reading) -> bool:
+        """Return True if the job has ended, by what was read of the artifact a moment ago."""
+        status, is_final = self._judge(reading)
+        # The attempt may have come to a better end since then, with its owner gone by now.
+        return is_final and (status is AttemptStatus.SUCCESS or self.done())
+
+    def _judge(self, reading: _Reading) -> tuple[AttemptStatus, bool]:
+        is_complete, attempt = reading
+        if is_complete:
             self._is_made = True
             return AttemptStatus.SUCCESS, True
-        attempt = claim.last_attempt(self._paths)
         if attempt is None and self._ref is None:
             return AttemptStatus.CRASHED, True  # it was there, and was removed
         if attempt is None:
@@ -328,6 +343,20 @@ class Job(Generic[T]):
         return None
 
 
+_Reading = tuple[bool, Attempt | None]
+"""What the disk says of an artifact: that it is complete, else its last attempt."""
+
+
+def _done_of(jobs: Sequence[Job[Any]], overlap: Overlap) -> list[Job[Any]]:
+    """Return those of `jobs` that are done. Only the disk is read in threads."""
+    readings = overlap.map(lambda job: job._read(), jobs)  # noqa: SLF001  same module
+    return [
+        job
+        for job, reading in zip(jobs, readings, strict=True)
+        if job._is_done(reading)  # noqa: SLF001  same module
+    ]
+
+
 def cancel_all(jobs: Iterable[Job[Any]]) -> int:
     """Request cancellation of each job that is not done. Return how many. One call per engine."""
     asked = [job for job in jobs if job._request_cancel()]  # noqa: SLF001  same module
@@ -351,9 +380,9 @@ def as_done(jobs: Iterable[Job[Any]], deadline: float | None = None) -> Iterator
     The engine reports ended jobs where it can. All artifacts are checked, too, less often if there
     are many, because a process that this engine does not know may complete one.
     """
-    pending = _Pending(jobs)
+    pending, overlap = _Pending(jobs), Overlap()
     looked_at, cost_s = time.monotonic(), 0.0
-    for job in _glance(pending.all()):
+    for job in _glance(pending.all(), overlap):
         pending.remove(job)
         yield job
     while pending and (deadline is None or time.monotonic() < deadline):
@@ -363,7 +392,7 @@ def as_done(jobs: Iterable[Job[Any]], deadline: float | None = None) -> Iterator
             candidates = pending.all()
         else:
             candidates = pending.over_soon(_slice_s(deadline), 10 * cost_s)
-        done = [job for job in candidates if job.done()]
+        done = _done_of(candidates, overlap)
         if looks_at_all:
             looked_at = time.monotonic()
             cost_s = looked_at - started
@@ -372,20 +401,22 @@ def as_done(jobs: Iterable[Job[Any]], deadline: float | None = None) -> Iterator
             yield job
 
 
-def _glance(jobs: Iterable[Job[Any]]) -> list[Job[Any]]:
+def _glance(jobs: Sequence[Job[Any]], overlap: Overlap) -> list[Job[Any]]:
     """Return those of `jobs` that are done, checking only some of them.
 
     A job that was just submitted is not done, and checking each costs as much as submitting it. So
     after a few that are not done, the rest is left to their engine and to the next full check.
     """
-    done, others = [], 0
-    for job in jobs:
-        if job.done():
-            done.append(job)
-        else:
-            others += 1
-            if others == _GLANCED_AT and job._executor is not None:  # noqa: SLF001  same module
-                break
+    done: list[Job[Any]] = []
+    looked, size = 0, _GLANCED_AT
+    while looked < len(jobs):
+        some = jobs[looked : looked + size]
+        found = _done_of(some, overlap)
+        done += found
+        if len(found) < len(some) and any(job._executor is not None for job in some):  # noqa: SLF001  same module
+            break
+        looked += len(some)
+        size *= 4
     return done
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from huldra.attempts import liveness
@@ -31,10 +31,9 @@ class NodeStatus(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PlannedNode:
-    """One node: its files, its status, the reason in words, its open attempt."""
+    """One node: its status, the reason in words, its last attempt."""
 
     node: Node
-    paths: ArtifactPaths
     status: NodeStatus
     reason: str
     attempt: Attempt | None = None
@@ -43,6 +42,11 @@ class PlannedNode:
     def key(self) -> str:
         """The node's key."""
         return self.node.key
+
+    @property
+    def paths(self) -> ArtifactPaths:
+        """The artifact's files."""
+        return self.node.paths
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,49 +96,44 @@ def text_table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     return for_terminal("\n".join(lines))
 
 
-def make_plan(graph: Graph, paths_of: Callable[[Node], ArtifactPaths]) -> Plan:
+def make_plan(graph: Graph) -> Plan:
     """Ask the store about each node of the graph; nothing is written or sent."""
-    paths = {node.key: paths_of(node) for node in graph.nodes.values()}
-    attempts = _last_attempts(graph, paths)
+    attempts = _last_attempts(graph)
     seen = uptime_s()
-    open_attempts = [
-        attempt for attempt in attempts.values() if attempt is not None and attempt.end is None
-    ]
+    open_attempts = [attempt for attempt in attempts.values() if attempt.end is None]
     # Asked for together, so that the engine is asked once however many nodes it holds.
     liveness.job_statuses({attempt.ref for attempt in open_attempts if attempt.ref is not None})
     planned: dict[str, PlannedNode] = {}
     for key, node in graph.nodes.items():
         if node.is_complete:
-            planned[key] = PlannedNode(node, paths[key], NodeStatus.CACHED, "made")
+            planned[key] = PlannedNode(node, NodeStatus.CACHED, "made")
         else:
-            attempt = attempts[key]
-            watch = Watch(number=attempt.number if attempt else 0, since=seen)
-            planned[key] = _plan_missing(node, paths[key], attempt, planned, watch)
+            planned[key] = _plan_missing(node, attempts.get(key), planned, seen)
     return Plan(planned)
 
 
-def _last_attempts(graph: Graph, paths: Mapping[str, ArtifactPaths]) -> dict[str, Attempt | None]:
-    """The last attempt at each node that is not made."""
-    asked = [node.key for node in graph.nodes.values() if node.seen is Seen.INCOMPLETE]
-    found = Overlap().map(lambda key: claim.last_attempt(paths[key]), asked)
-    return dict.fromkeys(graph.nodes) | dict(zip(asked, found, strict=True))
+def _last_attempts(graph: Graph) -> dict[str, Attempt]:
+    """The last attempt at each node that is not made, and was tried."""
+    asked = [node for node in graph.nodes.values() if node.seen is Seen.INCOMPLETE]
+    found = Overlap().map(lambda node: claim.last_attempt(node.paths), asked)
+    return {
+        node.key: attempt for node, attempt in zip(asked, found, strict=True) if attempt is not None
+    }
 
 
 def _plan_missing(
-    node: Node,
-    paths: ArtifactPaths,
-    attempt: Attempt | None,
-    planned: Mapping[str, PlannedNode],
-    watch: Watch,
+    node: Node, attempt: Attempt | None, planned: Mapping[str, PlannedNode], seen: float
 ) -> PlannedNode:
     if attempt is not None and attempt.end is None:
-        if liveness.claim_liveness(paths, attempt, watch) is not Liveness.DEAD:
-            return PlannedNode(node, paths, NodeStatus.IN_FLIGHT, describe(paths, attempt), attempt)
+        watch = Watch(number=attempt.number, since=seen)
+        if liveness.claim_liveness(node.paths, attempt, watch) is not Liveness.DEAD:
+            reason = describe(node.paths, attempt)
+            return PlannedNode(node, NodeStatus.IN_FLIGHT, reason, attempt)
         reason = f"its owner is dead ({attempt.claim.owner.describe()})"
-        if (before := outcome_before(paths, attempt)) is not None:
+        if (before := outcome_before(node.paths, attempt)) is not None:
             reason = f"{_why(before)}; {reason}"
     else:
-        reason = _why(outcome_before(paths, attempt) or attempt)
+        reason = _why(outcome_before(node.paths, attempt) or attempt)
     blocked_by = [
         key
         for key in node.needs
@@ -143,8 +142,8 @@ def _plan_missing(
     if blocked_by:
         waits = f"waits for {_short(blocked_by[0])}"
         more = f" and {len(blocked_by) - 1} more" if len(blocked_by) > 1 else ""
-        return PlannedNode(node, paths, NodeStatus.BLOCKED, f"{reason}; {waits}{more}", attempt)
-    return PlannedNode(node, paths, NodeStatus.TO_RUN, reason, attempt)
+        return PlannedNode(node, NodeStatus.BLOCKED, f"{reason}; {waits}{more}", attempt)
+    return PlannedNode(node, NodeStatus.TO_RUN, reason, attempt)
 
 
 def _why(attempt: Attempt | None) -> str:

@@ -19,7 +19,7 @@ from __future__ import annotations
 import json
 import os
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
 from huldra.store import files
@@ -37,23 +37,38 @@ def write(
     paths: StorePaths,
     facts: Mapping[str, Any],
     graph: Mapping[str, Any],
-    nodes: Mapping[str, Mapping[str, Any]],
+    nodes: Iterable[tuple[str, Mapping[str, Any]]],
+    node_of: Callable[[str], Mapping[str, Any] | None],
     objects: Iterable[tuple[str, Mapping[str, Any]]],
 ) -> None:
     """Write both files of the run that the facts name; `graph.json` comes last.
 
     `facts` are what all nodes have in common; `graph` is what is of use to those who look, beside
-    the facts; `nodes` are the records of the run's nodes by their hashes; `objects` all configs in
-    them, written as they come and not held. Raises `HuldraStoreError`.
+    the facts and `nodes`, which are the nodes' records by their keys. `node_of` gives the record
+    for a worker of the node of a hash, None for a config that is no node; `objects` are all configs
+    in the nodes. All are written as they come and not held. Raises `HuldraStoreError`.
     """
     run_id = facts["run_id"]
-    files.write_parts(paths.run_nodes(run_id), _lines(facts, nodes, objects))
-    files.write_atomic(paths.run_record(run_id), files.object_bytes({**facts, **graph}))
+    files.write_parts(paths.run_nodes(run_id), _lines(facts, node_of, objects))
+    files.write_parts(paths.run_record(run_id), _graph_parts({**facts, **graph}, nodes))
+
+
+def _graph_parts(
+    record: Mapping[str, Any], nodes: Iterable[tuple[str, Mapping[str, Any]]]
+) -> Iterator[bytes]:
+    """The JSON object `{…record, "nodes": {…}}`, a node at a time."""
+    yield files.object_bytes(dict(record)).rstrip().removesuffix(b"}")
+    yield b', "nodes": {'
+    separator = b""
+    for key, node in nodes:
+        yield separator + files.object_bytes({key: dict(node)}).rstrip()[1:-1]
+        separator = b", "
+    yield b"}}\n"
 
 
 def _lines(
     facts: Mapping[str, Any],
-    nodes: Mapping[str, Mapping[str, Any]],
+    node_of: Callable[[str], Mapping[str, Any] | None],
     objects: Iterable[tuple[str, Mapping[str, Any]]],
 ) -> Iterator[bytes]:
     line = files.object_bytes(dict(facts))
@@ -61,8 +76,11 @@ def _lines(
     yield line
     index = []
     for ref, written in objects:
-        node = {"node": nodes[ref]} if ref in nodes else {}
-        line = files.object_bytes({"ref": ref, **node, "object": written})
+        node = node_of(ref)
+        words = {"ref": ref, "object": written}
+        if node is not None:
+            words = {"ref": ref, "node": node, "object": written}
+        line = files.object_bytes(words)
         index.append((ref, offset, len(line)))
         offset += len(line)
         yield line

@@ -6,6 +6,7 @@ answers in microseconds, and there threads would only cost. The first calls tell
 
 from __future__ import annotations
 
+import contextvars
 import threading
 import time
 from collections import deque
@@ -87,7 +88,8 @@ def _in_threads(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
 def _start(work: Callable[[], None], count: int) -> list[threading.Thread]:
     threads: list[threading.Thread] = []
     for _ in range(count):
-        thread = threading.Thread(target=work, name="huldra-overlap", daemon=True)
+        run = contextvars.copy_context().run
+        thread = threading.Thread(target=run, args=(work,), name="huldra-overlap", daemon=True)
         try:
             thread.start()
         except RuntimeError:  # no more of them here: the caller's own thread does the rest

@@ -14,12 +14,12 @@ import pytest
 import huldra
 from huldra import chz
 from huldra.config.hashing import key_of
-from huldra.scheduling.graph import compile_graph
+from huldra.scheduling.graph import Asked, compile_graph
 from huldra.store.survey import Seen
 from tests.support.odd import Circle, Note
 
 
-def nothing_is_made(wave: Sequence[tuple[object, str]]) -> list[Seen]:
+def nothing_is_made(wave: Sequence[Asked]) -> list[Seen]:
     return [Seen.ABSENT] * len(wave)
 
 
@@ -47,7 +47,7 @@ def test_what_is_made_hides_what_it_needed() -> None:
     top = Note(name="top", needs=(middle,))
     made = key_of(middle)
     graph = compile_graph(
-        [top], lambda wave: [Seen.COMPLETE if key == made else Seen.ABSENT for _, key in wave]
+        [top], lambda wave: [Seen.COMPLETE if key == made else Seen.ABSENT for _, key, _ in wave]
     )
     assert key_of(bottom) not in graph.nodes
     assert [node.key for node in graph.missing()] == [key_of(top)]
