@@ -440,11 +440,15 @@ class Huldra(Generic[T]):
 
 def plan_of(objects: list[Any]) -> Plan:
     """Return the plan of many configs as one graph."""
+    from dataclasses import replace
+
     from huldra.scheduling import in_process
     from huldra.scheduling.code_labels import with_code_labels
+    from huldra.scheduling.estimate import estimate
     from huldra.scheduling.planning import make_plan
 
-    return with_code_labels(make_plan(in_process.graph_of(objects)))
+    plan = make_plan(in_process.graph_of(objects))
+    return replace(with_code_labels(plan), estimator=estimate)
 
 
 _NAMES_OF_OURS = frozenset(

@@ -13,9 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
 import signal
-import sys
 import threading
 import time
 import traceback
@@ -27,6 +25,7 @@ from typing import Any, Protocol
 
 from huldra.attempts import context, heartbeat, signals
 from huldra.attempts.heartbeat import LeaseRenewal
+from huldra.attempts.usage import Meter, peak_mib
 from huldra.attempts.waiting import Waiting, error_of
 from huldra.engines.output import keeping_output
 from huldra.errors import (
@@ -320,7 +319,7 @@ class _RunningAttempt:
         self.is_ended = False
         self.queued = Attempt(request.queued) if request.queued else None
         self.step = "_create"  # the user's method that runs, or ran last
-        self.began_at = time.monotonic()
+        self.meter = Meter(owns_process=worker.owns_process)
 
     def run(self, previous: Attempt | None, voided: int) -> Outcome:
         """Make the artifact, or find under the claim that it is made."""
@@ -501,7 +500,7 @@ class _RunningAttempt:
         level = "INFO" if status is AttemptStatus.SUCCESS else "ERROR"
         return (
             f"{now_text()} {level} huldra attempt {self.claim.number} ended: {status.value} after"
-            f" {time.monotonic() - self.began_at:.1f} s, peak memory {_peak_mib()} MiB\n"
+            f" {self.meter.read().wall_s:.1f} s, peak memory {peak_mib()} MiB\n"
         )
 
     def _output_kept(self) -> contextlib.AbstractContextManager[None]:
@@ -580,7 +579,7 @@ class _RunningAttempt:
         Raises `HuldraStoreError` when the disk refuses, also a while later where it is a result or
         an error that could not be repeated; then the attempt is ended without a word.
         """
-        end = End(self.claim.number, status.value, now_text(), self.owner, error)
+        end = End(self.claim.number, status.value, now_text(), self.owner, error, self.meter.read())
         is_worth_it = status in (AttemptStatus.SUCCESS, AttemptStatus.FAILED)
         for pause_s in _END_PAUSES_S if is_worth_it else ():
             try:
@@ -634,12 +633,6 @@ class _RunningAttempt:
             artifact.write_state(self.paths, Attempt(self.claim, end), self.queued)
         except HuldraStoreError as error:
             get_logger().warning("%s", error)
-
-
-def _peak_mib() -> int:
-    """The most memory that this process has had so far, in MiB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak >> (20 if sys.platform == "darwin" else 10)  # bytes there, KiB elsewhere
 
 
 def _is_published(paths: ArtifactPaths, number: int) -> bool:

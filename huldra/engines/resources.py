@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -77,6 +78,32 @@ class Resources:
                 raise TypeError(f"Resources.{key} must be a number, not {value!r}")
             if not value >= 0 or value == float("inf"):
                 raise ValueError(f"Resources.{key} must be finite and not negative, not {value!r}")
+
+    @staticmethod
+    def suggest(config_class: type) -> Resources:
+        """Return what would fit: half more time and a quarter more memory than any attempt used.
+
+        From the artifacts of `config_class` in the current root that were made last. Memory is
+        that of the largest process of an attempt; where an attempt runs many at once, request more.
+
+        Raises:
+            HuldraArtifactMissing: No artifact of the class records what it used.
+        """
+        from huldra.catalog.usage import history
+        from huldra.config.hashing import namespace_of
+        from huldra.errors import HuldraArtifactMissing
+        from huldra.settings import HULDRA_CONFIG
+
+        known = history(HULDRA_CONFIG.root, namespace_of(config_class))
+        if known is None:
+            raise HuldraArtifactMissing(
+                f"no artifact of {namespace_of(config_class)} in {HULDRA_CONFIG.root} records what"
+                " it used; make one first, on any engine"
+            )
+        return Resources(
+            memory_gb=math.ceil(known.most_memory_gb * 1.25 * 4) / 4,
+            time_min=math.ceil(known.most_wall_s * 1.5 / 60),
+        )
 
     def _refuse_growth_of_nothing(self) -> None:
         if self.retry is None:

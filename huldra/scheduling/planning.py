@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from huldra.attempts import liveness
 from huldra.attempts.heartbeat import uptime_s
@@ -54,6 +54,7 @@ class Plan:
     """The planned nodes, in topological order; printing it shows a table."""
 
     nodes: Mapping[str, PlannedNode]
+    estimator: Callable[[Plan], str] | None = field(default=None, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.nodes)
@@ -76,7 +77,16 @@ class Plan:
             if self.with_status(status)
         )
         rows = [(n.status.value, _short(n.key), n.reason) for n in self.nodes.values()]
-        return f"{text_table(('', 'artifact', 'why'), rows)}\n{counts or 'nothing to do'}"
+        table = f"{text_table(('', 'artifact', 'why'), rows)}\n{counts or 'nothing to do'}"
+        estimate = self.estimate()
+        return f"{table}\n{estimate}" if estimate else table
+
+    def estimate(self) -> str:
+        """Return what it will cost, by what artifacts of the same classes used; "" where unknown.
+
+        Reads the ends of a few artifacts of each class.
+        """
+        return self.estimator(self) if self.estimator is not None and self.to_run else ""
 
     __repr__ = __str__
 

@@ -182,6 +182,37 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Used:
+    """What one attempt used: seconds of wall and processor, and the most memory of one process.
+
+    `peak_memory_gb` is in units of 2**30 bytes.
+    """
+
+    wall_s: float
+    cpu_s: float
+    peak_memory_gb: float
+
+    def to_json(self) -> dict[str, float]:
+        """Render as it stands in `claims/N.end`."""
+        return {
+            "wall_s": self.wall_s,
+            "cpu_s": self.cpu_s,
+            "peak_memory_gb": self.peak_memory_gb,
+        }
+
+    @staticmethod
+    def from_json(data: object) -> Used | None:
+        """Read what `to_json` wrote; None when it is missing or odd."""
+        if not isinstance(data, Mapping):
+            return None
+        values = [data.get(name) for name in ("wall_s", "cpu_s", "peak_memory_gb")]
+        if any(isinstance(v, bool) or not isinstance(v, int | float) for v in values):
+            return None
+        wall_s, cpu_s, peak = (float(v) for v in values)  # type: ignore[arg-type]  # numbers by now
+        return Used(wall_s, cpu_s, peak)
+
+
+@dataclass(frozen=True, slots=True)
 class End:
     """How attempt `number` ended; `status` is an `AttemptStatus` value or `started`."""
 
@@ -190,6 +221,7 @@ class End:
     ended_at: str
     by: Owner
     error: ErrorRecord | None = None
+    used: Used | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Render as `claims/N.end`."""
@@ -200,6 +232,7 @@ class End:
             "ended_at": self.ended_at,
             "by": self.by.to_json(),
             "error": self.error.to_json() if self.error else None,
+            **({"used": self.used.to_json()} if self.used else {}),
         }
 
     @staticmethod
@@ -220,6 +253,7 @@ class End:
             str(data.get("ended_at", "")),
             Owner.from_json(by if isinstance(by, dict) else {}),
             ErrorRecord.from_json(error) if isinstance(error, dict) else None,
+            Used.from_json(data.get("used")),
         )
 
 
