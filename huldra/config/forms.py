@@ -436,6 +436,16 @@ def rebuild_record(cls: type, values: dict[str, Any]) -> Any:
     return rebuild["dataclass" if dataclasses.is_dataclass(cls) else "pydantic"](cls, values)
 
 
+def default_of(cls: Any, name: str, missing: Any) -> Any:
+    """The default of a field of a chz class or a dataclass; `missing` where there is no value."""
+    if spec := getattr(cls, "__chz_fields__", {}).get(name):
+        return missing if _is_unset(spec._default) else spec._default
+    if dataclasses.is_dataclass(cls):
+        found = next((f.default for f in dataclasses.fields(cls) if f.name == name), missing)
+        return missing if found is dataclasses.MISSING else found
+    return getattr(cls, "_field_defaults", {}).get(name, missing)
+
+
 RECORD_TAGS = frozenset({"chz", "dataclass", "namedtuple", "pydantic"})
 
 

@@ -146,6 +146,25 @@ def is_at_its_name(cls: type) -> bool:
     return found is cls or (found is None and _is_initialising(cls.__module__))
 
 
+def find_loaded(name: str) -> Any:
+    """What `module:qualname` names in this process, without an import.
+
+    Raises `ImportPathError` if its module is not loaded, or has nothing there.
+    """
+    module, _, qualname = str(name).partition(":")
+    found = loaded(module)
+    for part in qualname.split("."):
+        found = getattr(found, part, None)
+    if found is None:
+        raise ImportPathError(f"{name!r} is not loaded")
+    return found
+
+
+def is_known(module: str) -> bool:
+    """Return True if `module` is loaded, or has a file on the import path."""
+    return module in sys.modules or _source_file(module) is not None
+
+
 def is_in_source(module: str, qualname: str) -> bool:
     """Return True unless the source of `module` shows that it has no such class any more.
 

@@ -6,19 +6,21 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from huldra.attempts.attempt import is_valid
 from huldra.attempts.waiting import describe
 from huldra.config import documents
 from huldra.config.config_object import ConfigObject
-from huldra.config.forms import RECORD_TAGS, record_of
-from huldra.config.hashing import key_of
+from huldra.config.forms import RECORD_TAGS, default_of, record_of
+from huldra.config.hashing import key_of, namespace_of
 from huldra.config.import_paths import ImportPathError, find
 from huldra.logs.console import for_terminal
 from huldra.provenance.code_difference import CodeDifference
 from huldra.scheduling.code_labels import difference_of
+from huldra.scheduling.remedies import ABSENT as _ABSENT
+from huldra.scheduling.remedies import Comparison, candidates
 from huldra.settings import HULDRA_CONFIG
 from huldra.store import claim, files, success
 from huldra.store.layout import ArtifactPaths
@@ -27,7 +29,6 @@ from huldra.store.records import Attempt, AttemptStatus
 from huldra.store.snapshot import has_outcome, outcome_before
 
 _CANDIDATES_MAX = 2000
-_ABSENT = "<no such field>"
 _SHOWN_MAX = 50  # differences
 _SHOWN_CHARACTERS = 200  # of one value
 
@@ -37,7 +38,9 @@ class Explanation:
     """Why: `is_hit`, the `reason` in words, and on a miss the nearest artifact and its differences.
 
     `differences` holds `(field path, its value there, our value)`. `code` is not None for a
-    complete artifact that other code computed; `code.diff()` shows how it differs.
+    complete artifact that other code computed; `code.diff()` shows how it differs. `remedies` are
+    lines of code that make the nearest artifact fit: declarations of what was moved, renamed or
+    added, and values for changed defaults.
     """
 
     key: str
@@ -47,6 +50,7 @@ class Explanation:
     nearest: str | None = None
     differences: tuple[tuple[str, Any, Any], ...] = ()
     code: CodeDifference | None = None
+    remedies: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         lines = [f"{'hit' if self.is_hit else 'miss'}: {self.key}", f"  {self.reason}"]
@@ -57,14 +61,22 @@ class Explanation:
             lines += [f"    {path}: {_shown(old)} → {_shown(new)}" for path, old, new in shown]
             if left := len(self.differences) - len(shown):
                 lines.append(f"    and {left} more")
-            if not self.differences:
+            if not self.differences and not self.remedies:
                 lines.append(
                     "    no field differs: the class's cache_version, the type of a value or the"
                     " version of the hash rules does"
                 )
+            if self.remedies:
+                lines.append(f"  {self._cure()}")
+                lines += [f"    {line}" for line in self.remedies]
         return for_terminal("\n".join(lines))
 
     __repr__ = __str__
+
+    def _cure(self) -> str:
+        if self.differences:
+            return "what was moved, renamed or has a new default fits with:"
+        return "only names differ, or fields were added; this makes the artifact a hit:"
 
 
 def _shown(value: Any) -> str:
@@ -86,10 +98,8 @@ def explain(obj: ConfigObject) -> Explanation:
     attempt = claim.last_attempt(paths)
     if attempt is not None:
         return Explanation(key, False, _reason(paths, attempt), paths.directory)
-    document = documents.to_document(obj)
-    nearest, differences = _nearest(paths, _flat_document(document, hashed_only=True))
     reason = f"no attempt is recorded in {paths.directory}"
-    return Explanation(key, False, reason, paths.directory, nearest, differences)
+    return _with_nearest(obj, Explanation(key, False, reason, paths.directory), paths)
 
 
 def _reason(paths: ArtifactPaths, attempt: Attempt) -> str:
@@ -105,20 +115,70 @@ def _reason(paths: ArtifactPaths, attempt: Attempt) -> str:
     return f"the last attempt ended as {attempt.status.value}; log: {paths.log}"
 
 
-def _nearest(
-    paths: ArtifactPaths, config: Mapping[str, Any]
-) -> tuple[str | None, tuple[tuple[str, Any, Any], ...]]:
-    """The made artifact of the same class that differs in the fewest fields."""
-    best: tuple[str | None, tuple[tuple[str, Any, Any], ...]] = (None, ())
+def _with_nearest(obj: ConfigObject, miss: Explanation, paths: ArtifactPaths) -> Explanation:
+    """Add the artifact that differs least: of the class, or of one that it may have been."""
+    ours = documents.to_document(obj)
+    best: tuple[ArtifactPaths, Comparison] | None = None
     for other in _siblings(paths):
-        record = files.read_object(other.metadata)
-        if record is None or not success.is_complete(other):
-            continue
-        other_config = _flat_document(record.get("huldra_obj"), hashed_only=True)
-        differences = tuple(_differences(other_config, config))
-        if best[0] is None or len(differences) < len(best[1]):
-            best = (other.directory, differences)
-    return best
+        best = _nearer(best, other, obj, ours)
+    if best is None or best[1].differences:
+        fields = [spec.hashed_name for spec in record_of(type(obj), "huldra").fields]
+        for other in candidates(HULDRA_CONFIG.root, namespace_of(type(obj)), fields):
+            best = _nearer(best, other, obj, ours)
+    if best is None:
+        return miss
+    nearest, compared = best
+    return replace(
+        miss,
+        nearest=nearest.directory,
+        differences=tuple(compared.differences),
+        remedies=(*compared.remedies, *_of_defaults(obj, compared.differences)),
+    )
+
+
+def _nearer(
+    best: tuple[ArtifactPaths, Comparison] | None,
+    other: ArtifactPaths,
+    obj: ConfigObject,
+    ours: Mapping[str, Any],
+) -> tuple[ArtifactPaths, Comparison] | None:
+    record = files.read_object(other.metadata)
+    if record is None or not success.is_complete(other):
+        return best
+    compared = _compare(record, obj, ours)
+    return (other, compared) if best is None or compared.rank < best[1].rank else best
+
+
+def _compare(record: Mapping[str, Any], obj: ConfigObject, ours: Mapping[str, Any]) -> Comparison:
+    compared = Comparison(_namespaces_in(record))
+    theirs = record.get("huldra_obj")
+    if isinstance(theirs, Mapping) and isinstance(theirs.get("objects"), Mapping):
+        compared.compare(theirs, ours)
+    else:
+        compared.differences.append(("", "<no config is recorded>", ours["root"]))
+    version = type(obj).__huldra_cache_version__
+    if record.get("cache_version") != version:
+        compared.differences.append(("cache_version", record.get("cache_version"), version))
+    return compared
+
+
+def _namespaces_in(record: Mapping[str, Any]) -> dict[str, str]:
+    """The namespaces of an artifact and of its dependencies, by their hashes."""
+    found = {str(record.get("huldra_hash")): str(record.get("namespace"))}
+    dependencies = record.get("dependencies")
+    for dependency in dependencies if isinstance(dependencies, list) else ():
+        if isinstance(dependency, Mapping):
+            found[str(dependency.get("hash"))] = str(dependency.get("namespace"))
+    return found
+
+
+def _of_defaults(obj: ConfigObject, differences: list[tuple[str, Any, Any]]) -> Iterator[str]:
+    """Values to give for fields that differ because nobody gave one, and the default is new."""
+    for path, was, now in differences:
+        default = default_of(type(obj), path, _ABSENT)
+        is_scalar = isinstance(was, str | int | float) and was != _ABSENT
+        if is_scalar and default is not _ABSENT and type(default) is type(now) and default == now:
+            yield f"{type(obj).__qualname__}({path}={was!r})  # the default is {now!r} now"
 
 
 def _siblings(paths: ArtifactPaths) -> Iterator[ArtifactPaths]:
