@@ -267,11 +267,15 @@ class Huldra(Generic[T]):
         return dispatch({"": self}, executor)[""]
 
     def _is_there(self, paths: ArtifactPaths) -> bool:
-        if not self.__huldra_validates__ and HULDRA_CONFIG.code in ("label", "off"):
-            return success.is_complete(paths)
-        from huldra.scheduling import in_process
+        return success.is_complete(paths) and self._counts_as_made(paths)
 
-        return in_process.is_valid_artifact(self, key_of(self))
+    def _counts_as_made(self, paths: ArtifactPaths) -> bool:
+        """Return True if what is complete is valid, and of code that `HULDRA_CODE` accepts."""
+        if not self.__huldra_validates__ and HULDRA_CONFIG.code in ("label", "off"):
+            return True
+        from huldra.attempts.attempt import is_valid
+
+        return is_valid(self, key_of(self), paths)
 
     def _loaded(self, paths: ArtifactPaths) -> T:
         try:

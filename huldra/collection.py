@@ -10,7 +10,6 @@ import chz
 
 from huldra.attempts import context
 from huldra.base import Huldra, plan_of
-from huldra.config.hashing import key_of
 from huldra.config.import_paths import public_module
 from huldra.errors import HuldraClassError
 from huldra.logs.capture import configure_logging, log_status
@@ -256,7 +255,7 @@ def _make_all(members: Mapping[str, Huldra[Any]]) -> dict[str, Any]:
 
 def _load_or_make(obj: Huldra[Any], paths: ArtifactPaths, is_complete: bool) -> Any:
     """What `obj.load_or_create()` returns, of an artifact that was looked at a moment ago."""
-    if is_complete and (not obj.__huldra_validates__ or _is_valid(obj, paths)):
+    if is_complete and obj._counts_as_made(paths):  # noqa: SLF001  what a hit asks
         log_status(type(obj).__name__, obj.huldra_hash, "success->load")
         try:
             return obj._loaded(paths)  # noqa: SLF001  what a hit gives
@@ -265,12 +264,6 @@ def _load_or_make(obj: Huldra[Any], paths: ArtifactPaths, is_complete: bool) -> 
                 raise
             # Discarded since it was looked at: a miss.
     return obj.load_or_create()
-
-
-def _is_valid(obj: Huldra[Any], paths: ArtifactPaths) -> bool:
-    from huldra.attempts.attempt import is_valid  # here: most hits need nothing of attempts
-
-    return is_valid(obj, key_of(obj), paths)
 
 
 def _named(objects: Iterable[Huldra[Any]] | Mapping[str, Huldra[Any]]) -> dict[str, Huldra[Any]]:

@@ -18,7 +18,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any, Protocol
@@ -163,7 +163,7 @@ def _refuse_unrun(obj: Any, method: str, value: object) -> None:
 def obtain(request: Request) -> Made | None:
     """Leave the artifact made: by `_create` here (`Made`), or by another process (None).
 
-    `request.queued` is this job's own queued attempt, as it stands on disk.
+    `request.queued` is this job's own queued attempt; it may have been removed meanwhile.
 
     Raises `HuldraComputeError` when `_create` failed, here or in the attempt that was waited for,
     `HuldraWaitTimeout`, `HuldraCycleError`, `HuldraStoreError`, `HuldraClaimLost` when the claim
@@ -172,6 +172,9 @@ def obtain(request: Request) -> Made | None:
     context.refuse_cycle(request.key, request.paths)
     outcome = _obtain_alone(request)
     if isinstance(outcome, Lost):
+        request = _without_removed_queue(request)
+        if request.queued is not None:
+            _refuse_withdrawn(request, request.queued.number)
         outcome = _obtain_among_others(request)
     return outcome if isinstance(outcome, Made) else None
 
@@ -183,11 +186,15 @@ def _obtain_alone(request: Request) -> Outcome:
     """
     if request.queued is None and not request.is_new:
         return Lost()
-    first = Attempt(request.queued) if request.queued else None
-    outcome = _take(request, first)
-    if isinstance(outcome, Lost) and first is not None:
-        _refuse_withdrawn(request, first.number)
-    return outcome
+    return _take(request, Attempt(request.queued) if request.queued else None)
+
+
+def _without_removed_queue(request: Request) -> Request:
+    """Forget a queued attempt that was removed with its artifact: its number is another's now."""
+    mine = request.queued
+    if mine is None or claim.is_claimed_by(request.paths, mine.number, mine.owner):
+        return request
+    return replace(request, queued=None)
 
 
 def _obtain_among_others(request: Request) -> Made | Found:

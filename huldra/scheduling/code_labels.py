@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from huldra.config.config_object import ConfigObject
@@ -14,10 +12,8 @@ from huldra.provenance.code_difference import CodeDifference
 from huldra.scheduling.planning import NodeStatus, Plan, PlannedNode
 from huldra.settings import HULDRA_CONFIG
 from huldra.store.layout import ArtifactPaths
+from huldra.store.overlap import Overlap
 from huldra.store.records import AttemptStatus
-
-_READERS = 16
-_FEW = 32  # nodes; of more the files are read at the same time
 
 
 def difference_of(obj: ConfigObject, paths: ArtifactPaths) -> CodeDifference | None:
@@ -59,11 +55,5 @@ def _reason(node: PlannedNode, difference: CodeDifference) -> str:
     return f"{difference}, and HULDRA_CODE=strict"
 
 
-def _differences(nodes: list[PlannedNode]) -> Iterable[CodeDifference | None]:
-    def ask(node: PlannedNode) -> CodeDifference | None:
-        return difference_of(node.node.obj, node.paths)
-
-    if len(nodes) <= _FEW:
-        return [ask(node) for node in nodes]
-    with ThreadPoolExecutor(_READERS) as readers:
-        return list(readers.map(ask, nodes))
+def _differences(nodes: list[PlannedNode]) -> list[CodeDifference | None]:
+    return Overlap().map(lambda node: difference_of(node.node.obj, node.paths), nodes)

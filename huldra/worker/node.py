@@ -295,11 +295,10 @@ class _Node:
         return process_state.put_back(self.run.path) if is_ours else contextlib.nullcontext()
 
     def _my_claim(self) -> Claim | None:
+        """The queued attempt of this job: whether it is ours yet is found as it is started."""
         number = self.record["claim"]
-        if not claim.is_claimed_by(self.paths, number, self.run.driver):
-            return None  # the artifact was removed meanwhile, and is another process's now
         mine = self.run.claims.get(number)
-        if mine is None:
+        if mine is None and claim.is_claimed_by(self.paths, number, self.run.driver):
             mine = self.run.claims[number] = claim.read_claim(self.paths, number)
         return mine
 

@@ -105,6 +105,17 @@ def test_strict_computes_again(
     assert huldra.StateManager.history(obj.huldra_dir)[-1].number == 2
 
 
+def test_strict_holds_for_the_hits_of_a_list(
+    huldra_root: Path, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An artifact of other code is computed again where many are asked for in one call, too."""
+    project.load()().load_or_create()
+    project.edit("numbers", "return 2", "return 3")
+    obj = project.load()()
+    monkeypatch.setattr(huldra.HULDRA_CONFIG, "code", "strict")
+    assert list(huldra.load_or_create([obj]).values()) == [3]
+
+
 def test_strict_takes_what_was_accepted(
     huldra_root: Path, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
