@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import submitit as submitit
 
     from huldra.answers import Differences, Found, accept, diff, find, open_artifact, run
+    from huldra.attempts.report import report, track
     from huldra.base import Huldra
     from huldra.collection import HuldraList, frame, grid, load_or_create, plan, rows, status
     from huldra.config.documents import HuldraSerializer
@@ -123,6 +124,7 @@ _HOMES = {
         "Executor",
         "JobStatus",
     ),
+    "huldra.attempts.report": ("report", "track"),
     "huldra.engines.resources": ("Resources", "Retry"),
     "huldra.config.fields": (
         "MISSING",
@@ -234,12 +236,14 @@ __all__ = [
     "load_env",
     "load_or_create",
     "plan",
+    "report",
     "rows",
     "run",
     "run_subprocess",
     "set_huldra_root",
     "status",
     "task",
+    "track",
 ]
 
 

@@ -83,10 +83,12 @@ NEW = {
     "load_or_create",
     "plan",
     "rows",
+    "report",
     "run",
     "run_subprocess",
     "status",
     "task",
+    "track",
 }
 # Resolved on first use, because they need a library that may not be installed.
 LAZY = {"SubmititAdapter", "submitit"}

@@ -23,6 +23,7 @@ from starlette.routing import BaseRoute, Route
 
 from huldra.catalog import LOGS, Catalog, Query, Relation, Row, Snapshot, measured, presentation
 from huldra.catalog.filters import parse_filter
+from huldra.catalog.progress import read_progress
 from huldra.errors import HuldraError, HuldraQueryError
 from huldra.provenance.command import shown_metadata
 
@@ -202,6 +203,14 @@ def _experiments(request: Request, catalog: Catalog) -> Any:
     }
 
 
+def _progress(row: Row) -> dict[str, float | None] | None:
+    """How far a running artifact is, by its own reports; None where it made none."""
+    found = read_progress(row.directory) if row.attempt_status == "running" else None
+    if found is None:
+        return None
+    return {"step": found.step, "of": found.of, "remaining_s": found.remaining_s}
+
+
 def _experiment(request: Request, catalog: Catalog) -> Any:
     _check_names(request, frozenset())
     detail = catalog.detail(_row(request, catalog.snapshot()))
@@ -209,6 +218,7 @@ def _experiment(request: Request, catalog: Catalog) -> Any:
         **experiment(detail.row),
         "config": detail.row.config,
         "metrics": catalog.metrics(detail.row).values,
+        "progress": _progress(detail.row),
         "python_def": detail.python_def,
         "metadata": shown_metadata(detail.metadata),
         "state": detail.state,

@@ -102,6 +102,12 @@ def _chain() -> tuple[Making, ...]:
     return tuple(known for known in making.get() if not known.is_over) or _inherited()
 
 
+def innermost() -> Making | None:
+    """Return what this thread, or the process that started this one, makes right now."""
+    chain = _chain()
+    return chain[-1] if chain else None
+
+
 def is_making() -> bool:
     """Return True if some `_create` has led to this call, so that there may be a cycle."""
     return bool(_chain())

@@ -21,6 +21,7 @@ _WINDOW_BYTES = 64 << 10  # of each look into its middle
 _WINDOWS = 64
 _CHECKED_BYTES = 4096  # before the place to go on from: are they those that were read?
 _MAX_DEPTH = 5
+TOTAL = "of"  # how many steps there will be, as `huldra.report` writes it
 STEP_COLUMNS = ("step", "global_step", "epoch", "iteration", "iter")
 
 Point = tuple[float, float]
@@ -110,7 +111,7 @@ class Lines:
             step = next((numbers[c] for c in STEP_COLUMNS if c in numbers), float(self.records))
             self.records += 1
             for name, value in numbers.items():
-                if name in STEP_COLUMNS:
+                if name in STEP_COLUMNS or name == TOTAL:
                     continue
                 curve = self.curves.get(name)
                 if curve is None:

@@ -23,7 +23,7 @@ from huldra.catalog.reading import parse_json
 from huldra.catalog.records import Extent, Metrics, Row
 from huldra.catalog.safe_open import OutsideError, open_inside, read_inside
 
-PLAIN_FILES = ("metrics", "summary", "results", "history")
+PLAIN_FILES = ("metrics", "summary", "results", "history", "progress")
 """Names of files, without ending, whose metrics have no file's name; the first ones win."""
 MAX_FILES = 20
 MAX_FILE_BYTES = 4 << 20

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from huldra.catalog.presentation import duration
 from huldra.catalog.usage import History, history
 from huldra.scheduling.dispatch import resources_of
 from huldra.scheduling.planning import Plan, PlannedNode
@@ -23,8 +24,8 @@ def estimate(plan: Plan) -> str:
     wall_s = {n.key: h.wall_s for n in plan.to_run if (h := known[_namespace(n)])}
     core_s = sum(wall_s[n.key] * _cpus(n) for n in plan.to_run if n.key in wall_s)
     lines.append(
-        f"about {_duration(core_s)} of cores in all, and no end before"
-        f" {_duration(_longest_path_s(plan, wall_s))}, however many run at once"
+        f"about {duration(core_s)} of cores in all, and no end before"
+        f" {duration(_longest_path_s(plan, wall_s))}, however many run at once"
     )
     return "\n".join(lines)
 
@@ -42,8 +43,8 @@ def _of_class(namespace: str, count: int, known: History | None) -> str:
     if known is None:
         return f"{name}: none was made yet"
     return (
-        f"{name}: {_duration(known.wall_s)} and {known.peak_memory_gb:.2g} GiB each"
-        f" (median of {known.count}; most {_duration(known.most_wall_s)},"
+        f"{name}: {duration(known.wall_s)} and {known.peak_memory_gb:.2g} GiB each"
+        f" (median of {known.count}; most {duration(known.most_wall_s)},"
         f" {known.most_memory_gb:.2g} GiB)"
     )
 
@@ -55,11 +56,3 @@ def _longest_path_s(plan: Plan, wall_s: dict[str, float]) -> float:
         before = max((end_s.get(need, 0.0) for need in node.node.needs), default=0.0)
         end_s[key] = before + wall_s.get(key, 0.0)
     return max(end_s.values(), default=0.0)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.2g} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.2g} min"
-    return f"{seconds / 3600:.3g} h"

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from huldra.catalog.config_fields import flatten, same
+from huldra.catalog.progress import read_progress
 from huldra.catalog.query import METRICS
 from huldra.catalog.records import Row
 from huldra.catalog.runs import status_of
@@ -59,6 +60,7 @@ def rows(members: Mapping[str, Any]) -> list[dict[str, Any]]:
             "status": status_of(row),
             "duration_s": row.duration_s,
             "error": error_of(row),
+            **_progress(row),
             **config,
             **_metrics(catalog, row),
         }
@@ -71,6 +73,15 @@ def error_of(row: Row) -> str | None:
     if not row.error_type:
         return None
     return f"{row.error_type}: {row.error_message}"
+
+
+def _progress(row: Row) -> dict[str, float]:
+    """How far a running artifact is, where it has reported that."""
+    found = read_progress(row.directory) if status_of(row) == "running" else None
+    if found is None or found.fraction is None:
+        return {}
+    left = {} if found.remaining_s is None else {"remaining_s": round(found.remaining_s, 1)}
+    return {"progress": round(found.fraction, 4), **left}
 
 
 def _metrics(catalog: Catalog, row: Row) -> dict[str, float]:

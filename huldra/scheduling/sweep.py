@@ -9,6 +9,9 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any, Generic, Literal, TypeVar
 
+from huldra.catalog.presentation import duration
+from huldra.catalog.progress import Progress as Reported
+from huldra.catalog.progress import read_progress
 from huldra.errors import HuldraError
 from huldra.scheduling import rows
 from huldra.scheduling.job import Job, as_done, cancel_all
@@ -285,12 +288,29 @@ class Progress:
         for status in shown:
             table.add_column(status.value, justify="right", style=_STYLES[status])
         by_class: dict[str, Counter[AttemptStatus]] = {}
+        reported: dict[str, list[Reported]] = {}
         for job in self._sweep.values():
-            counts = by_class.setdefault(type(job.artifact).__name__, Counter())
-            counts[self._status[id(job)]] += 1
+            label, status = type(job.artifact).__name__, self._status[id(job)]
+            by_class.setdefault(label, Counter())[status] += 1
+            if status is AttemptStatus.RUNNING:
+                found = read_progress(str(job.artifact.huldra_dir))
+                reported.setdefault(label, []).extend([found] if found else [])
+        if any(reported.values()):
+            table.add_column("of those that run")
         for label, counts in by_class.items():
-            table.add_row(label, *(str(counts[status]) for status in shown))
+            cells = [str(counts[status]) for status in shown]
+            table.add_row(label, *cells, *filter(None, [_progress_text(reported.get(label, []))]))
         return table
+
+
+def _progress_text(reported: list[Reported]) -> str:
+    """How far running nodes are by their own reports, and when the last of them will have ended."""
+    fractions = [found.fraction for found in reported if found.fraction is not None]
+    if not fractions:
+        return ""
+    left_s = [found.remaining_s for found in reported if found.remaining_s is not None]
+    rest = f", {duration(max(left_s))} left" if left_s else ""
+    return f"{sum(fractions) / len(fractions):.0%}{rest}"
 
 
 _FIRST_TICK_S = 0.1
