@@ -169,6 +169,8 @@ VARIABLES: tuple[Variable[Any], ...] = (
     Variable("HULDRA_DURABLE", "durable", FLAG, True),
     Variable("HULDRA_CACHE_DIR", "cache_dir", optional(DIRECTORY), None),
     Variable("HULDRA_CODE", "code", choice("off", "label", "warn", "strict"), "label"),
+    Variable("HULDRA_FREEZE", "freeze", choice("auto", "on", "off"), "auto"),
+    Variable("HULDRA_FREEZE_MAX_MB", "freeze_max_mb", COUNT, 256),
 )
 
 _BY_ATTRIBUTE = {variable.attribute: variable for variable in VARIABLES}
@@ -204,6 +206,9 @@ class Settings:
         code: What to do about an artifact that other code computed: `off` (record nothing), `label`
             (say so where artifacts are shown), `warn` (and log a line on each hit) or `strict`
             (such an artifact is not complete for this process).
+        freeze: Whether jobs run a copy of the project as it was at submission: `on`, `off`, or
+            `auto`, where jobs outlive their driver.
+        freeze_max_mb: How many MiB such a copy may have.
     """
 
     # A value that was read or assigned stands in the instance's own dict, so that reading it again
@@ -224,6 +229,8 @@ class Settings:
     durable: bool
     cache_dir: str | None
     code: str
+    freeze: str
+    freeze_max_mb: int
 
     def __init__(self) -> None:
         self.__dict__["_assigned"] = {}

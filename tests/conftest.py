@@ -26,6 +26,9 @@ def pytest_configure() -> None:
     for name in list(os.environ):
         if name.startswith("HULDRA_") and not name.startswith("HULDRA_TEST_"):
             del os.environ[name]
+    # Each test has a store of its own, and each copy of this repository would be one more. Tests
+    # of frozen code turn it on.
+    os.environ["HULDRA_FREEZE"] = "off"
     # What catalogs keep for the next process belongs to this run of the tests, not to the user.
     cache = tempfile.mkdtemp(prefix="huldra-tests-cache-")
     atexit.register(shutil.rmtree, cache, ignore_errors=True)

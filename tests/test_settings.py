@@ -50,6 +50,8 @@ DEFAULTS = {
     "durable": True,
     "cache_dir": None,
     "code": "label",
+    "freeze": "auto",
+    "freeze_max_mb": 256,
 }
 
 
@@ -79,6 +81,8 @@ GIVEN = [
     ("HULDRA_DURABLE", "no", "durable", False),
     ("HULDRA_CACHE_DIR", "/scratch/cache", "cache_dir", "/scratch/cache"),
     ("HULDRA_CODE", "STRICT", "code", "strict"),
+    ("HULDRA_FREEZE", "On", "freeze", "on"),
+    ("HULDRA_FREEZE_MAX_MB", "16", "freeze_max_mb", 16),
 ]
 
 

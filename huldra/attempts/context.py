@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -29,7 +29,8 @@ class WorkerContext:
     `needs` are the keys that were planned as dependencies: they are loaded here, never made.
     `owns_process` says that the process exists for this node alone, and may be ended with it.
     `command` is the driver's command line, which the metadata tells instead of the worker's own.
-    `edited` are modules that were edited after the run was submitted, and are new here.
+    `edited` are modules that were edited after the run was submitted, and are new here. `frozen`
+    maps a folder of the driver's to the digest of the frozen copy that runs in its place.
     """
 
     backend: str
@@ -39,6 +40,7 @@ class WorkerContext:
     signals: tuple[int, ...] = ()
     command: str = ""
     edited: tuple[str, ...] = ()
+    frozen: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from importlib import metadata
 
 from huldra.catalog import ATTEMPT_STATUSES, RESULT_STATUSES, SORT_KEYS, Catalog
-from huldra.cli import accept, diff, failures, ls, output, plan, rm, run, show, sweeps
+from huldra.cli import accept, checkout, diff, failures, ls, output, plan, rm, run, show, sweeps
 from huldra.cli.output import CommandError
 from huldra.errors import HuldraError, HuldraQueryError
 
@@ -143,6 +143,7 @@ def parser() -> argparse.ArgumentParser:
     _add_path(commands)
     _add_diff(commands)
     _add_accept(commands)
+    _add_checkout(commands)
     _add_sweeps(commands)
     _add_failures(commands)
     _add_rm(commands)
@@ -321,6 +322,13 @@ def _add_accept(commands: Commands[argparse.ArgumentParser]) -> None:
     made = _command(commands, "accept", "accept results that other code than today's computed")
     made.add_argument("artifact", nargs="+", metavar="ARTIFACT")
     made.set_defaults(run=accept.run)
+
+
+def _add_checkout(commands: Commands[argparse.ArgumentParser]) -> None:
+    made = _command(commands, "checkout", "restore the code that was frozen at submission")
+    made.add_argument("artifact", metavar="ARTIFACT")
+    made.add_argument("directory", metavar="DIR", help="a new or empty folder")
+    made.set_defaults(run=checkout.run)
 
 
 def _add_sweeps(commands: Commands[argparse.ArgumentParser]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from huldra.catalog import AttemptRow, Catalog, Detail, Row, presentation
 from huldra.cli import output
+from huldra.cli.checkout import frozen_trees
 from huldra.cli.ls import as_json
 from huldra.cli.resolve import the_artifact
 from huldra.provenance import code_difference
@@ -67,6 +68,8 @@ def _code_facts(detail: Detail, difference: CodeDifference | None) -> Iterator[t
     edited = (detail.metadata or {}).get("code_edited")
     if difference is not None:
         yield "code", f"{difference}; --code shows the diff"
+    for top, digest in frozen_trees(detail.metadata).items():
+        yield "frozen", f"{top} as at submission ({digest[:12]}; huldra checkout restores it)"
     if isinstance(edited, list) and edited:
         yield "edited", f"after submission: {', '.join(map(str, edited))}"
 

@@ -397,3 +397,33 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             subprocess.TimeoutExpired
         ):  # stuck in the kernel: not ours to wait
             process.wait(timeout=1.0)
+
+
+# ---- the files of a work tree ------------------------------------------------------------------
+
+
+def work_tree_of(folder: str) -> str | None:
+    """Return the top of the git work tree around `folder`, None outside of one. Runs no git."""
+    repository = _find_repository(folder)
+    return repository.top if repository is not None else None
+
+
+def files_of(top: str, *, ignored: tuple[str, ...] = ()) -> list[str] | None:
+    """Return the names of the tracked files of a work tree, and of the untracked ones.
+
+    Those that git ignores are left out, unless they match a pattern of `ignored`. A submodule is
+    one name. None where git gives no answer.
+    """
+    tree = _Repository(top, "", "")
+    try:
+        asked = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+        output, size = _git(tree, *asked)
+        if ignored:
+            asked = ["ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--"]
+            more, more_size = _git(tree, *asked, *ignored)
+            output, size = output + more, size + more_size
+    except _GitError:
+        return None
+    if size > len(output):
+        return None
+    return [os.fsdecode(name) for name in output.split(b"\0") if name]

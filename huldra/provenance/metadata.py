@@ -58,6 +58,7 @@ class Metadata:
     packages: Mapping[str, str] | None = None
     code: str | None = None
     code_edited: Sequence[str] = ()
+    code_frozen: Mapping[str, str] = field(default_factory=dict)
     unknown: Mapping[str, Any] = field(default_factory=dict)
     directory: str = ""
 
@@ -113,6 +114,7 @@ def collect(
     module: str = "",
     code: str | None = None,
     code_edited: Sequence[str] = (),
+    code_frozen: Mapping[str, str] | None = None,
 ) -> tuple[Metadata, bytes | None]:
     """Metadata of an attempt that starts now in this process, and the git patch for its file.
 
@@ -130,6 +132,7 @@ def collect(
         module: The module of the class, whose imports are looked up for `packages`.
         code: The digest of what the class can reach, as it is kept in the store.
         code_edited: Modules of it that were edited after the run was submitted.
+        code_frozen: Folder → digest of the frozen copy that the attempt runs.
 
     Returns:
         The metadata, and the content of `git.patch`: None if there are no uncommitted changes,
@@ -167,6 +170,7 @@ def collect(
         packages=_packages(module),
         code=code,
         code_edited=code_edited,
+        code_frozen=code_frozen or {},
         **_environment(),
     )
     return metadata, git.patch

@@ -71,6 +71,7 @@ class _Memory:
         self.specs: dict[str, object] = {}  # of all modules, as they were at the last look
         self.digests: dict[str, tuple[tuple[int, int, int], Source]] = {}
         self.looked_at_s = time.time()
+        self.copies: dict[str, str] = {}
 
     def begin(self) -> None:
         """In a forked child: what the parent knew holds, and what is unknown is older than this."""
@@ -254,6 +255,22 @@ def import_path() -> list[str]:
             if isinstance(entry, str):  # as Python's own finder has it
                 path.append(os.path.abspath(entry))
     return path
+
+
+def use_copies(copies: Mapping[str, str]) -> None:
+    """Let modules in these copies count as those of the folders that they are copies of.
+
+    `copies` maps a folder of the driver's to its copy here.
+    """
+    _memory.copies = {copy: top for top, copy in copies.items()}
+
+
+def original(file: str) -> str:
+    """Return the driver's name of a file that is in a copy; `file` itself where it is in none."""
+    for copy, top in _memory.copies.items():
+        if file.startswith(f"{copy}/"):
+            return f"{top.rstrip('/')}{file[len(copy) :]}"
+    return file
 
 
 # ---- which modules -------------------------------------------------------------------------------

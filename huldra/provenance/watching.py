@@ -33,6 +33,11 @@ class WatchedFile:
     content: str = field(default="", compare=False)
 
     @property
+    def place(self) -> str:
+        """Where the file is for people: of a frozen copy, where the original is."""
+        return sources.original(self.file)
+
+    @property
     def is_source(self) -> bool:
         """Return True for Python source, False for a compiled module."""
         return self.file.endswith(".py")
@@ -53,7 +58,7 @@ class Watched:
     def digest(self) -> str:
         """Equal for equal code in the same files, and for no other."""
         words = [self.name, self.class_digest or ""]
-        words += [f"{name}\0{one.file}\0{one.digest}" for name, one in self.modules.items()]
+        words += [f"{name}\0{one.place}\0{one.digest}" for name, one in self.modules.items()]
         data = "\0".join(words).encode("utf-8", "surrogateescape")
         return hashlib.blake2s(data, digest_size=16).hexdigest()
 
@@ -64,7 +69,8 @@ class Watched:
             "class": self.name,
             "class_digest": self.class_digest,
             "sources": {
-                name: {"file": one.file, "digest": one.digest} for name, one in self.modules.items()
+                name: {"file": one.place, "digest": one.digest}
+                for name, one in self.modules.items()
             },
         }
 

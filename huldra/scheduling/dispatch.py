@@ -41,6 +41,7 @@ from huldra.provenance.command import command_line
 from huldra.provenance.metadata import working_directory
 from huldra.provenance.sources import Code, this_code
 from huldra.scheduling import in_process, run_record
+from huldra.scheduling.freezing import frozen_code
 from huldra.scheduling.job import Job
 from huldra.scheduling.planning import NodeStatus, Plan, PlannedNode, make_plan
 from huldra.scheduling.queueing import RunEnqueuer
@@ -69,6 +70,7 @@ class _Dispatch:
     run_id: str
     owner: Owner
     code: Code
+    frozen: list[dict[str, Any]] = field(default_factory=list)
     named_job: JobRef | None = None
     binds_jobs: bool = False
     queued: dict[str, Claim] = field(default_factory=dict)
@@ -130,6 +132,7 @@ def _send(work: _Dispatch) -> None:
     resources = {node.key: resources_of(node.node.obj) for node in work.plan.to_run}
     draft = _task_graph(work, work.plan.to_run, resources)
     _refuse(work.executor, draft)
+    work.frozen = frozen_code(work.code, work.executor.capabilities)
     claim.register(work.owner)
     try:
         _queue_all(work, draft)
@@ -358,6 +361,7 @@ def _facts(work: _Dispatch) -> dict[str, Any]:
         "root": HULDRA_CONFIG.root,
         "settings": HULDRA_CONFIG.snapshot(),
         **work.code.to_json(),
+        **({"frozen": work.frozen} if work.frozen else {}),
         "cwd": working_directory(),
         "command": command_line(sys.orig_argv),
         "driver": work.owner.to_json(),

@@ -142,6 +142,7 @@ def write_metadata(obj: ConfigObject, paths: ArtifactPaths) -> None:
         module=type(obj).__module__,
         code=_kept_code(type(obj)),
         code_edited=worker.edited if worker is not None else (),
+        code_frozen=worker.frozen if worker is not None else None,
     )
     artifact.write_metadata(paths, record.to_json(), patch)
 

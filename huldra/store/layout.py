@@ -118,6 +118,14 @@ class StorePaths:
         """One source, by the digest of its code."""
         return f"{self.root}/{CODE}/{digest}.py"
 
+    def code_tree(self, digest: str) -> str:
+        """The list of the files of a frozen project."""
+        return f"{self.root}/{CODE}/trees/{digest}.json"
+
+    def code_file(self, digest: str) -> str:
+        """A file of a frozen project, by the digest of its bytes."""
+        return f"{self.root}/{CODE}/files/{digest[:2]}/{digest}"
+
     def run_directory(self, run_id: str) -> str:
         """The folder of one dispatch to an engine."""
         return f"{self.root}/{RUNS}/{run_id}"

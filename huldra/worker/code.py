@@ -28,6 +28,7 @@ from typing import Any
 from huldra.errors import NodeFailed
 from huldra.provenance import sources
 from huldra.provenance.sources import Source
+from huldra.worker import frozen_code
 
 # By less than this the clocks of the driver and of the file server with its sources differ.
 _CLOCK_SKEW_S = 300.0
@@ -63,13 +64,15 @@ def enter(run_path: str, record: Mapping[str, Any], *, can_renew: bool) -> None:
     """
     if run_path == _state.run:
         return
-    order = tuple(record["sys_path"]), record.get("interpreter_path")
+    copies = frozen_code.copies_of(record)
+    order = tuple(frozen_code.import_path(record, copies)), record.get("interpreter_path")
     sources.notice()
     if can_renew:
         _refuse_old_memory(order)
     if order != _state.order:
         _take(order)
         _state.order = order
+    sources.use_copies(copies)
     importlib.invalidate_caches()  # a file of an edit may be as old as the last look at its folder
     _state.run = run_path
 
@@ -130,6 +133,20 @@ def compare(run_path: str, record: Mapping[str, Any], *, can_renew: bool) -> tup
         )
         _state.compared = run_path, len(sys.modules)
     return _state.edited
+
+
+def edited_since(record: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the modules in memory that come from a frozen copy, and are other ones by now."""
+    here = sources.loaded()
+    return tuple(
+        name
+        for name, words in (record.get("sources") or {}).items()
+        if name in here
+        and (wanted := Source.from_json(words)).file == sources.original(here[name].file)
+        and wanted.file != here[name].file
+        and (found := sources.read(wanted.file)) is not None
+        and found.digest != wanted.digest
+    )
 
 
 def _is_edited(name: str, wanted: Source, found: Source, sent_at_s: float, can_renew: bool) -> bool:

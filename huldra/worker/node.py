@@ -45,7 +45,7 @@ from huldra.store.records import (
     ErrorRecord,
     upstream_error,
 )
-from huldra.worker import code, process_state
+from huldra.worker import code, frozen_code, process_state
 
 _RETRY_PATIENCE_S = 60.0
 # Of configs on disk: what was built from more than this is let go before the next node.
@@ -213,6 +213,7 @@ def _entered(run: Run, words: Mapping[str, Any], place: _Place) -> Iterator[_Nod
         place.owns_process,
         place.preempt_signals,
         run.facts.get("command", ""),
+        frozen={} if is_drivers else frozen_code.named(run.facts),
     )
     token = context.worker.set(worker)
     try:
@@ -353,6 +354,8 @@ class _Node:
         if self._is_drivers:
             return
         edited = code.compare(self.run.path, self.run.facts, can_renew=self._can_renew)
+        if self.run.facts.get("frozen"):
+            self._note_frozen()
         if edited and HULDRA_CONFIG.code == "strict":
             raise NodeFailed(
                 f"{self.key}: edited after submission, and HULDRA_CODE=strict:"
@@ -366,6 +369,13 @@ class _Node:
                     self.key,
                     ", ".join(edited),
                 )
+
+    def _note_frozen(self) -> None:
+        """Say in the log that frozen code runs, and what was edited since."""
+        since = code.edited_since(self.run.facts)
+        more = f"; edited since, and not run: {', '.join(since)}" if since else ""
+        with capture(self.paths.log):
+            get_logger().info("%s runs the code as it was frozen at submission%s", self.key, more)
 
     def _failed_need(self) -> str | None:
         """The first planned dependency that is not made, after waiting for those on their way."""

@@ -212,9 +212,9 @@ print(task.directory)
 """
 
 
-def prepared(folder: Path, root: Path) -> Path:
+def prepared(folder: Path, root: Path, before: str = "") -> Path:
     """The directory of an artifact whose node is sent from `folder` and not begun."""
-    return Path(drive(folder, root, PREPARES).strip())
+    return Path(drive(folder, root, f"import huldra\n{before}{PREPARES}").strip())
 
 
 def work(folder: Path, root: Path, *paths: Path) -> subprocess.CompletedProcess[str]:
@@ -279,6 +279,18 @@ def test_an_edit_after_the_graph_was_sent_is_told_and_no_error(tmp_path: Path) -
     log = (made / ".huldra" / "huldra.log").read_text()
     assert "WARNING" in log
     assert "edited after submission" in log
+    assert json.loads((made / ".huldra" / "metadata.json").read_text())["code_edited"] == ["um"]
+
+
+def test_strict_refuses_what_was_edited_after_the_graph_was_sent(tmp_path: Path) -> None:
+    """With `HULDRA_CODE=strict` the node fails and names the module; else the metadata does."""
+    here = clone(tmp_path / "clone", "sent")
+    made = prepared(here, tmp_path / "store", "huldra.HULDRA_CONFIG.code = 'strict'\n")
+    clone(here, "edited")
+    done = work(here, tmp_path / "store")
+    assert done.returncode == 1
+    assert "edited after submission, and HULDRA_CODE=strict: um" in done.stderr
+    assert not (made / "word").exists()
 
 
 POOL = """

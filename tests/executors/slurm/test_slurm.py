@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -352,6 +353,36 @@ def test_a_pattern_in_the_log_folder_is_refused(stage: Stage) -> None:
     assert stage.commands("sbatch") == 0
     job = Step(name="one").load_or_create(executor=SubmititExecutor(stage.folder / "logs"))
     assert job.result(timeout=PATIENCE_S)["name"] == "one"
+
+
+def test_an_edit_while_the_job_waits_does_not_reach_it(stage: Stage) -> None:
+    """The code that was submitted runs, though its driver has gone, and the log says so."""
+    module = (
+        "import huldra\nclass Waits(huldra.Huldra[str]):\n    def _create(self): return {0!r}\n"
+    )
+    scripts = stage.folder / "scripts"
+    scripts.mkdir()
+    (scripts / "waits_long.py").write_text(module.format("submitted"))
+    hold = ("sbatch", "--parsable", "--hold", "-o", "/dev/null", "--wrap", "true")
+    blocker = (stage.cluster.ask(*hold) or "").strip()
+    driver = stage.drive(
+        "import submitit\n"
+        f"executor = submitit.AutoExecutor(folder={str(stage.folder / 'logs')!r})\n"
+        f"executor.update_parameters(timeout_min=60, slurm_dependency='afterany:{blocker}')\n"
+        f"sys.path[0] = {str(scripts)!r}\n"
+        "from waits_long import Waits\n"
+        "Waits().load_or_create(executor=executor)\n"
+        "print(Waits().huldra_dir)\n",
+        HULDRA_FREEZE="auto",
+    )
+    directory = Path(stage.finish(driver).splitlines()[-1])
+    (scripts / "waits_long.py").write_text(module.format("edited"))
+    stage.cluster.ask("scancel", blocker)
+    result = directory / "result.json"
+    stage.until((directory / ".huldra" / "SUCCESS.json").exists, "the job's end")
+    assert json.loads(result.read_text())["value"] == "submitted"
+    log = (directory / ".huldra" / "huldra.log").read_text()
+    assert "as it was frozen at submission; edited since, and not run: waits_long" in log
 
 
 def test_a_job_imports_what_its_driver_imported(stage: Stage) -> None:
