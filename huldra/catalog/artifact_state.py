@@ -7,6 +7,7 @@ from the claims, `SUCCESS.json` and the signs of liveness of an owner that shoul
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -81,6 +82,7 @@ class CacheEntry:
     success_mark: Mark | None = None
     success_claim: int = -1
     looked: bool = False
+    judged: tuple[Row, Mark | None, Verdict, Row] | None = None
 
     @property
     def open_attempt(self) -> Attempt | None:
@@ -101,13 +103,13 @@ class Files(NamedTuple):
 class Attempts(NamedTuple):
     """The last attempt, the queued one that it began from, and the last one with an outcome.
 
-    `files` are what they were read from, in the same order.
+    `files` is what they were read from, in the same order, as JSON.
     """
 
     last: Attempt
     queued: Attempt | None
     before: Attempt | None
-    files: tuple[Files, Files | None, Files | None]
+    files: str
 
 
 @dataclass(slots=True)
@@ -377,6 +379,15 @@ def _row_of(known: CacheEntry, state: State) -> Row:
 def _with_liveness(known: CacheEntry, row: Row, attempt: Attempt, now: ScanClock) -> Row:
     beat = reading.mark_of(known.paths.claim(attempt.number))
     verdict = now.judges(attempt, beat)
+    before = known.judged
+    if before is None or before[0] is not row or before[1:3] != (beat, verdict):
+        before = known.judged = row, beat, verdict, _judged(known, row, attempt, beat, verdict)
+    return before[3]
+
+
+def _judged(
+    known: CacheEntry, row: Row, attempt: Attempt, beat: Mark | None, verdict: Verdict
+) -> Row:
     seen = (
         reading.as_moment(beat.mtime_ns / 1e9) if beat is not None and attempt.is_running else None
     )
@@ -420,19 +431,19 @@ def read_attempts(paths: ArtifactPaths) -> Attempts | None:
         earlier -= 1
         before = read_files(paths, earlier)
         latest = attempt_from(paths, before)
-    return attempts_from(paths, (last, queued, before if snapshot.has_outcome(latest) else None))
+    found = (last, queued, before if snapshot.has_outcome(latest) else None)
+    return _attempts_from(paths, found, json.dumps(found, separators=(",", ":")))
 
 
-def attempts_from(
-    paths: ArtifactPaths, found: tuple[Files, Files | None, Files | None]
+def _attempts_from(
+    paths: ArtifactPaths, found: tuple[Files, Files | None, Files | None], text: str
 ) -> Attempts:
-    """The attempts that the contents of their files amount to."""
     last, queued, before = found
     return Attempts(
         begun_after(attempt_from(paths, last)),
         None if queued is None else attempt_from(paths, queued),
         None if before is None else attempt_from(paths, before),
-        found,
+        text,
     )
 
 
@@ -481,14 +492,14 @@ def from_plain(derived: Row, plain: list[Any]) -> CacheEntry:
     Raises TypeError, ValueError or AttributeError for what `to_plain` did not return.
     """
     entry = new_entry(derived.root, derived.version_controlled, derived.namespace, derived.digest)
-    state, metadata, found = plain
-    last, queued, before = (one and Files(*one) for one in found)
+    state, metadata, text = plain
+    last, queued, before = (one and Files(*one) for one in json.loads(text))
     entry.state_mark = Mark(*state)
     entry.metadata_mark = metadata and Mark(*metadata)
     entry.row = entry.recorded = entry.derived = derived
     entry.described = Described(
         derived.config, derived.dependencies, derived.hostname, derived.user, derived.updated_at
     )
-    entry.attempts = attempts_from(entry.paths, (last, queued, before))
+    entry.attempts = _attempts_from(entry.paths, (last, queued, before), text)
     entry.looked = True
     return entry

@@ -23,8 +23,10 @@ from huldra.errors import HuldraQueryError
 
 Config = Mapping[str, Any]
 Lookup = Callable[[str], Config | None]  # key of a nested artifact → its config
-Predicate = Callable[[Config, Lookup], bool]
+Predicate = Callable[[Any, Any], bool]  # (config, lookup), or what a `Reader` takes
 Step = str | int
+Reader = Callable[[str], Callable[[Any, Any], Any]]
+"""How a field is read, given its path: by default from a config and a lookup."""
 
 MISSING_FIELD: Final = object()
 _MAX_LENGTH = 4000
@@ -64,8 +66,8 @@ class _Token:
     at: int
 
 
-def parse_filter(text: str) -> Predicate:
-    """Compile `text`; blank matches all.
+def parse_filter(text: str, reader: Reader | None = None) -> Predicate:
+    """Compile `text`; blank matches all. With a `reader` fields are read by it.
 
     Raises:
         HuldraQueryError: `text` is not of the language; says where.
@@ -74,7 +76,7 @@ def parse_filter(text: str) -> Predicate:
         return lambda _config, _lookup: True
     if len(text) > _MAX_LENGTH:
         raise _refusal(text[:40] + "…", 0, f"it is longer than {_MAX_LENGTH} characters")
-    return _Parser(text).parse()
+    return _Parser(text, reader).parse()
 
 
 def fields_of(text: str) -> tuple[str, ...]:
@@ -109,13 +111,14 @@ def value_at(config: Config, steps: tuple[Step, ...], lookup: Lookup) -> Any:
                 value = (lookup(key) if isinstance(key, str) else None) or {}
             value = value.get(step if isinstance(step, str) else str(step), MISSING_FIELD)
         else:
-            value = _step_into(value, step)
+            value = step_into(value, step)
         if value is MISSING_FIELD:
             return value
     return value
 
 
-def _step_into(value: Any, step: Step) -> Any:
+def step_into(value: Any, step: Step) -> Any:
+    """What one step leads to within a value, or `MISSING_FIELD`; enters no other artifact."""
     if isinstance(value, Mapping):
         return value.get(str(step), MISSING_FIELD)
     if isinstance(value, list):
@@ -155,8 +158,9 @@ def _refusal(text: str, at: int, why: str) -> HuldraQueryError:
 class _Parser:
     """Recursive descent over the tokens of one filter."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, reader: Reader | None = None) -> None:
         self.text = text
+        self.reader = reader or _reads_config
         self.tokens = self._split()
         self.next = 0
         self.nesting = 0
@@ -236,12 +240,12 @@ class _Parser:
     def _comparison(self) -> Predicate:
         field = self._take("a field", "word", "quoted")
         self.fields.append(_unquote(field) if field.kind == "quoted" else field.text)
-        steps = parse_path(self.fields[-1])
+        read = self.reader(self.fields[-1])
         if self._is_word("in"):
             self.next += 1
-            return _test(steps, _one_of(self._values()))
+            return _test(read, _one_of(self._values()))
         op = self._take("one of = != < <= > >= ~ in", "op").text
-        return _test(steps, _compare(op, self._value()))
+        return _test(read, _compare(op, self._value()))
 
     def _value(self) -> Literal:
         token = self._take("a value", "word", "quoted")
@@ -271,21 +275,17 @@ def _all_of(terms: list[Predicate]) -> Predicate:
     return lambda config, lookup: all(term(config, lookup) for term in terms)
 
 
-def _test(steps: tuple[Step, ...], accepts: Callable[[Any], bool]) -> Predicate:
-    if len(steps) == 1 and isinstance(steps[0], str):
-        name = steps[0]  # the common case, a third of the time
+def _reads_config(path: str) -> Callable[[Any, Any], Any]:
+    steps = parse_path(path)
+    return lambda config, lookup: value_at(config, steps, lookup)
 
-        def direct(config: Config, _lookup: Lookup) -> bool:
-            value = config.get(name, MISSING_FIELD)
-            return value is not MISSING_FIELD and accepts(value)
 
-        return direct
-
-    def nested(config: Config, lookup: Lookup) -> bool:
-        value = value_at(config, steps, lookup)
+def _test(read: Callable[[Any, Any], Any], accepts: Callable[[Any], bool]) -> Predicate:
+    def test(subject: Any, lookup: Any) -> bool:
+        value = read(subject, lookup)
         return value is not MISSING_FIELD and accepts(value)
 
-    return nested
+    return test
 
 
 def _compare(op: str, wanted: Literal) -> Callable[[Any], bool]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -198,7 +199,7 @@ def look_at_all(
     with contextlib.ExitStack() as stack:
         pool: ThreadPoolExecutor | None = None
         for path, chunk in _chunks(folders):
-            began, worked = time.perf_counter(), time.process_time()
+            began, worked, waits = time.perf_counter(), time.process_time(), _waits()
             if threaded:
                 pool = pool or stack.enter_context(ThreadPoolExecutor(_COLD_THREADS))
                 read_here = _look_threaded(pool, path, chunk, now)
@@ -208,7 +209,11 @@ def look_at_all(
             # Waiting for a disk or a file server needs no interpreter: threads help there, and
             # only there. Where they are kept busy by the interpreter they cost more than they give.
             waited = took - worked
-            threaded = waited > worked if threaded else waited > _COLD_S * max(read_here, 10)
+            if threaded:
+                threaded = waited > worked
+            else:  # a busy machine makes one wait, too, but has nothing to give to threads
+                is_cold = _waits() - waits > len(chunk) / 10
+                threaded = is_cold and waited > _COLD_S * max(read_here, 10)
             read += read_here
             done += len(chunk)
             if on_progress is not None:
@@ -235,6 +240,11 @@ def _chunks(folders: Sequence[ClassFolder]) -> Iterator[tuple[str, list[Known]]]
     for folder in folders:
         for start in range(0, len(folder.known), _CHUNK):
             yield folder.path, folder.known[start : start + _CHUNK]
+
+
+def _waits() -> int:
+    """How often this thread has waited for something but a processor."""
+    return resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
 
 
 def _look_at_chunk(path: str, chunk: Sequence[Known], now: ScanClock) -> int:

@@ -9,6 +9,7 @@ be read or written the catalog works without it.
 from __future__ import annotations
 
 import contextlib
+import gc
 import hashlib
 import json
 import os
@@ -16,6 +17,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
@@ -70,7 +72,7 @@ class RootIndex:
         import sqlite3  # here: a small store needs none
 
         try:
-            with contextlib.closing(self._open()) as database:
+            with contextlib.closing(self._open()) as database, _without_collection():
                 if self._is_about(database):
                     return self._folders(database)
         except sqlite3.Error as error:
@@ -248,7 +250,7 @@ class _Writer:
 def _reader(folder: ClassFolder, words: dict[int, str]) -> Callable[[Sequence[Any]], Known]:
     """Makes the artifacts of a folder from rows of the database."""
     root, namespace, version_controlled = folder.root, folder.namespace, folder.version_controlled
-    make, moment = Row._make, datetime.fromtimestamp
+    make, moment = partial(tuple.__new__, Row), datetime.fromtimestamp
 
     def read(one: Sequence[Any]) -> Known:
         (
@@ -258,6 +260,7 @@ def _reader(folder: ClassFolder, words: dict[int, str]) -> Callable[[Sequence[An
         ) = one  # fmt: skip
         if time_ns < 0:
             return Known(Row(root, namespace, digest, version_controlled), is_saved=True)
+        ended = None if ended_at is None else moment(ended_at, UTC)
         row = make(
             (
                 root,
@@ -275,8 +278,12 @@ def _reader(folder: ClassFolder, words: dict[int, str]) -> Callable[[Sequence[An
                 words[run],
                 None if queued_at is None else moment(queued_at, UTC),
                 None if started_at is None else moment(started_at, UTC),
-                None if ended_at is None else moment(ended_at, UTC),
-                None if updated_at is None else moment(updated_at, UTC),
+                ended,
+                ended
+                if updated_at == ended_at
+                else None
+                if updated_at is None
+                else moment(updated_at, UTC),
                 duration_s,
                 None,
                 "",
@@ -379,6 +386,18 @@ def _transaction(database: sqlite3.Connection) -> Iterator[None]:
             database.execute("ROLLBACK")
         raise
     database.execute("COMMIT")
+
+
+@contextlib.contextmanager
+def _without_collection() -> Iterator[None]:
+    """Keep the garbage collector from looking through what only grows, again and again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _is_of_the_disk(error: Exception) -> bool:

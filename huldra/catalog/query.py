@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from huldra.catalog.filters import Lookup, parse_filter
 from huldra.catalog.records import ATTEMPT_STATUSES, RESULT_STATUSES, Row
 from huldra.errors import HuldraQueryError
 
@@ -73,8 +72,8 @@ class Query:
     limit: int = 100
 
 
-def tests_of(query: Query, lookup: Lookup) -> list[Test]:
-    """One test for each condition that `query` has, the cheap ones first."""
+def tests_of(query: Query) -> list[Test]:
+    """One test for each condition that `query` has, except that on the config."""
     _require("result_status", query.result_status, RESULT_STATUSES)
     _require("attempt_status", query.attempt_status, ATTEMPT_STATUSES)
     tests = [
@@ -85,8 +84,6 @@ def tests_of(query: Query, lookup: Lookup) -> list[Test]:
         tests.append(_in_namespace(query.namespace))
     if query.text.strip():
         tests.append(_mentions(query.text.strip().lower()))
-    if query.config.strip():
-        tests.append(_has_config(query.config, lookup))
     return tests
 
 
@@ -183,11 +180,6 @@ def _mentions(needle: str) -> Test:
         )
 
     return test
-
-
-def _has_config(text: str, lookup: Lookup) -> Test:
-    predicate = parse_filter(text)
-    return lambda row: row.config is not None and predicate(row.config, lookup)
 
 
 def sort_value(sort: str) -> tuple[str, bool]:

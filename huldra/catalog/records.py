@@ -10,6 +10,7 @@ import json
 from collections.abc import ItemsView, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, NamedTuple, overload
 
 RESULT_STATUSES = ("absent", "incomplete", "success", "failed")
@@ -39,6 +40,13 @@ class Dependency:
         return f"{self.namespace}/{self.digest}"
 
 
+@lru_cache(maxsize=2048)
+def _parsed(text: str) -> dict[str, Any]:
+    """A config that is looked at is looked at again: on a page, or as a part of many others."""
+    value: dict[str, Any] = json.loads(text)
+    return value
+
+
 class PackedConfig(Mapping[str, Any]):
     """A config as JSON text, read at each use: a store has more configs than one looks at.
 
@@ -51,28 +59,27 @@ class PackedConfig(Mapping[str, Any]):
         self.text = text
 
     def __getitem__(self, name: str) -> Any:
-        return json.loads(self.text)[name]
+        return _parsed(self.text)[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(json.loads(self.text))
+        return iter(_parsed(self.text))
 
     def __len__(self) -> int:
-        return len(json.loads(self.text))
+        return len(_parsed(self.text))
 
     def __contains__(self, name: object) -> bool:
-        return name in json.loads(self.text)
+        return name in _parsed(self.text)
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, PackedConfig) and other.text == self.text:
             return True
-        return isinstance(other, Mapping) and json.loads(self.text) == dict(other)
+        return isinstance(other, Mapping) and _parsed(self.text) == dict(other)
 
     __hash__ = None  # type: ignore[assignment]  # as a dict has none
 
     def items(self) -> ItemsView[str, Any]:
         """The fields, read once."""
-        items: ItemsView[str, Any] = json.loads(self.text).items()
-        return items
+        return _parsed(self.text).items()
 
     def __repr__(self) -> str:
         return self.text

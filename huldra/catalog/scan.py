@@ -134,7 +134,8 @@ class Catalog:
         if before is not None and _are_same(before.rows, rows):
             return before.seen_again(taken_at, took_s, read, tuple(problems))
         generation = before.generation + 1 if before else 1
-        return Snapshot(rows, taken_at, took_s, read, generation, tuple(problems))
+        columns = before.__dict__.get("columns", before.before) if before is not None else None
+        return Snapshot(rows, taken_at, took_s, read, generation, tuple(problems), columns)
 
     def _from_index(self, root: str) -> dict[ClassPlace, ClassFolder]:
         if not self._uses_index:

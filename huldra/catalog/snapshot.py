@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any
 
 from huldra.catalog import failures as failing
 from huldra.catalog import relations
+from huldra.catalog.columns import Columns
 from huldra.catalog.config_fields import differing, paths_of
-from huldra.catalog.filters import MISSING_FIELD, parse_path, value_at
+from huldra.catalog.filters import MISSING_FIELD, parse_filter, parse_path, value_at
 from huldra.catalog.query import (
     CONFIG_SORT,
     Query,
@@ -34,6 +35,7 @@ from huldra.catalog.records import (
 
 _EVERYTHING = Query()
 _MAX_BY_HASH = 100
+_MAX_KEPT = 20  # orders and filters that are remembered
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +54,7 @@ class Snapshot:
     read: int
     generation: int
     problems: tuple[str, ...] = ()
+    before: Columns | None = field(default=None, repr=False)  # of the snapshot before
 
     def seen_again(
         self, taken_at: datetime, took_s: float, read: int, problems: tuple[str, ...] = ()
@@ -77,8 +80,11 @@ class Snapshot:
 
     def matching(self, query: Query) -> tuple[Row, ...]:
         """All rows that match, sorted, whatever `offset` and `limit` say."""
-        tests = tests_of(query, self.config_of)
+        tests = tests_of(query)
         rows: Iterable[Row] = self._sorted(query.sort)
+        if query.config.strip():
+            matching = self._matching_configs(query.config)
+            rows = [row for row in rows if id(row) in matching]
         if query.failure_group:
             members = self._failed_keys.get(query.failure_group, frozenset())
             rows = [row for row in rows if (row.root, row.key) in members]
@@ -86,10 +92,33 @@ class Snapshot:
             rows = [row for row in rows if test(row)]
         return tuple(rows)
 
+    def _matching_configs(self, text: str) -> frozenset[int]:
+        """Names the rows (by `id`) whose configs match a filter."""
+        if text not in self._matched:
+            accepts = parse_filter(text, self._reads_column)
+            found = (id(row) for n, row in enumerate(self.rows) if accepts(n, None))
+            if len(self._matched) > _MAX_KEPT:
+                self._matched.clear()
+            self._matched[text] = frozenset(found)
+        return self._matched[text]
+
+    @cached_property
+    def _matched(self) -> dict[str, frozenset[int]]:
+        return {}
+
+    def _reads_column(self, path: str) -> Callable[[int, object], Any]:
+        column = self.columns.of(path)
+        return lambda place, _lookup: column[place]
+
+    @cached_property
+    def columns(self) -> Columns:
+        """The values of config fields over all rows."""
+        return Columns(self.rows, self._place_of, self.before)
+
     def _sorted(self, sort: str) -> tuple[Row, ...]:
         if sort not in self._orders:
             name, descending = sort_value(sort)
-            if len(self._orders) > 20:
+            if len(self._orders) > _MAX_KEPT:
                 self._orders.clear()
             self._orders[sort] = self._in_order(name, descending)
         return self._orders[sort]
@@ -100,12 +129,12 @@ class Snapshot:
 
     def _in_order(self, name: str, descending: bool) -> tuple[Row, ...]:
         if name.startswith(CONFIG_SORT):
-            steps = parse_path(name.removeprefix(CONFIG_SORT))
-            keyed: list[tuple[Any, Row]] = []
-            for row in self.rows:
-                value = value_at(row.config or {}, steps, self.config_of)
-                if value is not MISSING_FIELD and value is not None:
-                    keyed.append((order_key(value), row))
+            values = self.columns.of(name.removeprefix(CONFIG_SORT))
+            keyed: list[tuple[Any, Row]] = [
+                (order_key(value), row)
+                for value, row in zip(values, self.rows, strict=True)
+                if value is not MISSING_FIELD and value is not None
+            ]
         else:
             keyed = [
                 (value, row) for row in self.rows if (value := getattr(row, name)) not in (None, "")
@@ -120,23 +149,37 @@ class Snapshot:
     # ---------------------------------------------------------------- one artifact
 
     @cached_property
-    def _by_key(self) -> Mapping[str, tuple[Row, ...]]:
-        found: dict[str, tuple[Row, ...]] = {}
-        for row in self.rows:
-            found[row.key] = (*found.get(row.key, ()), row)
+    def _by_digest(self) -> Mapping[str, int | tuple[int, ...]]:
+        """Hash → places of its artifacts in `rows`; a hash of several classes or roots is rare."""
+        found: dict[str, int | tuple[int, ...]] = {}
+        for place, row in enumerate(self.rows):
+            known = found.setdefault(row.digest, place)
+            if known is not place:
+                found[row.digest] = (*((known,) if isinstance(known, int) else known), place)
         return found
+
+    def _places_of(self, key: str) -> Iterator[int]:
+        """The places in `rows` of the artifacts of a key, the first root's first."""
+        namespace, _, digest = key.rpartition("/")
+        places = self._by_digest.get(digest, ())
+        for place in (places,) if isinstance(places, int) else places:
+            if self.rows[place].namespace == namespace:
+                yield place
+
+    def _place_of(self, key: str) -> int:
+        return next(self._places_of(key), -1)
 
     def get(self, key: str, root: str | None = None) -> Row | None:
         """The row of `<namespace>/<hash>`; of several roots the first that has it."""
-        for row in self._by_key.get(key, ()):
-            if root is None or row.root == root:
-                return row
+        for place in self._places_of(key):
+            if root is None or self.rows[place].root == root:
+                return self.rows[place]
         return None
 
     def config_of(self, key: str) -> Mapping[str, Any] | None:
         """The config of an artifact by key, None when it is not in the store."""
-        rows = self._by_key.get(key)
-        return rows[0].config if rows else None
+        place = self._place_of(key)
+        return None if place < 0 else self.rows[place].config
 
     def by_hash(self, prefix: str) -> tuple[Row, ...]:
         """Rows whose hash starts with `prefix`, at most 100; blank finds none."""
@@ -235,10 +278,15 @@ class Snapshot:
 
     def has_field(self, rows: Iterable[Row], path: str) -> bool:
         """Return True if any of `rows` has the dotted config path."""
-        steps = parse_path(path)
-        return any(
-            value_at(row.config or {}, steps, self.config_of) is not MISSING_FIELD for row in rows
-        )
+        column = self.columns.of(path)
+        if rows is self.rows:
+            return any(value is not MISSING_FIELD for value in column)
+        having = {
+            id(row)
+            for value, row in zip(column, self.rows, strict=True)
+            if value is not MISSING_FIELD
+        }
+        return any(id(row) in having for row in rows)
 
     def config_value(self, row: Row, path: str) -> object:
         """The config value at a dotted path, into nested artifacts too; None when missing."""
