@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from huldra.base import Huldra
-from huldra.catalog import Catalog, Query, Row
-from huldra.catalog.runs import read_run, status_of
+from huldra.catalog import Catalog, Query, Row, presentation
+from huldra.catalog.runs import status_of
 from huldra.config import documents
 from huldra.config.hashing import namespace_of
 from huldra.errors import (
@@ -21,7 +21,7 @@ from huldra.errors import (
     HuldraSerializationError,
 )
 from huldra.provenance import code_difference
-from huldra.scheduling import rows, run_record
+from huldra.scheduling import run_record
 from huldra.scheduling.explanation import document_differences
 from huldra.scheduling.planning import text_table
 from huldra.settings import HULDRA_CONFIG
@@ -63,7 +63,7 @@ class Found:
     @property
     def error(self) -> str | None:
         """Type and message of what it failed with, None without an error."""
-        return rows.error_of(self.row)
+        return presentation.error_text(self.row) or None
 
     @property
     def metrics(self) -> Mapping[str, float]:
@@ -223,23 +223,25 @@ def accept(target: Huldra[Any] | Found | str) -> bool:
 def run(run_id: str) -> Sweep[Any]:
     """Return the sweep of an earlier submission, from its run in the store; submits nothing.
 
-    `run_id` is as `huldra sweeps` lists it. The jobs are found again at their engine. Imports the
+    `run_id` is as `huldra sweeps` lists it, or its beginning, or the name of a sweep (its newest
+    run). The jobs are found again at their engine. Imports the
     classes of the members.
 
     Raises:
-        HuldraArtifactMissing: the current root has no such run.
+        HuldraArtifactMissing: the current root has no such run, or it cannot be read.
+        HuldraQueryError: more than one run begins so; the message lists them.
         HuldraSerializationError: a class or a field of a member is gone.
     """
     from huldra.scheduling.job import Job
     from huldra.scheduling.sweep import Sweep
 
     root = HULDRA_CONFIG.root
-    described = read_run(root, run_id)
-    record = None if described.problem else run_record.read(StorePaths(root).run_record(run_id))
-    if record is None:
+    described = Catalog([root]).run_record(run_id)
+    record = run_record.read(StorePaths(root).run_record(described.run_id))
+    if described.problem or record is None:
         raise HuldraArtifactMissing(
-            f"no run {run_id!r} in {root}/{RUNS}; `huldra sweeps` lists the runs"
-            + (f" ({described.problem})" if described.problem else "")
+            f"run {described.run_id} in {root}/{RUNS} cannot be read: {described.problem}; `huldra"
+            " sweeps` lists the runs"
         )
     built: dict[str, Any] = {}
     jobs = {}

@@ -330,6 +330,15 @@ def _is_nan(value: Any) -> bool:
     return isinstance(value, float) and math.isnan(value)
 
 
+def contains_value(value: Any, needle: str) -> bool:
+    """Return True if the text, in lower case, is in a config value, or in one within it."""
+    if isinstance(value, dict):
+        return any(contains_value(item, needle) for item in value.values())
+    if isinstance(value, list):
+        return any(contains_value(item, needle) for item in value)
+    return _contains(value, needle)
+
+
 def _contains(value: Any, needle: str) -> bool:
     if isinstance(value, str):
         return needle in value.lower()

@@ -38,6 +38,7 @@ _COARSE_TICK_NS = 2 * _NS  # some count whole seconds, or two
 
 Stamp = tuple[int, int]  # a folder's time in ns, and its inode
 UNSEEN: Stamp = (-1, -1)
+_INODE = (1 << 63) - 1  # as much of it as a database keeps
 
 
 @dataclass(slots=True)
@@ -116,7 +117,7 @@ def stamp_of(path: str) -> Stamp:
         found = os.stat(path)
     except (OSError, ValueError):
         return UNSEEN
-    return found.st_mtime_ns, found.st_ino
+    return found.st_mtime_ns, found.st_ino & _INODE
 
 
 def _is_over(time_ns: int, now: ScanClock) -> bool:
@@ -136,7 +137,7 @@ def look_at(known: Known, private: str, now: ScanClock) -> bool:
     """
     try:
         found = os.stat(private)
-        time_ns, inode = found.st_mtime_ns, found.st_ino
+        time_ns, inode = found.st_mtime_ns, found.st_ino & _INODE
     except (OSError, ValueError):
         time_ns = inode = -1
     is_same = time_ns == known.time_ns and inode == known.inode and time_ns >= 0

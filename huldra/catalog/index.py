@@ -124,7 +124,7 @@ class RootIndex:
             with contextlib.closing(self._made()) as database, _transaction(database):
                 if self._is_about(database):  # else another version has replaced it
                     _Writer(database).write(folders)
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, ValueError, OverflowError) as error:
             for folder in folders.values():
                 folder.is_saved = False
             if isinstance(error, sqlite3.DatabaseError) and not _is_of_the_disk(error):

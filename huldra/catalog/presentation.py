@@ -10,6 +10,7 @@ from typing import Any
 
 from huldra.catalog.records import Dependencies, Row
 
+_MAX_ERROR = 200
 _UNITS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"))
 
 
@@ -67,6 +68,19 @@ def number(value: float | None) -> str:
 def count(n: int, noun: str, plural: str = "") -> str:
     """`1 artifact`, `1,204 artifacts`."""
     return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
+
+
+def error_text(row: Row, *, on_one_line: bool = False) -> str:
+    """What an artifact failed with: `builtins.ValueError: loss is nan`; "" without an error.
+
+    On one line: the type without its module, the message cut short, or which dependency failed.
+    """
+    if not on_one_line:
+        return f"{row.error_type}: {row.error_message}" if row.error_type else ""
+    if row.failed_key:
+        return f"its dependency {row.failed_key} did not complete"
+    kind = row.error_type.rpartition(".")[2]
+    return f"{kind}: {' '.join(row.error_message.split())[:_MAX_ERROR]}" if kind else ""
 
 
 def plain(value: Any) -> Any:

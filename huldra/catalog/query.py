@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import json
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from huldra.catalog.records import ATTEMPT_STATUSES, RESULT_STATUSES, Row
+from huldra.catalog.filters import contains_value
+from huldra.catalog.records import ATTEMPT_STATUSES, RESULT_STATUSES, PackedConfig, Row
 from huldra.errors import HuldraQueryError
 
 SORT_KEYS = (
@@ -31,6 +33,8 @@ MAX_LIMIT = 10_000_000
 _OF_SUBMITIT = frozenset({"slurm"})
 
 Test = Callable[[Row], bool]
+NamesOf = Callable[[], Mapping[tuple[str, str], str]]
+"""(root, key) → the names that runs have given to an artifact, a line each."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +47,10 @@ class Query:
     dot may stand for the slash (`my_project.pipelines.TrainModel`).
     `backend` is `local` or an engine's name; `submitit` includes `slurm`.
     `config` is in the language of `filters`. `text` is looked for, case ignored, in key, host,
-    job id and error. `failure_group` is a `FailureGroup.group_id`. `keys`, unless None, are the
-    only ones allowed. `sort` is one of `SORT_KEYS`, or `config.<path>`, with `-` before it for
-    descending; rows without a value come last either way. Naive datetimes are UTC. `…_after` and
+    job id, error, the names that sweeps give to their members, and the values of the config.
+    `failure_group` is a `FailureGroup.group_id`. `keys`, unless None, are the only ones allowed.
+    `sort` is one of `SORT_KEYS`, or `config.<path>`, with `-` before it for descending; rows
+    without a value come last either way. Naive datetimes are UTC. `…_after` and
     `…_before` include the moment itself; a row without that time matches neither.
 
     Raises:
@@ -72,7 +77,7 @@ class Query:
     limit: int = 100
 
 
-def tests_of(query: Query) -> list[Test]:
+def tests_of(query: Query, names_of: NamesOf) -> list[Test]:
     """One test for each condition that `query` has, except that on the config."""
     _require("result_status", query.result_status, RESULT_STATUSES)
     _require("attempt_status", query.attempt_status, ATTEMPT_STATUSES)
@@ -83,7 +88,7 @@ def tests_of(query: Query) -> list[Test]:
     if query.namespace:
         tests.append(_in_namespace(query.namespace))
     if query.text.strip():
-        tests.append(_mentions(query.text.strip().lower()))
+        tests.append(_mentions(query.text.strip().lower(), names_of))
     return tests
 
 
@@ -169,7 +174,9 @@ def is_below(namespace: str, prefix: str) -> bool:
     return len(name) == len(prefix) or prefix[-1:] in "./" or name[len(prefix)] in "./"
 
 
-def _mentions(needle: str) -> Test:
+def _mentions(needle: str, names_of: NamesOf) -> Test:
+    names = {place: text.lower() for place, text in names_of().items()}
+
     def test(row: Row) -> bool:
         return (
             needle in row.key.lower()
@@ -177,9 +184,18 @@ def _mentions(needle: str) -> Test:
             or needle in row.job_id.lower()
             or needle in row.error_type.lower()
             or needle in row.error_message.lower()
+            or needle in names.get((row.root, row.key), "")
+            or (isinstance(row.config, PackedConfig) and _is_in_config(needle, row.config))
         )
 
     return test
+
+
+def _is_in_config(needle: str, config: PackedConfig) -> bool:
+    """Return True if one of the values has the text; names of fields do not count."""
+    if needle not in config.text.lower() and needle.isalnum():
+        return False  # soon told, unless JSON writes it otherwise
+    return any(contains_value(value, needle) for value in json.loads(config.text).values())
 
 
 def sort_value(sort: str) -> tuple[str, bool]:

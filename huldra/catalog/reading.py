@@ -49,28 +49,49 @@ def read_document(path: str, max_bytes: int = MAX_BYTES) -> Document:
 
     Huldra writes no links. One that was put there could name a file that is not to be shown.
     """
+    handle, mark, problem = open_regular(path, max_bytes)
+    if handle < 0:
+        return Document(None, mark, problem)
     name = os.path.basename(path)
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except (FileNotFoundError, NotADirectoryError):
-        return Document(None, None, "")
-    except OSError as error:
-        is_link = error.errno == errno.ELOOP
-        return Document(None, None, f"{name}: {'a link' if is_link else error.strerror}")
-    try:
-        found = os.fstat(handle)
-        mark = Mark(found.st_mtime_ns, found.st_ino, found.st_size)
-        if not stat.S_ISREG(found.st_mode):
-            return Document(None, mark, f"{name}: not a regular file")
-        if found.st_size > max_bytes:
-            return Document(None, mark, f"{name}: {found.st_size} bytes are too many to read")
-        data = _read_all(handle, found.st_size)
+        data = _read_all(handle, mark.size if mark else 0)
     except OSError as error:
         return Document(None, None, f"{name}: {error.strerror}")
     finally:
         os.close(handle)
     value, problem = parse_object(data)
     return Document(value, mark, f"{name}: {problem}" if problem else "")
+
+
+def open_regular(path: str, max_bytes: int) -> tuple[int, Mark | None, str]:
+    """Open a regular file for reading: its descriptor and mark, or -1 and why not.
+
+    A pipe or a device is not waited for, a link not followed. The reason is "" where there is no
+    file. The caller closes the descriptor.
+    """
+    name = os.path.basename(path)
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        return -1, None, ""
+    except OSError as error:
+        is_link = error.errno == errno.ELOOP
+        return -1, None, f"{name}: {'a link' if is_link else error.strerror}"
+    try:
+        found = os.fstat(handle)
+    except OSError as error:
+        os.close(handle)
+        return -1, None, f"{name}: {error.strerror}"
+    mark = Mark(found.st_mtime_ns, found.st_ino, found.st_size)
+    problem = ""
+    if not stat.S_ISREG(found.st_mode):
+        problem = f"{name}: not a regular file"
+    elif found.st_size > max_bytes:
+        problem = f"{name}: {found.st_size} bytes are too many to read"
+    if problem:
+        os.close(handle)
+        return -1, mark, problem
+    return handle, mark, ""
 
 
 def _read_all(handle: int, size: int) -> bytes:

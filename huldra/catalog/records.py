@@ -40,6 +40,9 @@ class Dependency:
         return f"{self.namespace}/{self.digest}"
 
 
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+
+
 @lru_cache(maxsize=2048)
 def _parsed(text: str) -> dict[str, Any]:
     """A config that is looked at is looked at again: on a page, or as a part of many others."""
@@ -87,7 +90,7 @@ class PackedConfig(Mapping[str, Any]):
 
 def pack_config(config: Mapping[str, Any]) -> PackedConfig:
     """A config as it is kept in a row."""
-    return PackedConfig(json.dumps(config, separators=(",", ":")))
+    return PackedConfig(_encode(config))
 
 
 class Dependencies(Sequence[Dependency]):
@@ -132,7 +135,7 @@ class Dependencies(Sequence[Dependency]):
 def pack_dependencies(found: Iterable[tuple[str, str, str]]) -> Dependencies:
     """Fields, namespaces and hashes as they are kept in a row."""
     known = list(found)
-    return Dependencies(json.dumps(known, separators=(",", ":")) if known else "")
+    return Dependencies(_encode(known) if known else "")
 
 
 class Row(NamedTuple):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import stat
+import threading
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from huldra.catalog import reading
 from huldra.catalog.config_fields import flatten
-from huldra.catalog.reading import as_mapping, as_text
+from huldra.catalog.reading import Mark, as_mapping, as_text
 from huldra.catalog.records import (
     Dependencies,
     PackedConfig,
@@ -19,6 +20,7 @@ from huldra.catalog.records import (
 from huldra.store.layout import StorePaths
 
 MAX_BYTES = 64 << 20  # of a record that a list may wait for
+_MAX_KEPT = 20  # runs
 _FIELDS = frozenset({"chz", "dataclass", "namedtuple", "pydantic"})
 _LISTS = frozenset({"tuple", "set", "frozenset"})
 _PAIRS = frozenset({"dict", "ordereddict"})
@@ -29,6 +31,34 @@ class Planned(NamedTuple):
 
     config: PackedConfig
     dependencies: Dependencies
+
+
+class RunConfigs:
+    """The configs in the records of runs, read again only where a record has changed.
+
+    One that is missing, or too large, is not opened for each of its nodes either. May be asked
+    from any thread.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[tuple[str, str], tuple[Mark | None, Mapping[str, Planned]]] = (
+            OrderedDict()
+        )
+
+    def of(self, root: str, run_id: str) -> Mapping[str, Planned]:
+        """Key → config of each node of a run, as `planned_of`."""
+        mark = reading.mark_of(StorePaths(root).run_nodes(run_id))
+        with self._lock:
+            kept = self._kept.get((root, run_id))
+        if kept is not None and kept[0] == mark:
+            return kept[1]
+        planned = planned_of(root, run_id)
+        with self._lock:
+            self._kept[root, run_id] = mark, planned
+            while len(self._kept) > _MAX_KEPT:
+                self._kept.popitem(last=False)
+        return planned
 
 
 def planned_of(root: str, run_id: str) -> Mapping[str, Planned]:
@@ -68,14 +98,10 @@ def _planned(
 
 def _lines(path: str) -> Iterator[Any]:
     """The lines of a record that are objects with a `ref`."""
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:
+    handle, _, _ = reading.open_regular(path, MAX_BYTES)
+    if handle < 0:
         return
     with os.fdopen(handle, "rb") as file:
-        found = os.fstat(handle)
-        if not stat.S_ISREG(found.st_mode) or found.st_size > MAX_BYTES:
-            return
         for line in file:
             value, problem = reading.parse_json(line) if line.startswith(b"{") else (None, "-")
             if not problem and isinstance(value, dict) and "ref" in value:

@@ -6,11 +6,10 @@ import codecs
 import os
 import threading
 import time
-from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from huldra.catalog import attempts, reading, run_configs, runs, storage
+from huldra.catalog import attempts, reading, runs, storage
 from huldra.catalog.artifact_state import (
     CacheEntry,
     ScanClock,
@@ -30,7 +29,7 @@ from huldra.catalog.folders import Place as ClassPlace
 from huldra.catalog.index import RootIndex, index_of
 from huldra.catalog.metrics import MetricsReader
 from huldra.catalog.records import Detail, FileEntry, Litter, Metrics, Row, Sweep, Usage
-from huldra.catalog.run_configs import Planned
+from huldra.catalog.run_configs import RunConfigs
 from huldra.catalog.runs import RunRecord
 from huldra.catalog.safe_open import OutsideError, open_inside
 from huldra.catalog.snapshot import Snapshot
@@ -42,7 +41,6 @@ from huldra.store.records import Lease
 
 LOGS = {"log": f"{PRIVATE}/huldra.log", "output": f"{PRIVATE}/output.log"}
 _PATCH = f"{PRIVATE}/git.patch"
-_MAX_PLANNED = 20  # runs whose configs are kept
 _MIN_DIGITS = 4
 _MAX_NAMED = 5
 _utf8 = codecs.getincrementaldecoder("utf-8")
@@ -83,7 +81,7 @@ class Catalog:
         self._runs: dict[tuple[str, str], RunRecord] = {}
         self._sweeps: tuple[int, tuple[RunRecord, ...], tuple[Sweep, ...]] = (-1, (), ())
         self._metrics = MetricsReader()
-        self._planned: OrderedDict[tuple[str, str], Mapping[str, Planned]] = OrderedDict()
+        self._planned = RunConfigs()
         self._cache_lock = threading.Lock()
 
     @property
@@ -135,7 +133,9 @@ class Catalog:
             return before.seen_again(taken_at, took_s, read, tuple(problems))
         generation = before.generation + 1 if before else 1
         columns = before.__dict__.get("columns", before.before) if before is not None else None
-        return Snapshot(rows, taken_at, took_s, read, generation, tuple(problems), columns)
+        return Snapshot(
+            rows, taken_at, took_s, read, generation, tuple(problems), columns, self.names
+        )
 
     def _from_index(self, root: str) -> dict[ClassPlace, ClassFolder]:
         if not self._uses_index:
@@ -160,17 +160,7 @@ class Catalog:
         row = known.row
         if row.config is not None or not row.run_id or known.metadata_mark is not None:
             return
-        place = (row.root, row.run_id)
-        with self._cache_lock:
-            planned = self._planned.get(place)
-        if planned is None:
-            planned = run_configs.planned_of(*place)
-            with self._cache_lock:
-                if planned:  # else it may come, or never: it is asked again
-                    self._planned[place] = planned
-                while len(self._planned) > _MAX_PLANNED:
-                    self._planned.popitem(last=False)
-        if (plan := planned.get(row.key)) is not None:
+        if (plan := self._planned.of(row.root, row.run_id).get(row.key)) is not None:
             describe(known, plan.config, plan.dependencies)
 
     def _now(self) -> ScanClock:
@@ -348,6 +338,46 @@ class Catalog:
                 found[root, run_id] = before
         self._runs = found
         return tuple(sorted(found.values(), key=lambda record: record.run_id, reverse=True))
+
+    def names(self) -> dict[tuple[str, str], str]:
+        """(root, key) → the names that recorded runs have given to an artifact, a line each."""
+        found: dict[tuple[str, str], str] = {}
+        for record in self._records():
+            for name, key in record.members.items():
+                before = found.get((record.root, key))
+                found[record.root, key] = f"{before}\n{name}" if before else name
+        return found
+
+    def run_record(self, text: str) -> RunRecord:
+        """The recorded run that `text` means: an id, its beginning, or a name (its newest run).
+
+        Raises:
+            HuldraArtifactMissing: there is none.
+            HuldraQueryError: more than one id begins so; the message lists them.
+        """
+        ids = [(root, run_id) for root in self._roots for run_id in runs.run_ids(root)]
+        found = [one for one in ids if one[1] == text] or [
+            one for one in ids if text and one[1].startswith(text)
+        ]
+        if not found:
+            named = (record for record in self._records() if text and record.name == text)
+            found = [(record.root, record.run_id) for record in named][:1]
+        if not found:
+            raise HuldraArtifactMissing(
+                f"no run {text!r} in {', '.join(self._roots)}; wanted an id, its beginning, or a"
+                " sweep's name: `huldra sweeps` lists them"
+            )
+        if len(found) > 1:
+            newest = sorted((run_id for _, run_id in found), reverse=True)
+            listed = ", ".join(newest[:_MAX_NAMED])
+            raise HuldraQueryError(
+                f"{text!r} may mean {listed}; give more of the id", field="run", value=text
+            )
+        return runs.read_run(*found[0])
+
+    def run(self, text: str) -> Sweep:
+        """The run that `text` means, as `run_record` takes it, judged by `snapshot()`."""
+        return runs.progress(self.run_record(text), self.snapshot())
 
     def sweep(self, run_id: str) -> Sweep | None:
         """One recorded run."""

@@ -16,6 +16,7 @@ from huldra.catalog.config_fields import differing, paths_of
 from huldra.catalog.filters import MISSING_FIELD, parse_filter, parse_path, value_at
 from huldra.catalog.query import (
     CONFIG_SORT,
+    NamesOf,
     Query,
     check_window,
     order_key,
@@ -55,6 +56,7 @@ class Snapshot:
     generation: int
     problems: tuple[str, ...] = ()
     before: Columns | None = field(default=None, repr=False)  # of the snapshot before
+    names_of: NamesOf = field(default=dict, repr=False)
 
     def seen_again(
         self, taken_at: datetime, took_s: float, read: int, problems: tuple[str, ...] = ()
@@ -80,7 +82,7 @@ class Snapshot:
 
     def matching(self, query: Query) -> tuple[Row, ...]:
         """All rows that match, sorted, whatever `offset` and `limit` say."""
-        tests = tests_of(query)
+        tests = tests_of(query, self.names_of)
         rows: Iterable[Row] = self._sorted(query.sort)
         if query.config.strip():
             matching = self._matching_configs(query.config)

@@ -18,7 +18,6 @@ from huldra.store.layout import ArtifactPaths
 _COLUMNS = ("status", "class", "hash", "updated", "took", "host", "backend")
 _SAMPLE = 1000  # artifacts whose fields are looked through for one that was meant
 _MAX_NEAR = 8
-_MAX_ERROR = 200
 _MAX_CODE_CELLS = 500
 
 
@@ -126,7 +125,7 @@ class _Columns:
             row.hostname,
             row.backend,
             *(output.value_text(self._value(row, name)) for name in self._fields),
-            *((error_text(row),) if self._errors else ()),
+            *((presentation.error_text(row, on_one_line=True),) if self._errors else ()),
         ]
 
     def _value(self, row: Row, name: str) -> object:
@@ -135,14 +134,6 @@ class _Columns:
         if value is None and name.startswith(METRICS):
             return self._catalog.metrics(row).values.get(name.removeprefix(METRICS))
         return value
-
-
-def error_text(row: Row) -> str:
-    """The error on one line: its type without modules, and what it says."""
-    if row.failed_key:
-        return f"its dependency {row.failed_key} did not complete"
-    kind = row.error_type.rpartition(".")[2]
-    return f"{kind}: {' '.join(row.error_message.split())[:_MAX_ERROR]}" if kind else ""
 
 
 def _write_table(columns: _Columns, page: Page, roots: tuple[str, ...]) -> None:

@@ -256,7 +256,11 @@ def _add_ls(commands: Commands[argparse.ArgumentParser]) -> None:
         metavar="FILTER",
         help='config filter: "lr<1e-3 and opt.name=adam" (= != < <= > >= ~ in, and, or)',
     )
-    made.add_argument("--text", default="", help="search in key, host, job id and error")
+    made.add_argument(
+        "--text",
+        default="",
+        help="search in key, names in sweeps, config values, host, job id and error",
+    )
     made.add_argument(
         "--sort",
         default="-updated_at",

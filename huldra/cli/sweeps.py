@@ -6,10 +6,9 @@ import argparse
 
 from huldra.catalog import Catalog, Sweep, presentation
 from huldra.cli import output
-from huldra.cli.ls import error_text
+from huldra.errors import HuldraArtifactMissing, HuldraQueryError
 
 _COLUMNS = ("run", "name", "engine", "created", "state", "complete", "failed", "left")
-_MAX_NAMED = 5
 _MEMBER_COLUMNS = ("name", "status", "artifact", "error")
 
 
@@ -31,20 +30,10 @@ def the_sweep(catalog: Catalog, text: str) -> Sweep:
 
     Raises `CommandError` when there is none, or more than one.
     """
-    sweeps = catalog.sweeps()
-    found = [sweep for sweep in sweeps if sweep.run_id.startswith(text)]
-    if not found:
-        found = [sweep for sweep in sweeps if sweep.name == text][:1]
-    if len(found) == 1:
-        return found[0]
-    if not found:
-        where = ", ".join(catalog.roots)
-        raise output.CommandError(
-            f"no run {text!r} in {where}; wanted an id, its beginning, or a sweep's name: `huldra"
-            " sweeps` lists them"
-        )
-    named = ", ".join(sweep.run_id for sweep in found[:_MAX_NAMED])
-    raise output.CommandError(f"{text!r} may mean {named}; give more of the id")
+    try:
+        return catalog.run(text)
+    except (HuldraArtifactMissing, HuldraQueryError) as error:
+        raise output.CommandError(str(error)) from None
 
 
 def _show_members(sweep: Sweep, options: argparse.Namespace) -> int:
@@ -53,7 +42,12 @@ def _show_members(sweep: Sweep, options: argparse.Namespace) -> int:
         output.write_json(_as_json(sweep))
         return 0
     lines = [
-        [member.name, member.status, member.key, error_text(member.row) if member.row else ""]
+        [
+            member.name,
+            member.status,
+            member.key,
+            presentation.error_text(member.row, on_one_line=True) if member.row else "",
+        ]
         for member in sweep.members
     ]
     note = f"{sweep.run_id}: {state_of(sweep)}, {sweep.done} of {sweep.total} complete"

@@ -10,6 +10,7 @@ import importlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from huldra.catalog import presentation
 from huldra.catalog.config_fields import flatten, same
 from huldra.catalog.progress import read_progress
 from huldra.catalog.query import METRICS
@@ -59,20 +60,13 @@ def rows(members: Mapping[str, Any]) -> list[dict[str, Any]]:
             "hash": row.digest,
             "status": status_of(row),
             "duration_s": row.duration_s,
-            "error": error_of(row),
+            "error": presentation.error_text(row) or None,
             **_progress(row),
             **config,
             **_metrics(catalog, row),
         }
         for name, row, config in zip(members, found, configs, strict=True)
     ]
-
-
-def error_of(row: Row) -> str | None:
-    """Return the type and the message of what the artifact failed with, None without one."""
-    if not row.error_type:
-        return None
-    return f"{row.error_type}: {row.error_message}"
 
 
 def _progress(row: Row) -> dict[str, float]:

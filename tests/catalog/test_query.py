@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import timedelta
 
 import pytest
@@ -165,3 +166,44 @@ def test_fields_that_vary_are_found(snapshot: Snapshot) -> None:
     with_data = next(row for row in rows if row.dependencies)
     assert snapshot.config_value(with_data, "data.name") == "toy"
     assert snapshot.config_value(with_data, "nothing.there") is None
+
+
+def test_text_finds_names_of_sweeps_and_config_values(
+    writer: StoreWriter, catalog: Catalog
+) -> None:
+    """A member is found by its name, and an artifact by a value; the names of fields tell none."""
+    one = writer.add("proj.models/Train", {"flavour": "Vanilla", "opt": {"momentum": 0.125}})
+    two = writer.add("proj.models/Train", {"flavour": "plain"})
+    writer.add_run("Sweep", {"wide_best": two}, {two: ()})
+
+    def found(text: str) -> set[str]:
+        return {row.key for row in catalog.snapshot().query(Query(text=text)).rows}
+
+    assert found("wide_b") == {two}
+    assert found("vanil") == {one}
+    assert found("0.125") == {one}
+    assert found("flavour") == found("momentum") == set()
+
+
+def test_fields_are_worked_out_again_only_where_a_config_changed(
+    writer: StoreWriter, catalog: Catalog
+) -> None:
+    """Filters and orders by a field agree with the store as it changes, into nested artifacts."""
+    data = [writer.add("proj.data/Data", {"name": name}) for name in ("toy", "wiki")]
+    made = [
+        writer.add("proj.models/Train", {"lr": n / 10, "data": {"$ref": data[n % 2]}})
+        for n in range(4)
+    ]
+
+    def found(config: str) -> list[str]:
+        query = Query(config=config, sort="-config.lr")
+        return [row.key for row in catalog.snapshot(max_age_s=0).query(query).rows]
+
+    assert found("data.name=toy lr<0.25") == [made[2], made[0]]
+    late = writer.add("proj.models/Train", {"lr": 0.15, "data": {"$ref": data[0]}})
+    assert found("data.name=toy lr<0.25") == [made[2], late, made[0]]
+    writer.add("proj.models/Train", {"lr": 0.15, "data": {"$ref": data[0]}}, status="failed")
+    assert found("data.name=toy lr<0.25") == [made[2], late, made[0]]
+    shutil.rmtree(writer.directory(data[0]))
+    assert found("data.name=toy lr<0.25") == []
+    assert found("lr=0.15") == [late]

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from huldra.catalog import Catalog
+from huldra.errors import HuldraArtifactMissing, HuldraQueryError
 from tests.dashboard.store import StoreWriter
 
 
@@ -93,3 +96,21 @@ def test_a_recorded_run_of_the_future_is_read(writer: StoreWriter, catalog: Cata
     path = Path(writer.root) / "runs" / run_id / "graph.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"huldra": 99, "new": {}}))
     assert catalog.sweeps()[0].name == "W"
+
+
+def test_a_run_is_found_by_its_id_its_beginning_or_its_name(
+    writer: StoreWriter, catalog: Catalog
+) -> None:
+    """As git does: what begins two ids is refused, listing them; a name means its newest run."""
+    key = writer.add("proj.models/Train", {"n": 1})
+    for run_id in ("20260101T000000-a1", "20260101T000000-b2"):
+        writer.add_run("Sweep", {"one": key}, {key: ()}, run_id=run_id)
+
+    assert catalog.run("20260101T000000-b").run_id == "20260101T000000-b2"
+    assert catalog.run("Sweep").run_id == "20260101T000000-b2"
+    assert catalog.run_record("20260101T000000-a1").members == {"one": key}
+    with pytest.raises(HuldraQueryError, match="-b2, 20260101T000000-a1"):
+        catalog.run("2026")
+    for text in ("none", ""):
+        with pytest.raises(HuldraArtifactMissing, match="huldra sweeps"):
+            catalog.run(text)
