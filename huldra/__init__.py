@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from huldra.functions import current, task
     from huldra.logs.capture import configure_logging, get_logger, run_subprocess
     from huldra.provenance.metadata import Metadata, MetadataManager
+    from huldra.scheduling.cancelling import cancel, discard
     from huldra.scheduling.explanation import Explanation
     from huldra.scheduling.job import Job
     from huldra.scheduling.planning import NodeStatus, Plan, PlannedNode
@@ -141,6 +142,7 @@ _HOMES = {
         "Metadata",
         "MetadataManager",
     ),
+    "huldra.scheduling.cancelling": ("cancel", "discard"),
     "huldra.scheduling.explanation": ("Explanation",),
     "huldra.scheduling.planning": (
         "NodeStatus",
@@ -221,10 +223,12 @@ __all__ = [
     "Sweep",
     "__version__",
     "accept",
+    "cancel",
     "chz",
     "configure_logging",
     "current",
     "diff",
+    "discard",
     "field",
     "find",
     "frame",

@@ -12,7 +12,20 @@ from datetime import UTC, datetime, timedelta
 from importlib import metadata
 
 from huldra.catalog import ATTEMPT_STATUSES, RESULT_STATUSES, SORT_KEYS, Catalog
-from huldra.cli import accept, checkout, diff, failures, ls, output, plan, rm, run, show, sweeps
+from huldra.cli import (
+    accept,
+    change,
+    checkout,
+    diff,
+    failures,
+    ls,
+    output,
+    plan,
+    rm,
+    run,
+    show,
+    sweeps,
+)
 from huldra.cli.output import CommandError
 from huldra.errors import HuldraError, HuldraQueryError
 
@@ -146,6 +159,9 @@ def parser() -> argparse.ArgumentParser:
     _add_checkout(commands)
     _add_sweeps(commands)
     _add_failures(commands)
+    _add_cancel(commands)
+    _add_retry(commands)
+    _add_discard(commands)
     _add_rm(commands)
     return made
 
@@ -204,13 +220,7 @@ def _add_grid(made: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_run(commands: Commands[argparse.ArgumentParser]) -> None:
-    made = _command(commands, "run", "compute a target, or submit it to an engine", add_help=False)
-    _add_target(made, is_optional=True)
-    _add_grid(made)
-    made.add_argument(
-        "-h", "--help", action="store_true", help="show this help, and the fields of the class"
-    )
+def _add_engine(made: argparse.ArgumentParser) -> None:
     made.add_argument(
         "-e",
         "--executor",
@@ -220,6 +230,16 @@ def _add_run(commands: Commands[argparse.ArgumentParser]) -> None:
     made.add_argument(
         "--wait", action="store_true", help="wait for the jobs of an engine that needs no driver"
     )
+
+
+def _add_run(commands: Commands[argparse.ArgumentParser]) -> None:
+    made = _command(commands, "run", "compute a target, or submit it to an engine", add_help=False)
+    _add_target(made, is_optional=True)
+    _add_grid(made)
+    made.add_argument(
+        "-h", "--help", action="store_true", help="show this help, and the fields of the class"
+    )
+    _add_engine(made)
     made.add_argument("--plan", action="store_true", help="only show what would be done")
     made.add_argument("--json", action="store_true", help="a JSON list of the members")
     made.set_defaults(run=run.run, makes_store=True, parser=made)
@@ -349,6 +369,33 @@ def _add_failures(commands: Commands[argparse.ArgumentParser]) -> None:
     made = _command(commands, "failures", "list failed artifacts, grouped by cause")
     made.add_argument("--json", action="store_true", help="a JSON list")
     made.set_defaults(run=failures.run)
+
+
+def _add_change(
+    commands: Commands[argparse.ArgumentParser], name: str, about: str
+) -> argparse.ArgumentParser:
+    made = _command(commands, name, about)
+    _add_target(made)
+    made.add_argument("-y", "--yes", action="store_true", help="do not ask where many are meant")
+    made.add_argument("-n", "--dry-run", action="store_true", help="only show which are meant")
+    made.add_argument("--json", action="store_true", help="a JSON list")
+    return made
+
+
+def _add_cancel(commands: Commands[argparse.ArgumentParser]) -> None:
+    about = "end what is queued or running, in the store and at its engine"
+    _add_change(commands, "cancel", about).set_defaults(run=change.cancel)
+
+
+def _add_retry(commands: Commands[argparse.ArgumentParser]) -> None:
+    made = _add_change(commands, "retry", "compute what failed, crashed or was cancelled once more")
+    _add_engine(made)
+    made.set_defaults(run=change.retry)
+
+
+def _add_discard(commands: Commands[argparse.ArgumentParser]) -> None:
+    about = "remove a target's artifacts, unless one is queued or running"
+    _add_change(commands, "discard", about).set_defaults(run=change.discard)
 
 
 def _add_rm(commands: Commands[argparse.ArgumentParser]) -> None:

@@ -36,14 +36,16 @@ def write(target: Target, *, as_json: bool) -> int:
     output.write_table(("status", "class", "hash", "why"), lines)
     summary = ", ".join(f"{count} {status}" for status, count in _counts(plan).items())
     output.write(f"\n{len(plan)} artifacts: {summary or 'nothing to do'}\n")
+    if estimate := plan.estimate():
+        output.write(f"{output.clean_log(estimate)}\n")
     for remedy in _remedies(plan, target):
         output.write(f"{remedy}\n")
     return 0
 
 
 def totals(plan: Plan) -> dict[str, Any]:
-    """Return what the plan comes to: how many nodes in each status."""
-    return {"total": len(plan), "counts": _counts(plan)}
+    """Return what the plan comes to: how many nodes in each status, and what they will cost."""
+    return {"total": len(plan), "counts": _counts(plan), "estimate": plan.estimate()}
 
 
 def _counts(plan: Plan) -> dict[str, int]:

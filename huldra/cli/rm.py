@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from huldra.catalog import Catalog, Litter, Relation, Row, presentation
 from huldra.cli import output
+from huldra.cli.confirm import confirm
 from huldra.cli.output import CommandError
 from huldra.cli.resolve import the_artifact
 from huldra.errors import HuldraStoreError
@@ -37,7 +38,7 @@ def run(catalog: Catalog, options: argparse.Namespace) -> int:
     if options.dry_run:
         return 0
     if not options.yes:
-        _ask(len(rows) + len(litter))
+        confirm(f"remove {len(rows) + len(litter)}?", "nothing was removed")
     removed = [*_remove_rows(catalog, rows, options.force), *_remove_litter(litter)]
     if options.json:
         output.write_json(removed)
@@ -114,17 +115,6 @@ def _dependents(catalog: Catalog, rows: Sequence[Row]) -> list[Relation]:
         if relation.row is not None
     }
     return [relation for place, relation in found.items() if place not in going]
-
-
-def _ask(count: int) -> None:
-    if not sys.stdin.isatty():
-        raise CommandError(
-            "nothing was removed: cannot ask for confirmation (stdin is not a terminal); pass --yes"
-        )
-    sys.stderr.write(f"remove {count}? [y/N] ")
-    sys.stderr.flush()
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise CommandError("nothing was removed")
 
 
 def _remove_rows(catalog: Catalog, rows: Iterable[Row], force: bool) -> list[str]:

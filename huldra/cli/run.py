@@ -26,6 +26,11 @@ def run(catalog: Catalog, options: argparse.Namespace) -> int:
     target = targets.resolve(catalog, words, options.grid)
     if options.plan:
         return plan.write(target, as_json=options.json)
+    return compute(target, options)
+
+
+def compute(target: Target, options: argparse.Namespace) -> int:
+    """Compute a target here, or submit it where the options name an engine."""
     if options.executor is None:
         return _here(target, options.json)
     return _submit(target, options)

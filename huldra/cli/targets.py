@@ -45,6 +45,7 @@ class Target:
     built: Configs | None = None
     listed: Any = None
     run_id: str = ""
+    needs: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
@@ -110,7 +111,9 @@ def _stored(catalog: Catalog, word: str) -> Target:
     rows = catalog.find(word)
     if len(runs) == 1 and not rows:
         members = {member.name: member.key for member in runs[0].members if member.name}
-        return Target((word,), f"run {runs[0].run_id}", members, run_id=runs[0].run_id)
+        needs = tuple(member.key for member in runs[0].members if not member.name)
+        run_id = runs[0].run_id
+        return Target((word,), f"run {run_id}", members, run_id=run_id, needs=needs)
     if len(rows) == 1 and not runs:
         return Target((word,), f"artifact {rows[0].key}", {rows[0].label: rows[0].key})
     if not runs and not rows:

@@ -6,7 +6,6 @@ from huldra.attempts import liveness
 from huldra.attempts.liveness import Watch
 from huldra.attempts.waiting import describe, mark_crashed
 from huldra.config.config_object import ConfigObject
-from huldra.config.hashing import key_of
 from huldra.errors import HuldraLockNotAcquired, HuldraStoreError
 from huldra.settings import HULDRA_CONFIG
 from huldra.store import artifact, claim, files, success
@@ -26,7 +25,12 @@ def discard(obj: ConfigObject) -> bool:
         HuldraLockNotAcquired: an attempt is queued or running; nothing was removed.
         HuldraStoreError: the file system refused; a complete artifact is still complete.
     """
-    key, paths = key_of(obj), paths_of(obj)
+    return discard_at(paths_of(obj))
+
+
+def discard_at(paths: ArtifactPaths) -> bool:
+    """Remove an artifact, as `discard` does, whose class is not at hand."""
+    key = paths.key
     if not files.path_exists(paths.directory):
         return False
     last = claim.last_attempt(paths)
