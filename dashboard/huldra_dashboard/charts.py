@@ -20,13 +20,14 @@ _ROW_PX = 34
 class Chart:
     """An option object for ECharts, its size, and what its items stand for, by index.
 
-    Without a width it is as wide as the page.
+    Without a width it is as wide as the page. Of a chart `by_series`, the keys are of its series.
     """
 
     option: dict[str, Any]
     height_px: int
     keys: tuple[str, ...] = ()
     width_px: int | None = None
+    by_series: bool = False
 
 
 def draw(
@@ -47,7 +48,8 @@ def draw(
 
     def clicked() -> None:
         for group in st.session_state[key]["selection"]["selected"]:
-            for index in group["data_indices"]:
+            indices = [group["series_index"]] if chart.by_series else group["data_indices"]
+            for index in indices:
                 if group["data_type"] != "edge" and 0 <= index < len(chart.keys):
                     on_click(chart.keys[index])
                     return
@@ -104,6 +106,30 @@ def status_bars(by_name: Mapping[str, Mapping[str, int]]) -> Chart:
     return Chart(option, 70 + _ROW_PX * len(shown), tuple(names))
 
 
+def cut_bar(counts: Mapping[str, int]) -> Chart:
+    """One bar cut by status, with a legend."""
+    series = [
+        {
+            "type": "bar",
+            "stack": "all",
+            "name": f"{number:,} {plain(status)}",
+            "data": [number],
+            "itemStyle": {"color": style_of(status).paint},
+            "barWidth": 16,
+        }
+        for status, number in reversed(in_order(dict(counts)))
+    ]
+    option = {
+        "animation": False,
+        "grid": {"left": 0, "right": 0, "top": 30, "bottom": 0},
+        "legend": {"type": "scroll", "top": 0, "left": 0, "itemWidth": 12, "itemHeight": 10},
+        "xAxis": {"type": "value", "show": False, "max": sum(counts.values()) or 1},
+        "yAxis": {"type": "category", "data": [""], "show": False},
+        "series": series,
+    }
+    return Chart(option, 58)
+
+
 def hours(bars: Sequence[int]) -> Chart:
     """Small bars, the last one for the present hour."""
     names = [f"{back} h ago" if back else "now" for back in range(len(bars) - 1, -1, -1)]
@@ -148,6 +174,58 @@ def lines(series: Mapping[str, Sequence[tuple[float, float]]], *, log_y: bool = 
         ],
     }
     return Chart(option, 320)
+
+
+_PAINTS = ("#2F7BE8", "#EA7317", "#1E9E5A", "#DC2F4B", "#8B5CF6", "#0E9AA7", "#CA9A04", "#7C8798")
+
+
+def runs(
+    curves: Sequence[Sequence[tuple[float, float]]],
+    names: Sequence[str],
+    groups: Sequence[str],
+    keys: Sequence[str],
+    y_name: str,
+    *,
+    log_y: bool = False,
+) -> Chart:
+    """One line for each artifact, those of one group in one colour; a click gives its key."""
+    kinds = list(dict.fromkeys(groups))
+    paint = {kind: _PAINTS[index % len(_PAINTS)] for index, kind in enumerate(kinds)}
+    by_line = len(kinds) < 2
+    series = [
+        {
+            "type": "line",
+            "name": shorten(plain(name if by_line else group), 60),
+            "showSymbol": len(points) < 3,
+            "selectedMode": "series",
+            "lineStyle": {"width": 1.6, "opacity": 0.8},
+            "emphasis": {"focus": "series", "lineStyle": {"width": 3}},
+            "data": [[_finite(x), _finite(y)] for x, y in points],
+            **({} if by_line else {"color": paint[group]}),
+        }
+        for points, name, group in zip(curves, names, groups, strict=True)
+    ]
+    option = {
+        "animation": False,
+        "grid": {"left": 20, "right": 24, "top": 56, "bottom": 40, "containLabel": True},
+        "legend": {"type": "scroll", "top": 0, "left": 0, "show": not by_line or len(curves) <= 20},
+        "tooltip": {"trigger": "item"},
+        "xAxis": {
+            "type": "value",
+            "scale": True,
+            "name": "step",
+            "nameLocation": "middle",
+            "nameGap": 26,
+        },
+        "yAxis": {
+            "type": "log" if log_y else "value",
+            "scale": True,
+            "name": shorten(plain(y_name), 40),
+            "nameTextStyle": {"align": "left"},
+        },
+        "series": series,
+    }
+    return Chart(option, 460, tuple(keys), by_series=True)
 
 
 def _finite(value: float) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from statistics import mean, stdev
 from typing import Any
@@ -12,26 +12,33 @@ import pandas as pd
 import streamlit as st
 
 from huldra.catalog import Row, Snapshot, presentation
-from huldra_dashboard import charts, navigate, source, tables
+from huldra_dashboard import cell_values, charts, navigate, source
+from huldra_dashboard.cell_values import cell, is_number
 from huldra_dashboard.markup import plain
 
 _MOST_LINES = 500
+_MOST_CURVES = 100
 _MOST_FIELDS = 6
 _DURATION = "duration (s)"
 
 
 def show(rows: Sequence[Row], names: Mapping[str, str], snapshot: Snapshot) -> None:
     """Draw the explorer for artifacts that are made; `names` are by key."""
-    made = [row for row in rows if row.status == "success"][:_MOST_LINES]
+    every = [row for row in rows if row.status == "success"]
+    made = every[:_MOST_LINES]
     st.subheader("Fields against metrics", anchor=False)
     if len(made) < 2:
-        st.caption("At least two members have to be made before there is something to compare.")
+        st.caption("At least two artifacts have to be made before there is something to compare.")
         return
-    fields = {path: _values(made, path, snapshot) for path in tables.telling_fields(made, snapshot)}
+    if len(every) > len(made):
+        st.caption(f"The first {_MOST_LINES} of {len(every):,} that are made, in this order.")
+    fields = {
+        path: _values(made, path, snapshot) for path in cell_values.telling_fields(made, snapshot)
+    }
     numbers = _numbers(made)
     metric = _choose_metric(numbers)
     if not fields:
-        st.caption("The members that are made do not differ in any field.")
+        st.caption("The artifacts that are made do not differ in any field.")
         return
     one, two, three = st.tabs(["Parallel coordinates", "One field", "Pivot"])
     labels = [names.get(row.key) or row.label for row in made]
@@ -43,10 +50,54 @@ def show(rows: Sequence[Row], names: Mapping[str, str], snapshot: Snapshot) -> N
         _pivot(fields, metric, numbers[metric])
 
 
+def curves(rows: Sequence[Row], names: Mapping[str, str], snapshot: Snapshot) -> None:
+    """Draw one metric's curve of each artifact, coloured by a field where one is chosen."""
+    shown = list(rows[:_MOST_CURVES])
+    catalog = source.catalog()
+    series = {row.key: catalog.metrics(row).series for row in shown}
+    found = Counter(name for one in series.values() for name in one)
+    if not found:
+        st.caption("None of these artifacts has a curve: write a `history.jsonl`, a line a step.")
+        return
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        ranked = sorted(found, key=lambda name: (-found[name], name))
+        metric = st.selectbox("Metric", ranked, format_func=plain, key="curves_metric", width=280)
+        fields = ["–", *cell_values.telling_fields(shown, snapshot)]
+        by = st.selectbox("Colour by", fields, format_func=plain, key="curves_by", width=280)
+        smooth = st.slider("Smooth", 0.0, 0.99, 0.0, key="curves_smooth", width=180)
+        log_y = st.toggle("Log scale", key="curves_log_y")
+    lines = [row for row in shown if metric in series[row.key]]
+    groups = [cell(snapshot.config_value(row, by)) if by != fields[0] else "" for row in lines]
+    chart = charts.runs(
+        [smoothed(series[row.key][metric], smooth) for row in lines],
+        [names.get(row.key) or row.label for row in lines],
+        groups,
+        [row.digest for row in lines],
+        metric,
+        log_y=bool(log_y),
+    )
+    charts.draw(chart, "runs", on_click=navigate.open_detail, alt=f"{plain(metric)} over steps")
+    if len(rows) > len(shown):
+        st.caption(f"The first {_MOST_CURVES} of {len(rows):,} artifacts, in the list's order.")
+
+
+def smoothed(points: Sequence[tuple[float, float]], weight: float) -> list[tuple[float, float]]:
+    """The points with each value pulled towards those before it; without the bias of the start."""
+    if not weight:
+        return list(points)
+    found: list[tuple[float, float]] = []
+    sum_, norm = 0.0, 0.0
+    for step, value in points:
+        if math.isfinite(value):
+            sum_, norm = sum_ * weight + value, norm * weight + 1.0
+        found.append((step, sum_ / norm if norm else value))
+    return found
+
+
 def _values(rows: Sequence[Row], path: str, snapshot: Snapshot) -> list[Any]:
     """One field of all rows: numbers as they are, all else as text."""
     return [
-        value if tables.is_number(value) else tables.cell(value) if value is not None else "–"
+        value if is_number(value) else cell(value) if value is not None else "–"
         for value in (snapshot.config_value(row, path) for row in rows)
     ]
 
@@ -81,7 +132,7 @@ def _parallel(
     paths = list(fields)[:_MOST_FIELDS]
     kept = [index for index, value in enumerate(values) if value is not None]
     if not kept:
-        st.caption("No member that is made has this metric.")
+        st.caption("No artifact that is made has this metric.")
         return
     chart = charts.parallel(
         [*paths, metric],
@@ -102,7 +153,7 @@ def _scatter(
     values: Sequence[float | None],
 ) -> None:
     """A dot for each artifact; a click opens it."""
-    numeric = [path for path, column in fields.items() if all(map(tables.is_number, column))]
+    numeric = [path for path, column in fields.items() if all(map(is_number, column))]
     if not numeric:
         st.caption("No field that varies is a number.")
         return
@@ -141,8 +192,8 @@ def _pivot(fields: Mapping[str, list[Any]], metric: str, values: Sequence[float 
     cells: dict[tuple[str, str], list[float]] = defaultdict(list)
     for index, value in enumerate(values):
         if value is not None and down in fields:
-            column = tables.cell(fields[across][index]) if across in fields else plain(metric)
-            cells[tables.cell(fields[down][index]), column].append(value)
+            column = cell(fields[across][index]) if across in fields else plain(metric)
+            cells[cell(fields[down][index]), column].append(value)
     lines = dict.fromkeys(line for line, _ in cells)
     columns = dict.fromkeys(column for _, column in cells)
     st.dataframe(

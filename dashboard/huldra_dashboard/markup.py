@@ -8,8 +8,14 @@ import re
 # HTML, LaTeX ($), colour and icon directives (:red[..], :material/..:), headings, lists, quotes.
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+\-!|~$:@.^=&])")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-_TERMINAL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
-_UNPRINTED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
+# Colours and movements (CSI), and titles and links (OSC, which ends with BEL or ESC \).
+_TERMINAL = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?)")
+_UNPRINTED = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+_OVERWRITTEN = re.compile(r"[^\n]*\r(?=[^\r\n])")
+# Where Streamlit's markdown would make a link of plain text by itself.
+_LINK = re.compile(r"(?i)\b(https?|ftp|mailto|www)(?=[:.])")
 
 
 def escape(value: object, limit: int = 200) -> str:
@@ -18,7 +24,9 @@ def escape(value: object, limit: int = 200) -> str:
     Line breaks and other control characters (those that turn the direction of writing too)
     become spaces, so that a value cannot leave its place in a label.
     """
-    return _SPECIAL.sub(r"\\\1", shorten(plain(value), limit))
+    # A word joiner, which is not seen, keeps addresses from becoming live links.
+    text = _LINK.sub("\\1\u2060", shorten(plain(value), limit)).replace("@", "\u2060@")
+    return _SPECIAL.sub(r"\\\1", text)
 
 
 def plain(value: object) -> str:
@@ -32,5 +40,9 @@ def shorten(text: str, limit: int) -> str:
 
 
 def terminal_text(text: str) -> str:
-    """Lines of a log or a traceback without colour codes and control characters."""
-    return _UNPRINTED.sub("", _TERMINAL.sub("", text.replace("\r\n", "\n")))
+    """Lines of a log or a traceback without colour codes and control characters.
+
+    Of a line that overwrites itself, as progress bars do, what a terminal would show at the end.
+    """
+    text = _TERMINAL.sub("", text).replace("\r\n", "\n")
+    return _UNPRINTED.sub("", _OVERWRITTEN.sub("", text))

@@ -13,7 +13,7 @@ from typing import Any
 
 import streamlit as st
 
-from huldra_dashboard import filters
+from huldra_dashboard import address, filters
 
 SCREENS = Path(__file__).parent / "screens"
 DETAIL = "h"
@@ -122,6 +122,6 @@ def _view() -> tuple[str | None, ...]:
 
 
 def _leave_views() -> None:
-    for name in (DETAIL, COMPARE):
+    for name in (DETAIL, COMPARE, address.TAB, address.BASELINE):
         if name in st.query_params:
             del st.query_params[name]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import streamlit as st
 
-from huldra.catalog import Query, Snapshot
+from huldra.catalog import Query
 
 _CHOSEN = "_chosen"
-_FROZEN = "_frozen"
-_RELEASED = "_released"
 
 
 def query() -> Query:
@@ -18,32 +18,17 @@ def query() -> Query:
 
 
 def chosen() -> list[str]:
-    """The hashes that are ticked in the list."""
+    """The hashes that are ticked, on whatever page of the list, in the order of the ticks."""
     return list(st.session_state.get(_CHOSEN, []))
 
 
-def choose(digests: list[str], snapshot: Snapshot) -> None:
-    """Tick these; the list then stays as it is in `snapshot`, so that no line moves."""
-    st.session_state[_CHOSEN] = digests
-    if not digests:
-        st.session_state.pop(_FROZEN, None)
-    else:
-        st.session_state.setdefault(_FROZEN, snapshot)
-
-
-def frozen() -> Snapshot | None:
-    """The snapshot that the list is held at while something is ticked."""
-    found = st.session_state.get(_FROZEN)
-    return found if isinstance(found, Snapshot) else None
-
-
-def releases() -> int:
-    """How often all was unticked: part of the table's key, as a new table has no ticks."""
-    return int(st.session_state.get(_RELEASED, 0))
+def tick(digests: Iterable[str], on: bool) -> None:
+    """Tick these, or untick them; a callback."""
+    these = list(digests)
+    kept = [digest for digest in chosen() if on or digest not in these]
+    st.session_state[_CHOSEN] = list(dict.fromkeys([*kept, *(these if on else ())]))
 
 
 def release() -> None:
     """Untick all; a callback."""
-    st.session_state[_RELEASED] = releases() + 1
     st.session_state.pop(_CHOSEN, None)
-    st.session_state.pop(_FROZEN, None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -12,11 +11,11 @@ import pandas as pd
 import streamlit as st
 
 from huldra.catalog import Row, Snapshot, presentation
-from huldra_dashboard import navigate
+from huldra_dashboard import names, navigate, run_table
 from huldra_dashboard.badges import shown_status, why_not_made
+from huldra_dashboard.cell_values import column, is_number
 from huldra_dashboard.markup import escape, plain, shorten
 
-MAX_CONFIG_COLUMNS = 8
 _CELL = 300  # characters of a value in a table
 
 
@@ -32,15 +31,16 @@ def frame(
 
     `metrics` maps a metric's name to its value by artifact key.
     """
+    called = names.of_rows(rows, snapshot)
     columns: dict[str, Any] = {
-        "artifact": [shorten(plain(row.label), _CELL) for row in rows],
+        "artifact": [shorten(plain(called[row.key]), _CELL) for row in rows],
         "status": [[shown_status(row)] for row in rows],
     }
     if with_why:
         columns["why"] = [shorten(plain(why_not_made(row)), _CELL) for row in rows]
     columns |= {
         "updated": [row.updated_at for row in rows],
-        "duration": [presentation.duration(_elapsed_s(row, snapshot)) for row in rows],
+        "duration": [presentation.duration(elapsed_s(row, snapshot)) for row in rows],
     }
     for path in fields:
         columns[f"config.{path}"] = column([snapshot.config_value(row, path) for row in rows])
@@ -55,22 +55,11 @@ def frame(
     return pd.DataFrame(columns)
 
 
-def _elapsed_s(row: Row, snapshot: Snapshot) -> float | None:
+def elapsed_s(row: Row, snapshot: Snapshot) -> float | None:
     """How long the attempt took; of a running one, how long it has been at it."""
     if row.status == "running" and row.started_at is not None:
         return (snapshot.taken_at - row.started_at).total_seconds()
     return row.duration_s
-
-
-def telling_fields(rows: Sequence[Row], snapshot: Snapshot) -> list[str]:
-    """The config fields worth a column: those that vary and that most of `rows` have."""
-    coverage = {}
-    for path in snapshot.varying_fields(rows):
-        texts = [cell(v) for row in rows if (v := snapshot.config_value(row, path)) is not None]
-        if len(set(texts)) > 1:
-            coverage[path] = len(texts)
-    ranked = sorted(coverage, key=lambda path: (-coverage[path], path.count("."), path))
-    return ranked[:MAX_CONFIG_COLUMNS]
 
 
 def column_config(names: Iterable[str]) -> dict[str, Any]:
@@ -103,76 +92,68 @@ def status_column(label: str = "Status") -> Any:
     )
 
 
-def column(values: Sequence[object]) -> list[Any]:
-    """Values of one type for a column: numbers and booleans as such, all else as short text."""
-    present = [value for value in values if value is not None]
-    if present and all(isinstance(value, bool) for value in present):
-        return [None if value is None else bool(value) for value in values]
-    if present and all(is_number(value) for value in present):
-        return [math.nan if value is None else value for value in values]
-    return [None if value is None else cell(value) for value in values]
-
-
-def is_number(value: object) -> bool:
-    """Return True if a table's column of numbers can hold it (no integer beyond 64 bits)."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return isinstance(value, float) or abs(value) < 2**53
-
-
-def cell(value: object) -> str:
-    """One value as short text; a nested artifact as class and hash."""
-    if isinstance(value, str):
-        return shorten(plain(value), _CELL)
-    if isinstance(value, Mapping) and set(value) == {"$ref"}:
-        return reference_label(str(value["$ref"]))
-    return shorten(plain(json.dumps(_jsonable(value), ensure_ascii=False, default=str)), _CELL)
-
-
-def _jsonable(value: object) -> object:
-    """The value with nested artifacts as their labels."""
-    if isinstance(value, Mapping):
-        if set(value) == {"$ref"}:
-            return reference_label(str(value["$ref"]))
-        return {str(name): _jsonable(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_jsonable(item) for item in value]
-    return value
-
-
-def reference_label(key: str) -> str:
-    """`Dataset 1a2b3c4d` for `my_project.data/Dataset/1a2b3c4d…`."""
-    namespace, _, digest = key.rpartition("/")
-    return plain(f"{namespace.rpartition('/')[2]} {digest[:8]}")
-
-
 def clickable(
     data: pd.DataFrame,
     digests: Sequence[str],
     name: str,
     *,
     config: Mapping[str, Any] | None = None,
-    height: int | str = "auto",
+    below: Sequence[str] = (),
     on_open: Callable[[str], None] = navigate.open_detail,
+    parameter: str = navigate.DETAIL,
 ) -> None:
-    """A table whose lines open: a click on a cell of line i calls `on_open(digests[i])`."""
-    key = table_key(name, digests)
+    """A table whose lines open: line i calls `on_open(digests[i])`.
 
-    def opened() -> None:
-        for index, _ in st.session_state[key]["selection"]["cells"]:
-            if 0 <= index < len(digests):
-                on_open(digests[index])
-
-    st.dataframe(
-        data,
-        key=key,
-        on_select=opened,
-        selection_mode="single-cell",
-        hide_index=True,
-        column_config=dict(config) if config is not None else column_config(data.columns),
-        height=height,  # type: ignore[arg-type]  # "auto", "content" or pixels
-        placeholder="",
+    The first column is the name of each line, `below` what stands small below it. `parameter` is
+    that of the URL that a line opens, for links.
+    """
+    labels = config if config is not None else column_config(data.columns)
+    cells = [_cells(data[column], _label(labels.get(column), column)) for column in data.columns]
+    names = [run_table.name_cell(text, *below[i : i + 1]) for i, text in enumerate(data.iloc[:, 0])]
+    first = run_table.Column(data.columns[0], cells[0][0].label, "name", sortable=False)
+    lines = [
+        run_table.Line(
+            digest, names[i]["name"], [names[i], *(values[i] for _, values in cells[1:])]
+        )
+        for i, digest in enumerate(digests)
+    ]
+    shown = run_table.Table(
+        name, [first, *(column for column, _ in cells[1:])], lines, parameter=parameter
     )
+    run_table.draw(shown, f"table-{name}", run_table.Events(on_open))
+
+
+def _label(config: Any, column: str) -> tuple[str, str]:
+    """The label of a column and its tooltip."""
+    if isinstance(config, Mapping):
+        return str(config.get("label") or column), str(config.get("help") or "")
+    return str(config or column), ""
+
+
+def _cells(values: pd.Series[Any], label: tuple[str, str]) -> tuple[run_table.Column, list[Any]]:
+    """A column for people: statuses with their colour, times as ages, numbers to the right."""
+    name, text = str(values.name), label[0]
+    items: list[Any] = [None if value is pd.NaT else value for value in values]
+    if any(isinstance(item, dict) for item in items):
+        return run_table.Column(name, text, "cut", sortable=False), items
+    if any(isinstance(item, list) for item in items):
+        words = [run_table.status_cell(item[0] if item else "") for item in items]
+        return run_table.Column(name, text, "status", sortable=False), words
+    if isinstance(values.dtype, pd.DatetimeTZDtype):
+        moments = [item.to_pydatetime() if item is not None else None for item in items]
+        aged = [{"text": presentation.age(m), "note": presentation.moment(m)} for m in moments]
+        return run_table.Column(name, text, sortable=False, help=label[1]), aged
+    kind: run_table.Kind = "number" if values.dtype.kind in "if" else "text"
+    shown = [_shown(item) for item in items]
+    return run_table.Column(name, text, kind, sortable=False, help=label[1]), shown
+
+
+def _shown(value: Any) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, bool | str) or not is_number(value):
+        return run_table.text(value)
+    return f"{value:,}" if isinstance(value, int) else presentation.number(value)
 
 
 def artifact_table(
@@ -186,7 +167,8 @@ def artifact_table(
     """A short clickable table of artifacts, with only `columns` of `frame` when given."""
     data = frame(rows, snapshot, with_why=with_why)
     chosen = [column for column in (columns or data.columns) if column in data]
-    clickable(data[chosen], [row.digest for row in rows], name)
+    below = [plain(row.label) for row in rows]
+    clickable(data[chosen], [row.digest for row in rows], name, below=below)
 
 
 def table_key(name: str, digests: Iterable[str]) -> str:
@@ -197,8 +179,3 @@ def table_key(name: str, digests: Iterable[str]) -> str:
     """
     shown = hashlib.blake2s("\n".join(digests).encode(), digest_size=8).hexdigest()
     return f"table-{name}-{shown}"
-
-
-def cell_or_number(value: object) -> object:
-    """A number as it is, anything else as short text."""
-    return value if is_number(value) else "" if value is None else cell(value)

@@ -8,7 +8,7 @@ from pathlib import Path
 import streamlit as st
 
 from huldra.catalog import Snapshot, presentation
-from huldra_dashboard import filters, navigate, refresh, source
+from huldra_dashboard import address, filters, navigate, refresh, source
 from huldra_dashboard.artifact import view as artifact_view
 from huldra_dashboard.comparison import view as comparison_view
 from huldra_dashboard.markup import escape
@@ -23,6 +23,7 @@ def main() -> None:
     _refuse_old_streamlit()
     current = st.navigation([navigate.page(name) for name in navigate.PAGES])
     filters.carry_over(current.url_path)
+    address.arrive(current.url_path)
     navigate.begin()
     options = source.options()
     snapshot = _first_snapshot(options.roots)

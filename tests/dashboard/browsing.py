@@ -100,21 +100,16 @@ class Screen:
         """Press a button."""
         self.page.get_by_role("button", name=label).first.click()
 
-    def click_cell(self, row: int, column: int = 1, *, tick: bool = False, table: int = 0) -> None:
-        """Click into line `row` of a table: its tick, or the first cell beside it.
+    def click_line(self, row: int, *, tick: bool = False, table: int = 0) -> None:
+        """Click on the name in line `row` of a run table, or on its tick."""
+        found = self.page.locator("table").nth(table).locator("tbody tr").nth(row)
+        found.locator("input" if tick else "a.name").click(timeout=WAIT_MS)
 
-        The cells are painted on a canvas, so that only their places can be clicked.
-        """
-        box = self._table_box(table)
-        x = 17 if tick else 17 + 75 * column
-        self.page.mouse.click(box["x"] + x, box["y"] + 35 * (row + 1) + 17)
-
-    def _table_box(self, table: int) -> dict[str, float]:
-        found = self.page.locator('[data-testid="stDataFrame"]').nth(table)
-        found.locator("canvas").first.wait_for(timeout=WAIT_MS)
-        found.scroll_into_view_if_needed()
-        box: dict[str, float] = found.bounding_box()
-        return box
+    def names(self) -> list[str]:
+        """What the lines of the first run table are called, with their hashes."""
+        self.page.locator("table tbody tr").first.wait_for(timeout=WAIT_MS)
+        texts: list[str] = self.page.locator("table").first.locator("td.name").all_inner_texts()
+        return texts
 
     def wait_for_url(self, part: str) -> None:
         """Wait until the address holds a part."""

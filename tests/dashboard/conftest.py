@@ -12,6 +12,7 @@ import pytest
 
 pytest.importorskip("streamlit", reason="the dashboard's extra is not installed")
 
+import pandas as pd
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 from streamlit.testing.v1 import AppTest
 
@@ -82,18 +83,63 @@ def param(app: AppTest, name: str) -> str:
 
 def table(app: AppTest, column: str) -> Any:
     """The data of the first table that has a column."""
+    for found in app.get("bidi_component"):
+        data = shown_by(found)
+        if column in [one["id"] for one in data["columns"]]:
+            return pd.DataFrame(
+                {
+                    one["id"]: [_read(row["cells"][index]) for row in data["rows"]]
+                    for index, one in enumerate(data["columns"])
+                }
+            )
     return next(frame.value for frame in app.dataframe if column in frame.value)
 
 
-def select(
-    app: AppTest, column: str, *, rows: Sequence[int] = (), cells: Sequence[tuple[int, str]] = ()
-) -> AppTest:
-    """Tick lines or click cells of the first table with this column, as a browser would.
+def shown_by(component: Any) -> dict[str, Any]:
+    """What a run table was given to show."""
+    data: dict[str, Any] = json.loads(component.proto.json or component.proto.mixed.json)
+    return data
+
+
+def _read(cell: Any) -> Any:
+    """What a person would read of a cell."""
+    if not isinstance(cell, dict):
+        return cell
+    return next(cell[name] for name in ("text", "word", "name", "label") if name in cell)
+
+
+def send(app: AppTest, with_column: str, **event: Any) -> AppTest:
+    """Do with the table that has a column what a person would: `kind` is open, sort or tick."""
+    found = next(
+        one
+        for one in app.get("bidi_component")
+        if with_column in [column["id"] for column in shown_by(one)["columns"]]
+    )
+    states = app._tree.get_widget_states()
+    name = f"$$STREAMLIT_INTERNAL_KEY_{found.proto.id}__events"
+    payload = json.dumps([{"event": "event", "value": event}])
+    states.widgets.append(WidgetState(id=name, json_trigger_value=payload))
+    app._run(states)
+    assert_sound(app)
+    return app
+
+
+def line(app: AppTest, column: str, index: int) -> str:
+    """What line `index` of the table with a column opens."""
+    for found in app.get("bidi_component"):
+        data = shown_by(found)
+        if column in [one["id"] for one in data["columns"]]:
+            return str(data["rows"][index]["id"])
+    raise AssertionError(f"no table has a column {column}")
+
+
+def select(app: AppTest, column: str, *, rows: Sequence[int]) -> AppTest:
+    """Tick lines of the first table of Streamlit's with this column, as a browser would.
 
     Setting the table's session state would change what it returns, but call no callback.
     """
     found = next(frame for frame in app.dataframe if column in frame.value)
-    selection = {"selection": {"rows": list(rows), "columns": [], "cells": [*map(list, cells)]}}
+    selection = {"selection": {"rows": list(rows), "columns": [], "cells": []}}
     states = app._tree.get_widget_states()
     states.widgets.append(WidgetState(id=found.proto.id, string_value=json.dumps(selection)))
     app._run(states)

@@ -54,7 +54,7 @@ def test_list_detail_back_keeps_the_filters(screen: Screen) -> None:
     """From the filtered list into a detail, Back, and Forward: each is one step."""
     screen.open("/experiments?attempt=failed")
     screen.title("Experiments")
-    screen.click_cell(0)
+    screen.click_line(0)
     screen.wait_for_url("h=")
     screen.see("Attempts")
     detail = screen.page.url
@@ -73,7 +73,7 @@ def test_detail_opened_from_the_overview_goes_back_to_it(screen: Screen) -> None
     """A detail is a view over the page that it was opened from."""
     screen.open("/")
     screen.title("Overview")
-    screen.click_cell(0)
+    screen.click_line(0)
     screen.wait_for_url("h=")
     screen.see("Attempts")
     screen.page.go_back()
@@ -84,7 +84,7 @@ def test_deep_link_opens_the_detail(screen: Screen, server: tuple[Path, str]) ->
     """A link with a hash and a tab shows that artifact and that tab, with the filters set."""
     row = rows_of(server[0], namespace=("my_project.models",), attempt_status=("success",))[0]
     screen.open(f"/experiments?attempt=success&h={row.digest}&tab=Reproduce")
-    screen.title("TrainModel")
+    screen.see(row.digest)
     screen.see("artifact.load_or_create()")
     screen.press("Back")
     screen.see("match the filters")
@@ -126,7 +126,7 @@ def test_filters_survive_a_jump_that_sets_others(screen: Screen) -> None:
     """A button that leads to a filtered list replaces the filters that were set before."""
     screen.open("/?ns=my_project.models")
     screen.see("match the filters")
-    screen.page.locator(".st-key-counter-failed button").click()
+    screen.page.locator(".st-key-counter-failed button").first.click()
     screen.title("Experiments")
     screen.wait_for_url("attempt=failed")
     assert "ns=" not in screen.page.url
@@ -145,12 +145,44 @@ def test_click_in_the_neighbourhood_opens_the_other_artifact(
     screen.title("Dataset")
 
 
+def test_a_click_on_a_header_sorts_and_the_address_is_the_view(
+    screen: Screen, browser: Any
+) -> None:
+    """Sorted by a metric, on the second page: Back, a reload and a copied link show the same."""
+    screen.open("/experiments?ns=my_project.models/TrainModel")
+    before = screen.names()
+    header = screen.page.get_by_role("columnheader", name="loss")
+    header.get_by_role("button").click()
+    screen.wait_for_url("sort=metrics.loss")
+    screen.page.locator("th[aria-sort=ascending]").wait_for(timeout=WAIT_MS)
+    assert "h=" not in screen.page.url
+    ordered = screen.names()
+    assert ordered != before
+    screen.page.locator("[class*=st-key-list_page] button").last.click()
+    screen.wait_for_url("page=2")
+    screen.see("51–")
+    second = screen.names()
+    assert not set(second) & set(ordered)
+    screen.page.reload()
+    screen.see("51–")
+    assert screen.names() == second
+    other = browser.new_context().new_page()
+    copied = Screen(other, "")
+    copied.open(screen.page.url)
+    copied.see("51–")
+    assert copied.names() == second
+    other.context.close()
+    screen.page.go_back()
+    screen.see("1–50")
+    assert screen.names() == ordered
+
+
 def test_ticked_lines_are_compared(screen: Screen) -> None:
     """Two ticks and a button show what differs; Back is the list."""
     screen.open("/experiments?ns=my_project.models/TrainModel")
-    screen.click_cell(0, tick=True)
+    screen.click_line(0, tick=True)
     screen.see("1 ticked")
-    screen.click_cell(1, tick=True)
+    screen.click_line(1, tick=True)
     screen.see("2 ticked")
     screen.press("Compare")
     screen.title("Compare")
@@ -162,12 +194,12 @@ def test_ticked_lines_are_compared(screen: Screen) -> None:
 def test_untick_clears_the_ticks(screen: Screen) -> None:
     """Untick removes the ticks from the table too: a new one begins with itself."""
     screen.open("/experiments")
-    screen.click_cell(0, tick=True)
+    screen.click_line(0, tick=True)
     screen.see("1 ticked")
     screen.press("Untick")
     screen.page.get_by_text("1 ticked").wait_for(state="detached", timeout=WAIT_MS)
     screen.settle()
-    screen.click_cell(2, tick=True)
+    screen.click_line(2, tick=True)
     screen.see("1 ticked")
 
 

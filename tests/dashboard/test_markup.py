@@ -15,7 +15,7 @@ def test_escape_leaves_no_character_with_a_meaning(text: str) -> None:
     escaped = escape(text)
     rest = "".join(part[1:] for part in escaped.split("\\")[1:])
     assert not set("<*`[!$:_#@") & set(rest)
-    assert escaped.replace("\\", "") == text
+    assert escaped.replace("\\", "").replace("\u2060", "") == text
 
 
 def test_escape_keeps_to_one_line() -> None:
@@ -38,3 +38,17 @@ def test_long_text_is_cut_with_an_ellipsis() -> None:
 def test_terminal_text_drops_colours_and_keeps_lines() -> None:
     """Colour codes go, tabs and line breaks stay."""
     assert terminal_text("\x1b[31mred\x1b[0m\tx\r\ny\x07") == "red\tx\ny"
+
+
+def test_terminal_text_shows_what_a_terminal_would_show_at_the_end() -> None:
+    """A progress bar is its last state; a title or a link of a terminal is gone."""
+    assert terminal_text("50%\r60%\r100%\nnext\r\n") == "100%\nnext\n"
+    assert terminal_text("\x1b]8;;http://x.example\x1b\\text\x1b]8;;\x07") == "text"
+
+
+def test_addresses_become_no_links() -> None:
+    """Markdown would make live links of them by itself, escaped or not."""
+    text = escape("see http://192.0.2.1/b.png, www.example.org or a@example.org")
+    assert "http\u2060" in text
+    assert "www\u2060" in text
+    assert "a\u2060" in text

@@ -1,26 +1,8 @@
-"""Tables of artifacts: columns, cells, and the key that a selection belongs to."""
+"""The key that a selection belongs to."""
 
 from __future__ import annotations
 
-import math
-
-from huldra_dashboard.tables import cell, column, table_key
-
-
-def test_columns_of_numbers_stay_numbers() -> None:
-    """Numbers with gaps can be sorted; a mixture becomes text."""
-    assert column([1, 2.5]) == [1, 2.5]
-    assert math.isnan(column([1, None])[1])
-    assert column([1, "a"]) == ["1", "a"]
-    assert column([True, None]) == [True, None]
-    assert column([10**30, 1]) == [str(10**30), "1"]
-
-
-def test_nested_artifacts_are_named() -> None:
-    """A reference is shown as class and hash, in lists too."""
-    ref = {"$ref": "my.data/Dataset/1a2b3c4d5e6f"}
-    assert cell(ref) == "Dataset 1a2b3c4d"
-    assert cell([ref, 1]) == '["Dataset 1a2b3c4d", 1]'
+from huldra_dashboard.tables import table_key
 
 
 def test_table_with_other_lines_is_another_table() -> None:

@@ -6,11 +6,11 @@ import pandas as pd
 import streamlit as st
 
 from huldra.catalog import AttemptRow, Row, Snapshot, presentation
-from huldra_dashboard import badges, navigate, source, tables
+from huldra_dashboard import badges, causes, source, tables
 from huldra_dashboard.markup import escape, plain, terminal_text
 
 
-def show(row: Row, snapshot: Snapshot) -> None:
+def show(row: Row, snapshot: Snapshot) -> None:  # noqa: ARG001  all tabs are called alike
     """Draw the tab."""
     attempts = source.catalog().detail(row).attempts
     if not attempts:
@@ -21,24 +21,9 @@ def show(row: Row, snapshot: Snapshot) -> None:
         )
         return
     newest_first = tuple(reversed(attempts))
-    _blocker(row, snapshot)
     _table(newest_first)
     for attempt in newest_first:
         _error(attempt, is_open=attempt is newest_first[0])
-
-
-def _blocker(row: Row, snapshot: Snapshot) -> None:
-    """The way to the artifact that has to be made first."""
-    if not row.failed_key:
-        return
-    known = snapshot.get(row.failed_key, row.root)
-    st.button(
-        f"Go to what failed: {escape(tables.reference_label(row.failed_key))}",
-        icon=":material/arrow_forward:",
-        disabled=known is None,
-        on_click=navigate.open_detail,
-        args=(row.failed_key.rpartition("/")[2],),
-    )
 
 
 def _table(attempts: tuple[AttemptRow, ...]) -> None:
@@ -97,6 +82,8 @@ def _error(attempt: AttemptRow, *, is_open: bool) -> None:
     label = f"Attempt {attempt.number}: **{escape(name, 60)}** {escape(message, 120)}"
     with st.expander(label, expanded=is_open):
         trace = terminal_text(str(error.get("traceback") or ""))
+        if not st.toggle("All frames", key=f"frames-{attempt.number}"):
+            trace = causes.without_our_frames(trace)
         st.code(trace[-20_000:] or f"{name}: {message}", language=None, wrap_lines=True)
         if error.get("log_path"):
             st.code(str(error["log_path"]), language=None)

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from huldra.catalog import Row, Snapshot
-from huldra_dashboard import badges, navigate, source, tables
+from huldra_dashboard import badges, cell_values, navigate, source
 from huldra_dashboard.markup import escape
 
 _MANY_KEYS = 200  # beyond, a browser takes seconds to draw an open tree
@@ -36,7 +36,7 @@ def show(row: Row, snapshot: Snapshot) -> None:
         pd.DataFrame(
             {
                 "field": [path for path, _ in lines[:_MANY_LINES]],
-                "value": [tables.cell(value) for _, value in lines[:_MANY_LINES]],
+                "value": [cell_values.cell(value) for _, value in lines[:_MANY_LINES]],
                 "type": [type_name(value) for _, value in lines[:_MANY_LINES]],
             }
         ),
@@ -55,7 +55,7 @@ def _dependencies(row: Row, snapshot: Snapshot) -> None:
         for index, dependency in enumerate(row.dependencies[:30]):
             other = snapshot.get(dependency.key, row.root)
             st.button(
-                escape(f"{dependency.field}: {tables.reference_label(dependency.key)}", 60),
+                escape(f"{dependency.field}: {cell_values.reference_label(dependency.key)}", 60),
                 icon=":material/link:",
                 key=f"dependency-{index}",
                 disabled=other is None,

@@ -10,7 +10,7 @@ import streamlit as st
 
 from huldra.catalog import Row, Snapshot, presentation
 from huldra.provenance.command import recorded_command, without_secrets
-from huldra_dashboard import badges, source, tables
+from huldra_dashboard import badges, cell_values, source
 from huldra_dashboard.markup import escape, terminal_text
 
 _GIT = {
@@ -60,7 +60,7 @@ def show(row: Row, snapshot: Snapshot) -> None:  # noqa: ARG001  all tabs are ca
 def _table(names: Mapping[str, str], metadata: Mapping[str, Any]) -> None:
     """The recorded ones of `names`, one a line."""
     known = {
-        label: without_secrets(tables.cell(metadata[name]))
+        label: without_secrets(cell_values.cell(metadata[name]))
         for name, label in names.items()
         if metadata.get(name) not in (None, "", [], {})
     }

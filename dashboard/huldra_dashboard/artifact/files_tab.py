@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from huldra.catalog import FileEntry, Row, Snapshot, presentation
-from huldra_dashboard import badges, source, tables
+from huldra_dashboard import badges, cell_values, source, tables
 from huldra_dashboard.artifact import pictures
 from huldra_dashboard.markup import escape, plain, terminal_text
 from huldra_dashboard.safe_files import OutsideError, read_inside
@@ -166,7 +166,7 @@ def _csv(content: bytes) -> None:
         return
     try:
         data = pd.read_csv(io.BytesIO(content), nrows=_MOST_LINES)
-        st.dataframe(data.astype(object).map(tables.cell_or_number))
+        st.dataframe(data.astype(object).map(cell_values.cell_or_number))
     except (ValueError, UnicodeDecodeError, pd.errors.ParserError):
         _text(content)
 
@@ -185,7 +185,7 @@ def _json_lines(content: bytes) -> None:
     names = list(dict.fromkeys(name for record in records for name in record))
     shown = names[:_MOST_COLUMNS]
     st.dataframe(
-        pd.DataFrame({name: tables.column([r.get(name) for r in records]) for name in shown})
+        pd.DataFrame({name: cell_values.column([r.get(name) for r in records]) for name in shown})
     )
     if len(names) > len(shown):
         st.caption(f"The first {len(shown):,} of {len(names):,} columns.")

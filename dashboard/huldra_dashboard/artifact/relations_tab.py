@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from huldra.catalog import Relation, Row, Snapshot
-from huldra_dashboard import graphs, tables
+from huldra_dashboard import cell_values, graphs, tables
 
 _MOST_BLOCKERS = 50
 
@@ -47,9 +47,9 @@ def _relations(relations: tuple[Relation, ...], name: str, none: str) -> None:
         return
     data = pd.DataFrame(
         {
-            "artifact": [tables.reference_label(relation.key) for relation in relations],
+            "artifact": [cell_values.reference_label(relation.key) for relation in relations],
             "status": [[r.row.status] if r.row else [] for r in relations],
-            "field": [tables.cell(relation.field) for relation in relations],
+            "field": [cell_values.cell(relation.field) for relation in relations],
         }
     )
     config = tables.column_config(data.columns) | {

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from huldra.catalog import Row, Snapshot, presentation
-from huldra_dashboard import badges, navigate, refresh, source
+from huldra_dashboard import address, badges, causes, cell_values, names, navigate, refresh, source
 from huldra_dashboard.artifact import (
     attempts_tab,
     config_tab,
@@ -72,13 +72,52 @@ def _header(key: str, root: str) -> None:
         st.warning("This artifact was removed just now.")
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-        st.title(escape(row.class_name), width="content", anchor=False)
+        name = names.of_row(row)
+        st.title(escape(name), width="content", anchor=False)
         badges.status_badge(badges.shown_status(row), badges.why_not_made(row))
-        st.caption(escape(row.module), width="content")
+        behind = row.module if name == row.class_name else row.namespace
+        st.caption(escape(behind), width="content")
     st.code(row.digest, language=None, width="content")
     _vital_signs(row)
     if row.status in ("failed", "stale", "crashed", "preempted") or row.problem:
+        _cause(row)
+
+
+def _cause(row: Row) -> None:
+    """Why it is not made: what failed first, with the way there, and what such failures share."""
+    snapshot = source.catalog().snapshot()
+    culprit = causes.root_of(row, snapshot)
+    if culprit is None:
         st.error(escape(badges.why_not_made(row), 600), icon=":material/error:")
+    else:
+        name = f"{names.of_row(culprit)} ({culprit.label})"
+        st.error(
+            f"It needs **{escape(name)}**, which is {escape(culprit.status)}: "
+            f"{escape(badges.why_not_made(culprit), 500)}",
+            icon=":material/error:",
+        )
+        st.button(
+            f"Go to {escape(name, 80)}",
+            icon=":material/arrow_forward:",
+            key="culprit",
+            on_click=navigate.open_detail,
+            args=(culprit.digest,),
+        )
+    _shared(culprit or row, snapshot)
+
+
+def _shared(row: Row, snapshot: Snapshot) -> None:
+    """The fields that all failures of this kind have, and nothing that is complete."""
+    group = next((g for g in snapshot.failures() if row in g.rows), None)
+    shared = causes.shared_fields(group.rows, snapshot) if group else []
+    if group and shared:
+        st.caption(
+            f"All {group.count:,} failures of this kind have "
+            + ", ".join(
+                f"**{escape(p, 60)} = {escape(cell_values.cell(v), 60)}**" for p, v in shared
+            )
+            + "; nothing of their class that is complete has."
+        )
 
 
 def _vital_signs(row: Row) -> None:
@@ -105,15 +144,13 @@ def _vital_signs(row: Row) -> None:
 
 def _tabs(row: Row, snapshot: Snapshot) -> None:
     """The tabs; only the open one is worked out."""
-    names = list(TABS)
-    first = st.query_params.get("tab", "")
-    tabs = st.tabs(
-        names,
-        key=f"tab-{row.digest}",
-        on_change="rerun",
-        default=first if first in TABS else _natural_tab(row),
-    )
-    for name, tab in zip(names, tabs, strict=True):
+    key = f"tab-{row.digest}"
+    # The natural tab of the first look stays, though the status may change under the reader.
+    natural = st.session_state.setdefault(f"natural-{key}", _natural_tab(row))
+    asked = address.get(address.TAB)
+    st.session_state[key] = asked if asked in TABS else natural
+    tabs = st.tabs(list(TABS), key=key, on_change=address.written, args=(key, address.TAB, natural))
+    for name, tab in zip(TABS, tabs, strict=True):
         if tab.open:
             with tab:
                 TABS[name](row, snapshot)
@@ -123,4 +160,8 @@ def _natural_tab(row: Row) -> str:
     """The tab that a reader of this artifact most likely wants."""
     if row.status in ("running", "stale"):
         return "Log"
-    return "Attempts" if row.status in ("failed", "crashed") and not row.failed_key else "Config"
+    if row.status in ("failed", "crashed") and not row.failed_key:
+        return "Attempts"
+    if row.status == "success" and source.catalog().metrics(row).values:
+        return "Metrics"
+    return "Config"

@@ -11,7 +11,8 @@ import streamlit as st
 
 from huldra.catalog import Row, Snapshot, presentation
 from huldra.catalog.config_fields import same
-from huldra_dashboard import badges, charts, navigate, source, tables
+from huldra_dashboard import address, badges, cell_values, charts, navigate, source
+from huldra_dashboard import names as naming
 from huldra_dashboard.comparison import differences
 from huldra_dashboard.markup import escape, plain, terminal_text
 
@@ -49,15 +50,20 @@ def _rows(digests: Sequence[str], snapshot: Snapshot) -> list[Row]:
 def body(rows: list[Row]) -> None:
     """Everything below the title."""
     names = _names(rows)
+    digests = [row.digest for row in rows]
+    asked = address.get(address.BASELINE)
+    st.session_state["compare_baseline"] = asked if asked in digests else digests[0]
     baseline = st.selectbox(
         "Baseline",
-        range(len(rows)),
-        format_func=lambda index: plain(names[index]),
+        digests,
+        format_func=lambda digest: plain(names[digests.index(digest)]),
         key="compare_baseline",
+        on_change=address.written,
+        args=("compare_baseline", address.BASELINE, digests[0]),
         help="It stands first; metrics of the others show how they differ from it.",
         width=360,
     )
-    index = min(baseline or 0, len(rows) - 1)
+    index = digests.index(baseline) if baseline in digests else 0
     order = [index, *(i for i in range(len(rows)) if i != index)]
     rows, names = [rows[i] for i in order], [names[i] for i in order]
     _heads(rows, names)
@@ -69,7 +75,8 @@ def body(rows: list[Row]) -> None:
 
 def _names(rows: Sequence[Row]) -> list[str]:
     """A distinct name for each artifact, short enough for a column."""
-    return [row.label for row in rows]
+    called = naming.of_rows(rows, source.catalog().snapshot())
+    return [naming.full(row, called[row.key]) for row in rows]
 
 
 def _heads(rows: Sequence[Row], names: Sequence[str]) -> None:
@@ -113,7 +120,7 @@ def _configs(rows: Sequence[Row], names: Sequence[str]) -> None:
 def _cells(line: differences.Line) -> list[str]:
     """The values of one field as text; – where an artifact does not have it."""
     return [
-        tables.cell(value) if present else "–"
+        cell_values.cell(value) if present else "–"
         for value, present in zip(line.values, line.present, strict=True)
     ]
 
@@ -184,7 +191,7 @@ def _environment(rows: Sequence[Row], names: Sequence[str]) -> None:
     for key in keys:
         values = [one.get(key) for one in metadata]
         if any(not same(values[0], value) for value in values[1:]):
-            lines.append((key, ["–" if v is None else tables.cell(v) for v in values]))
+            lines.append((key, ["–" if v is None else cell_values.cell(v) for v in values]))
     with st.expander(f"Environment: {presentation.count(len(lines), 'difference')}"):
         if lines:
             _table("recorded", [key for key, _ in lines], [cells for _, cells in lines], names)

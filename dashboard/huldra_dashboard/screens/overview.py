@@ -7,13 +7,14 @@ from datetime import UTC, datetime, timedelta
 
 import streamlit as st
 
-from huldra.catalog import Row, Snapshot, presentation
-from huldra.catalog.presentation import IN_FLIGHT, LOOKS, NEEDS_ATTENTION
+from huldra.catalog import ATTEMPT_STATUSES, RESULT_STATUSES, Row, Snapshot, presentation
+from huldra.catalog.presentation import IN_FLIGHT, NEEDS_ATTENTION
 from huldra_dashboard import badges, charts, navigate, refresh, session, source, tables
+from huldra_dashboard.markup import escape, plain
 
 _SHOWN = 8
-_COUNTERS = ("success", "running", "queued", "failed", "stale")
 _HOURS = 24
+_METRICS = 2
 _FORWARD = ":material/arrow_forward:"
 
 
@@ -31,36 +32,37 @@ def _body() -> None:
         badges.no_artifacts(view)
         return
     _counters(view.rows)
+    _in_flight(view.rows, view.snapshot)
     left, right = st.columns([3, 2], gap="large")
     with left:
         _attention(view.rows, view.snapshot)
+        _recent(view.rows, view.snapshot)
     with right:
         _classes(view.rows, view.snapshot)
-    _in_flight(view.rows, view.snapshot)
-    _recent(view.rows, view.snapshot)
 
 
 def _counters(rows: tuple[Row, ...]) -> None:
-    """One number for each status that matters, and how much ended in each of the last hours."""
-    counts = Counter(row.status for row in rows)
-    cells = st.columns(len(_COUNTERS) + 1)
-    with cells[0].container(border=True, height="stretch"):
-        st.metric("Artifacts", f"{len(rows):,}", help="All that match the filters.")
-        st.button("Show", key="all", type="tertiary", icon=_FORWARD, on_click=_show_all)
-    for cell, name in zip(cells[1:], _COUNTERS, strict=True):
-        look = LOOKS[name]
-        with cell.container(border=True, height="stretch"):
-            label = f":{look.color}[:material/{look.icon}:] {name.capitalize()}"
-            st.metric(label, f"{counts[name]:,}", help=look.meaning)
+    """One chip for each status that occurs: they add up to the total, and each is a filter."""
+    counts = Counter(badges.shown_status(row) for row in rows)
+    with st.container(horizontal=True, gap="small"):
+        total = presentation.count(len(rows), "artifact")
+        st.button(f"**{total}**", key="all", help="All that match", on_click=_show_all)
+        for name, number in presentation.in_order(dict(counts)):
+            look = presentation.style_of(name)
             st.button(
-                "Show",
+                f":{look.color}[:material/{look.icon}:] **{number:,}** {escape(name, 30)}",
                 key=f"counter-{name}",
-                type="tertiary",
-                icon=_FORWARD,
-                disabled=not counts[name],
+                help=look.meaning,
                 on_click=navigate.show_filtered,
-                kwargs={"attempt": [name]},
+                kwargs=_filter_of(name),
             )
+
+
+def _filter_of(status: str) -> dict[str, list[str]]:
+    """The filter that shows the artifacts of a status."""
+    if status in ATTEMPT_STATUSES:
+        return {"attempt": [status]}
+    return {"result": [status if status in RESULT_STATUSES else "absent"]}
 
 
 def _show_all() -> None:
@@ -114,13 +116,28 @@ def _in_flight(rows: tuple[Row, ...], snapshot: Snapshot) -> None:
     chosen.sort(key=lambda row: (row.status != "running", -_last_change(row).timestamp()))
     shown = chosen[:_SHOWN]
     data = tables.frame(shown, snapshot)[["artifact", "status", "backend", "host"]]
+    data["now"] = [_last_metrics(row) for row in shown]
     data["since"] = [presentation.age(row.started_at or row.queued_at) for row in shown]
     data["heartbeat"] = [presentation.age(row.heartbeat_at) for row in shown]
     config = tables.column_config(data.columns) | {
+        "now": st.column_config.TextColumn("Metrics now"),
         "since": st.column_config.TextColumn("Since"),
         "heartbeat": st.column_config.TextColumn("Heartbeat"),
     }
-    tables.clickable(data, [row.digest for row in shown], "flight", config=config)
+    below = [plain(row.label) for row in shown]
+    tables.clickable(data, [row.digest for row in shown], "flight", config=config, below=below)
+
+
+def _last_metrics(row: Row) -> str:
+    """Where a running attempt is: its step, and the last values of its first metrics."""
+    if row.status != "running":
+        return ""
+    metrics = source.catalog().metrics(row)
+    steps = [extent.step for extent in metrics.extents.values()]
+    parts = [f"step {presentation.number(max(steps))}"] if steps else []
+    for name, value in list(metrics.values.items())[:_METRICS]:
+        parts.append(f"{name} {presentation.number(value)}")
+    return plain(" · ".join(parts))
 
 
 def _classes(rows: tuple[Row, ...], snapshot: Snapshot) -> None:
@@ -139,7 +156,8 @@ def _recent(rows: tuple[Row, ...], snapshot: Snapshot) -> None:
     """What changed last."""
     st.subheader("Latest")
     latest = sorted(rows, key=_last_change, reverse=True)[:_SHOWN]
-    tables.artifact_table(latest, snapshot, "latest")
+    columns = ("artifact", "status", "updated", "duration")
+    tables.artifact_table(latest, snapshot, "latest", columns=columns)
 
 
 def _last_change(row: Row) -> datetime:

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from huldra.catalog import Litter, Usage, presentation
-from huldra_dashboard import badges, session, source, tables
+from huldra.catalog import Litter, Snapshot, Usage, presentation
+from huldra_dashboard import badges, names, session, source, tables
 from huldra_dashboard.markup import plain
 
 _BIGGEST = 50
@@ -34,17 +34,18 @@ def show() -> None:
     if st.button(label, icon=":material/straighten:", type="primary"):
         with st.spinner("Walking the folders …"):
             st.session_state[_MEASURED] = (
+                repr(view.query),
                 source.catalog().usage(view.rows),
                 source.catalog().litter(),
             )
-    measured = st.session_state.get(_MEASURED)
-    if not measured:
+    asked, *measured = st.session_state.get(_MEASURED) or ("",)
+    if not measured or asked != repr(view.query):  # what was measured is not what is shown now
         badges.empty("Not measured yet", "Press the button: the filters say what is measured.")
         return
     usage, litter = measured
     _totals(usage, litter)
     _by_class(usage)
-    _biggest(usage)
+    _biggest(usage, view.snapshot)
     _unfinished(usage)
     _litter(litter)
 
@@ -91,13 +92,14 @@ def _by_class(usage: Sequence[Usage]) -> None:
     )
 
 
-def _biggest(usage: Sequence[Usage]) -> None:
+def _biggest(usage: Sequence[Usage], snapshot: Snapshot) -> None:
     """The biggest artifacts; a click opens one."""
     st.subheader("Biggest")
     shown = list(usage[:_BIGGEST])
+    called = names.of_rows([one.row for one in shown], snapshot)
     data = pd.DataFrame(
         {
-            "artifact": [plain(one.row.label) for one in shown],
+            "artifact": [called[one.row.key] for one in shown],
             "status": [[one.row.status] for one in shown],
             "size": [presentation.size(one.size_bytes) for one in shown],
             "files": [one.files for one in shown],
@@ -108,20 +110,21 @@ def _biggest(usage: Sequence[Usage]) -> None:
         "size": st.column_config.TextColumn("Size"),
         "files": st.column_config.NumberColumn("Files", format="localized"),
     }
-    height = "content" if len(shown) <= 10 else 390
-    tables.clickable(data, [o.row.digest for o in shown], "big", config=config, height=height)
+    below = [plain(one.row.label) for one in shown]
+    tables.clickable(data, [o.row.digest for o in shown], "big", config=config, below=below)
 
 
 def _unfinished(usage: Sequence[Usage]) -> None:
     """What failed, crashed or was cancelled and still takes space, with the command."""
-    dead = [one for one in usage if one.row.status in ("failed", "crashed", "cancelled", "stale")]
+    # A stale one may be alive on another host: `huldra rm` is not proposed for it.
+    dead = [one for one in usage if one.row.status in ("failed", "crashed", "cancelled")]
     if not dead:
         return
-    st.subheader("Not made, but there")
+    st.subheader("Unfinished")
     size = presentation.size(sum(one.size_bytes for one in dead))
     number = presentation.count(len(dead), "artifact")
     st.markdown(
-        f"{number} of {size} failed, crashed, went stale or were cancelled. "
+        f"{number} of {size} failed, crashed or were cancelled. "
         f"This removes the biggest {min(len(dead), _NAMED)}:"
     )
     st.code(remove_command(dead[:_NAMED]), language="bash", wrap_lines=True)

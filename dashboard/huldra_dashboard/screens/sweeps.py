@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 import streamlit as st
 
 from huldra.catalog import Row, Snapshot, Sweep, SweepMember, presentation
-from huldra_dashboard import badges, explore, navigate, refresh, source, tables
+from huldra.catalog.metrics import names_of
+from huldra.catalog.presentation import NEEDS_ATTENTION
+from huldra_dashboard import (
+    address,
+    badges,
+    cell_values,
+    charts,
+    explore,
+    navigate,
+    refresh,
+    run_table,
+    source,
+    tables,
+)
 from huldra_dashboard.imported import ImportedSweep, load
 from huldra_dashboard.markup import escape, plain
 
 _MOST_MEMBERS = 1000
+_VIEWS = ("Members", "Curves", "Explore")
+_BETTER = ("lowest", "highest")
+_HIGHER = re.compile(r"(?i)acc|f1|score|auc|bleu|rouge|reward|return|precision|recall|r2|map")
 
 
 def show() -> None:
@@ -73,7 +91,8 @@ def _recorded(sweeps: Sequence[Sweep]) -> None:
     data = pd.DataFrame(
         {
             "sweep": [plain(sweep.name or sweep.run_id) for sweep in sweeps],
-            "progress": [100 * sweep.done / (sweep.total or 1) for sweep in sweeps],
+            "state": [state_of(sweep) for sweep in sweeps],
+            "progress": [run_table.cut_cell(sweep.counts) for sweep in sweeps],
             "done": [f"{sweep.done:,} of {sweep.total:,}" for sweep in sweeps],
             "failed": [_bad(sweep) for sweep in sweeps],
             "left": [presentation.duration(sweep.eta_s) for sweep in sweeps],
@@ -84,9 +103,8 @@ def _recorded(sweeps: Sequence[Sweep]) -> None:
     )
     config = {
         "sweep": st.column_config.TextColumn("Sweep", pinned=True),
-        "progress": st.column_config.ProgressColumn(
-            "Progress", min_value=0, max_value=100, format="%.0f %%"
-        ),
+        "state": "State",
+        "progress": "Progress",
         "done": "Made",
         "failed": st.column_config.NumberColumn("Not made", help="failed, crashed or stale"),
         "left": st.column_config.TextColumn("Time left", help="by the pace so far"),
@@ -96,7 +114,27 @@ def _recorded(sweeps: Sequence[Sweep]) -> None:
     }
     st.caption("Click a sweep to open it. The filters of the sidebar do not apply here.")
     runs = [sweep.run_id for sweep in sweeps]
-    tables.clickable(data, runs, "sweeps", config=config, on_open=_open)
+    tables.clickable(data, runs, "sweeps", config=config, on_open=_open, parameter=navigate.RUN)
+
+
+def state_of(sweep: Sweep) -> str:
+    """How a sweep is, in a word: running, waiting, stalled, finished, or finished with failures."""
+    moving = sweep.counts.get("running", 0), sweep.counts.get("queued", 0)
+    lost = _bad(sweep) + sum(sweep.counts.get(name, 0) for name in ("cancelled", "preempted"))
+    left = sweep.total - sweep.done - lost
+    if any(moving):
+        return "running" if moving[0] else "waiting"
+    if left or sweep.counts.get("stale"):
+        return "stalled"
+    return f"finished, {lost:,} failed" if lost else "finished"
+
+
+def state_color(sweep: Sweep) -> str:
+    """The colour of the word, as the theme names it."""
+    word = state_of(sweep).partition(",")[0]
+    if word == "finished" and "," in state_of(sweep):
+        return "red"
+    return {"running": "blue", "waiting": "violet", "stalled": "orange"}.get(word, "green")
 
 
 def _bad(sweep: Sweep) -> int:
@@ -114,12 +152,86 @@ def _one(run_id: str) -> None:
             button=("All sweeps", _close),
         )
         return
-    refresh.live(lambda: _progress(run_id))
-    members = _members(run_id, source.catalog().snapshot())
+    refresh.live(lambda: _body(run_id))
+
+
+def _body(run_id: str) -> None:
+    """How the sweep is, its best member, and its members in the chosen view."""
+    snapshot = source.catalog().snapshot()
+    members = _members(run_id, snapshot)
+    _progress(run_id, members)
     rows = [member.row for member in members if member.row is not None]
-    names = {member.row.key: member.name for member in members if member.row is not None}
-    if rows:
-        explore.show(rows, names, source.catalog().snapshot())
+    called = {member.row.key: member.name for member in members if member.row is not None}
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        shown = address.choice("sweep_view", address.VIEW, _VIEWS)
+        best = _best_by(rows) if shown == "Members" else None
+    if shown == "Members":
+        if best is not None:
+            _best(rows, called, best)
+        _members_table(members, snapshot, best)
+    elif shown == "Curves":
+        explore.curves(rows, called, snapshot)
+    else:
+        explore.show(rows, called, snapshot)
+
+
+def _best_by(rows: Sequence[Row]) -> tuple[str, bool] | None:
+    """The metric that decides which member is best, and whether a higher one is better."""
+    catalog = source.catalog()
+    offered = names_of(catalog.metrics_summary(row) for row in rows)
+    if not offered:
+        return None
+    asked = address.get(address.METRIC)
+    metric = asked if asked in offered else offered[0]
+    st.session_state["sweep_metric"] = metric
+    st.selectbox(
+        "Metric",
+        offered,
+        key="sweep_metric",
+        format_func=plain,
+        on_change=address.written,
+        args=("sweep_metric", address.METRIC, offered[0]),
+        width=260,
+    )
+    guess = "highest" if _HIGHER.search(metric) else "lowest"
+    asked = address.get(address.MODE)
+    st.session_state["sweep_better"] = asked if asked in _BETTER else guess
+    better = st.segmented_control(
+        "Best is the",
+        _BETTER,
+        required=True,
+        key="sweep_better",
+        on_change=address.written,
+        args=("sweep_better", address.MODE, guess),
+    )
+    return metric, better == "highest"
+
+
+def _metric(row: Row | None, name: str) -> float | None:
+    """A member's number; None where there is none to compare."""
+    value = source.catalog().metrics_summary(row).values.get(name) if row is not None else None
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _best(rows: Sequence[Row], called: Mapping[str, str], by: tuple[str, bool]) -> None:
+    """The best complete member."""
+    metric, is_higher = by
+    known = [
+        (value, row)
+        for row in rows
+        if row.result_status == "success" and (value := _metric(row, metric)) is not None
+    ]
+    if not known:
+        st.caption("No complete member has this metric.")
+        return
+    value, row = (max if is_higher else min)(known, key=lambda pair: pair[0])
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(
+            f":material/trophy: **{escape(called[row.key])}**: "
+            f"{escape(metric)} {escape(presentation.number(value))}",
+            width="content",
+        )
+        st.button("Open", key="best", on_click=navigate.open_detail, args=(row.digest,))
 
 
 def _exists(run_id: str) -> bool:
@@ -135,55 +247,82 @@ def _members(run_id: str, snapshot: Snapshot) -> tuple[SweepMember, ...]:
     return tuple(member for member in sweep.members if member.name) if sweep else ()
 
 
-def _progress(run_id: str) -> None:
-    """Title, bar and counts, and the members that are not made."""
-    snapshot = source.catalog().snapshot()
+def _progress(run_id: str, members: Sequence[SweepMember]) -> None:
+    """Title and state in a word, one bar cut by status, and the time spent and left."""
     sweep = None if run_id in source.options().sweeps else source.catalog().sweep(run_id)
-    members = _members(run_id, snapshot)
-    st.title(escape(sweep.name or run_id) if sweep else escape(run_id), anchor=False)
-    counts = dict(sweep.counts) if sweep else Counter(member.status for member in members)
-    total = sum(counts.values())
-    done = counts.get("success", 0)
-    left = (
-        f", {presentation.duration(sweep.eta_s)} left" if sweep and sweep.eta_s is not None else ""
-    )
-    st.progress(done / total if total else 0.0, f"{done:,} of {total:,} made{left}")
-    st.markdown(badges.count_line(counts))
-    if sweep:
-        sent = f"sent {presentation.age(sweep.created_at)} to {escape(sweep.engine, 40)}"
-        st.caption(
-            f"{presentation.count(len(members), 'member')} · {sent} · run {escape(sweep.run_id)}"
-        )
-        if sweep.problem:
-            st.warning(escape(sweep.problem, 400))
-    _members_table(members[:_MOST_MEMBERS], snapshot)
+    counts = Counter(member.status for member in members)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        name = (sweep.name or sweep.run_id) if sweep else run_id
+        st.title(escape(name), anchor=False, width="content")
+        if sweep:
+            word, color = state_of(sweep), state_color(sweep)
+            st.badge(escape(word), color=color)  # type: ignore[arg-type]  # names of the theme
+    charts.draw(charts.cut_bar(counts), "sweep-progress", alt=f"Members by status of {plain(name)}")
+    done = f"{counts['success']:,} of {presentation.count(len(members), 'member')} complete"
+    if sweep is None:
+        st.caption(done)
+        return
+    needed = [member for member in sweep.members if not member.name]
+    facts = [done]
+    if needed:
+        made = sum(member.status == "success" for member in needed)
+        facts.append(f"{made:,} of {len(needed):,} dependencies")
+    facts += _times(sweep)
+    facts.append(f"sent {presentation.age(sweep.created_at)} to {escape(sweep.engine, 40)}")
+    st.caption(" · ".join([*facts, f"run {escape(sweep.run_id)}"]))
+    if sweep.problem:
+        st.warning(escape(sweep.problem, 400))
 
 
-def _members_table(members: Sequence[SweepMember], snapshot: Snapshot) -> None:
-    """All members by name, with the fields that vary; absent ones too."""
+def _times(sweep: Sweep) -> list[str]:
+    """What the attempts of the sweep took together, and the time left."""
+    spent = sum(m.row.duration_s or 0.0 for m in sweep.members if m.row and m.planned)
+    found = [f"{presentation.duration(spent)} of computing"] if spent else []
+    if sweep.eta_s is not None:
+        found.append(f"{presentation.duration(sweep.eta_s)} left")
+    return found
+
+
+def _members_table(
+    members: Sequence[SweepMember], snapshot: Snapshot, best: tuple[str, bool] | None
+) -> None:
+    """All members by name, the best first, with the fields that vary; absent ones too."""
     if not members:
         st.caption("The run names no members.")
         return
-    rows: list[Row] = [member.row for member in members if member.row is not None]
-    fields = tables.telling_fields(rows, snapshot)
+    shown = list(members)
+    if best is not None:
+        metric, is_higher = best
+        known = [m for m in members if _metric(m.row, metric) is not None]
+        known.sort(key=lambda m: _metric(m.row, metric) or 0.0, reverse=is_higher)
+        shown = [*known, *(m for m in members if _metric(m.row, metric) is None)]
+    if len(shown) > _MOST_MEMBERS:
+        st.caption(f"The first {_MOST_MEMBERS:,} of {len(shown):,} members.")
+        shown = shown[:_MOST_MEMBERS]
+    rows: list[Row] = [member.row for member in shown if member.row is not None]
     data = pd.DataFrame(
         {
-            "member": [plain(member.name) for member in members],
-            "status": [[member.status] for member in members],
+            "member": [plain(member.name) for member in shown],
+            "status": [[member.status] for member in shown],
         }
     )
-    for path in fields:
-        data[f"config.{path}"] = tables.column(
-            [snapshot.config_value(m.row, path) if m.row else None for m in members]
+    if best is not None:
+        data[f"metric.{best[0]}"] = [_metric(member.row, best[0]) for member in shown]
+    for path in cell_values.telling_fields(rows, snapshot):
+        data[f"config.{path}"] = cell_values.column(
+            [snapshot.config_value(m.row, path) if m.row else None for m in shown]
         )
-    data["duration"] = [presentation.duration(m.row.duration_s if m.row else None) for m in members]
-    data["updated"] = [member.row.updated_at if member.row else None for member in members]
+    data["duration"] = [presentation.duration(m.row.duration_s if m.row else None) for m in shown]
+    data["why"] = [
+        plain(badges.why_not_made(m.row)) if m.row and m.status in NEEDS_ATTENTION else ""
+        for m in shown
+    ]
     config = tables.column_config(data.columns) | {
         "member": st.column_config.TextColumn("Member", pinned=True)
     }
-    digests = [member.key.rpartition("/")[2] for member in members]
-    height = "content" if len(members) <= 12 else 440
-    tables.clickable(data, digests, "members", config=config, height=height)
+    below = [cell_values.reference_label(member.key) for member in shown]
+    digests = [member.key.rpartition("/")[2] for member in shown]
+    tables.clickable(data, digests, "members", config=config, below=below)
 
 
 if __name__ == "__main__":
