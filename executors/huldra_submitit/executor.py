@@ -35,6 +35,7 @@ from huldra_submitit.manifest import Manifest
 from huldra_submitit.profile import defaults_from, lay_under
 from huldra_submitit.sbatch import Sbatch
 from huldra_submitit.script import render
+from huldra_submitit.sharing import Sharing, limits_of
 from huldra_submitit.site import Site, count_jobs, minutes, objections, site_of, user_name
 
 FOLDER = "submitit"  # under the store's root: where logs go unless the user says otherwise
@@ -70,12 +71,18 @@ class SubmititExecutor(Attached):
         base: A submitit executor, a folder for logs, or None.
         by_class: Parameters for single classes, by `module/Class` or `Class`.
         array_parallelism: How many elements of one array may run at once.
+        nodes_per_job: How many nodes of one kind a job runs, one after another on one warm worker;
+            each has its own claim, log, limit and retries. A job's time limit is that of its nodes
+            together. One node a job when neither this nor `minutes_per_job` is given.
+        minutes_per_job: The time limit of a job, which runs as many nodes as fit in it by their
+            `time_min`, or, without one, by what artifacts of their class took.
         max_submit_jobs: Refuse a graph that would bring the user above so many jobs in the queue;
             None takes the limit of the user's association, where the site shows one.
         submissions_per_s: How many `sbatch` calls a second at most, after a burst of 20.
 
     Raises:
         HuldraExecutorError: a parameter that submitit does not have.
+        ValueError: `nodes_per_job` or `minutes_per_job` is not above 0.
         ImportError: submitit is not installed.
     """
 
@@ -85,6 +92,8 @@ class SubmititExecutor(Attached):
         *,
         by_class: Mapping[str, Mapping[str, Any]] | None = None,
         array_parallelism: int | None = None,
+        nodes_per_job: int | None = None,
+        minutes_per_job: float | None = None,
         max_submit_jobs: int | None = None,
         submissions_per_s: float = 5.0,
         **parameters: Any,
@@ -95,6 +104,7 @@ class SubmititExecutor(Attached):
             parameters["slurm_array_parallelism"] = array_parallelism
         self._parameters = params.named_parameters(parameters)
         self._by_class = dict(by_class or {})
+        self._sharing = Sharing(nodes_per_job, minutes_per_job)
         self._max_submit_jobs = max_submit_jobs
         self._submissions_per_s = submissions_per_s
         super().__init__()
@@ -111,6 +121,7 @@ class SubmititExecutor(Attached):
         Compares with the largest node and the limits of the partition, and with the user's limit
         on submitted jobs, where the site shows them.
         """
+        self._planned.pop(graph.run_id, None)
         refused = refuse_by_capabilities(graph, CAPABILITIES)
         valid = valid_parameters()
         for task in graph.tasks.values():
@@ -118,7 +129,12 @@ class SubmititExecutor(Attached):
         refused += self._refuse_by_folder(graph)
         if refused:
             return refused
-        return [*self._refuse_by_site(graph), *self._refuse_by_count(graph)]
+        refused = self._refuse_by_site(graph)
+        if not refused:
+            refused = [*self._refuse_by_time(graph), *self._refuse_by_count(graph)]
+        if refused:
+            self._planned.pop(graph.run_id, None)
+        return refused
 
     def recovery_hints(self, graph: TaskGraph) -> Mapping[str, Mapping[str, Any]]:
         """By which each node's job can be found if its id is never recorded; JSON."""
@@ -126,8 +142,9 @@ class SubmititExecutor(Attached):
         for sending in self._plan(graph):
             manifest = self._manifest(graph, sending)
             for index, key in enumerate(sending.group.keys):
-                place = index if sending.group.is_array else None
-                found[key] = {**manifest.meta(), "index": place, "since": since, "driver": driver}
+                place = index // sending.group.per_job if sending.group.is_array else None
+                meta = {**manifest.meta(), **_shared(sending.group, index, graph)}
+                found[key] = {**meta, "index": place, "since": since, "driver": driver}
         return found
 
     def submit(self, graph: TaskGraph, on_submitted: OnSubmitted) -> None:
@@ -181,11 +198,12 @@ class SubmititExecutor(Attached):
         if graph.run_id in self._planned:
             return self._planned[graph.run_id]
         each = self._each_parameters(graph)
-        prints = {key: params.fingerprint(found) for key, found in each.items()}
+        counts = self._sharing.counts(graph)
+        prints = {key: f"{counts[key]} {params.fingerprint(found)}" for key, found in each.items()}
         size = site_of(self._slurm).max_array_size
         sendings = [
-            self._sending(graph, group, each[group.keys[0]])
-            for group in arrays.group(graph, prints, size)
+            self._sending(graph, group, self._sharing.parameters(each[group.keys[0]], group))
+            for group in arrays.group(graph, prints, size, counts.__getitem__)
         ]
         self._planned[graph.run_id] = sendings
         return sendings
@@ -219,6 +237,8 @@ class SubmititExecutor(Attached):
             cluster=site_of(self._slurm).cluster,
             conf=self._slurm.conf,
             user=user_name(),
+            per_job=sending.group.per_job,
+            limits=limits_of(graph, sending.group),
         )
 
     def _send(
@@ -242,8 +262,8 @@ class SubmititExecutor(Attached):
             name=sending.name,
             folder=sending.folder,
             manifest=sending.manifest_path,
-            size=len(group.keys),
-            elements=group.present(graph),
+            size=group.jobs,
+            elements=group.elements(graph),
             max_requeues=graph.preempt_max,
         )
         path = f"{sending.folder}/{sending.name}.sh"
@@ -254,11 +274,13 @@ class SubmititExecutor(Attached):
         self, graph: TaskGraph, sending: _Sending, job_id: str, on_submitted: OnSubmitted
     ) -> None:
         meta = self._manifest(graph, sending).meta()
-        is_array = sending.group.is_array
-        ids = {i: f"{job_id}_{i}" if is_array else job_id for i in sending.group.present(graph)}
-        self._jobs().queue.watch(ids.values())
+        group = sending.group
+        present = group.present(graph)
+        ids = {i: f"{job_id}_{i // group.per_job}" if group.is_array else job_id for i in present}
+        self._jobs().queue.watch(dict.fromkeys(ids.values()))
         for index, each in ids.items():
-            on_submitted(sending.group.keys[index], JobRef(ENGINE, each, meta))
+            shared = _shared(group, index, graph)
+            on_submitted(group.keys[index], JobRef(ENGINE, each, {**meta, **shared}))
 
     def _refuse_by_folder(self, graph: TaskGraph) -> list[Refusal]:
         folder = self._base_folder(graph.root)
@@ -285,12 +307,26 @@ class SubmititExecutor(Attached):
                 refused.append(Refusal(key, request, reason))
         return refused
 
+    def _refuse_by_time(self, graph: TaskGraph) -> list[Refusal]:
+        """Refuse jobs of many nodes that together take longer than the partition allows."""
+        site = site_of(self._slurm)
+        return [
+            Refusal(sending.group.keys[0], "nodes_per_job", f"{reason}; put fewer into one job")
+            for sending in self._plan(graph)
+            if sending.group.per_job > 1
+            for parameter, reason in objections(sending.parameters, site)
+            if parameter == "time"
+        ]
+
     def _refuse_by_count(self, graph: TaskGraph) -> list[Refusal]:
         site = site_of(self._slurm)
-        count = len(graph.tasks)
+        count = sum(len(sending.group.elements(graph)) for sending in self._plan(graph))
         key = next(iter(graph.tasks), "")
         if site.max_job_count is not None and count > site.max_job_count:
-            reason = f"{count} jobs, but the controller holds {site.max_job_count} (MaxJobCount)"
+            reason = (
+                f"{count} jobs, but the controller holds {site.max_job_count} (MaxJobCount); put"
+                " many nodes into one job (SubmititExecutor(nodes_per_job=...))"
+            )
             return [Refusal(key, "jobs", reason)]
         limit = self._submit_limit(site)
         if limit is None:
@@ -300,7 +336,8 @@ class SubmititExecutor(Attached):
             return []
         reason = (
             f"{count} jobs on top of {there} in the queue make {there + count}, but at most {limit}"
-            " may be submitted; send parts of the list, or wait until some have ended"
+            " may be submitted; put many nodes into one job (SubmititExecutor(nodes_per_job=...)),"
+            " send parts of the list, or wait until some have ended"
         )
         return [Refusal(key, "jobs", reason)]
 
@@ -318,6 +355,14 @@ class SubmititAdapter(SubmititExecutor):
 
 def _payload(graph: TaskGraph, key: str) -> str:
     return graph.tasks[key].payload if key in graph.tasks else ""
+
+
+def _shared(group: Group, index: int, graph: TaskGraph) -> dict[str, Any]:
+    """What a ref says of its job where that runs other nodes, too: how many, and which this is."""
+    if group.per_job == 1:
+        return {}
+    element = index // group.per_job
+    return {"shared": sum(i // group.per_job == element for i in group.present(graph)), "at": index}
 
 
 def _unmergeable(asked: Mapping[str, Any]) -> list[tuple[str, str]]:

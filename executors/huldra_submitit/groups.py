@@ -27,14 +27,23 @@ MAX_ELEMENTS = 16
 
 @dataclass(frozen=True)
 class Group:
-    """The nodes of one `sbatch`, in the order of their array indices."""
+    """The nodes of one `sbatch`; `per_job` of them run in one job, one after another.
+
+    Node `index` runs in element `index // per_job` of the array.
+    """
 
     keys: tuple[str, ...]
+    per_job: int = 1
+
+    @property
+    def jobs(self) -> int:
+        """How many jobs the whole group is."""
+        return -(-len(self.keys) // self.per_job)
 
     @property
     def is_array(self) -> bool:
-        """True if it is submitted as an array; one node is a plain job."""
-        return len(self.keys) > 1
+        """True if it is submitted as an array; one job is a plain one."""
+        return self.jobs > 1
 
     def digest(self) -> str:
         """Name this group's nodes in eight characters."""
@@ -47,14 +56,29 @@ class Group:
         """
         return tuple(index for index, key in enumerate(self.keys) if key in graph.tasks)
 
+    def elements(self, graph: TaskGraph) -> tuple[int, ...]:
+        """The elements of the array that hold a node which `graph` still holds."""
+        return tuple(dict.fromkeys(index // self.per_job for index in self.present(graph)))
 
-def group(graph: TaskGraph, fingerprints: Mapping[str, str], max_array_size: int) -> list[Group]:
-    """Cut a graph into arrays, in an order in which each follows all that it waits for."""
-    return [
-        Group(tuple(keys))
-        for level in _levels(graph)
-        for keys in _arrays_of(level, graph, fingerprints, max_array_size)
-    ]
+
+def group(
+    graph: TaskGraph,
+    fingerprints: Mapping[str, str],
+    max_array_size: int,
+    per_job: Callable[[str], int] = lambda _: 1,
+) -> list[Group]:
+    """Cut a graph into arrays, in an order in which each follows all that it waits for.
+
+    `per_job` says of a node how many of its kind one job runs; it is equal where fingerprints are.
+    """
+    groups = []
+    for level in _levels(graph):
+        for keys in _arrays_of(level, graph, fingerprints):
+            each = max(1, per_job(keys[0]))
+            size = each * max(1, max_array_size)
+            cuts = [tuple(keys[at : at + size]) for at in range(0, len(keys), size)]
+            groups += [Group(cut, min(each, len(cut))) for cut in cuts]
+    return groups
 
 
 def _levels(graph: TaskGraph) -> list[list[str]]:
@@ -69,14 +93,13 @@ def _levels(graph: TaskGraph) -> list[list[str]]:
 
 
 def _arrays_of(
-    level: Sequence[str], graph: TaskGraph, fingerprints: Mapping[str, str], max_array_size: int
+    level: Sequence[str], graph: TaskGraph, fingerprints: Mapping[str, str]
 ) -> list[list[str]]:
     arrays: list[list[str]] = []
     for equal in _by(level, lambda key: fingerprints[key]):
         apart = _by(equal, lambda key: _waits_for(graph.tasks[key]))
         arrays += apart if len(apart) <= MAX_SPLIT else [equal]
-    size = max(1, max_array_size)
-    return [keys[at : at + size] for keys in arrays for at in range(0, len(keys), size)]
+    return arrays
 
 
 def _waits_for(task: Task) -> object:
@@ -112,11 +135,12 @@ def dependency_text(
 
 
 def _ids(before: Group, main: str, wanted: set[str], graph: TaskGraph) -> list[str]:
-    present = before.present(graph)
-    elements = [index for index in present if before.keys[index] in wanted]
+    needed = (index for index in before.present(graph) if before.keys[index] in wanted)
+    elements = list(dict.fromkeys(index // before.per_job for index in needed))
     if not main or not elements:
         return []
-    if not before.is_array or len(elements) == len(present) or len(elements) > MAX_ELEMENTS:
+    is_all = len(elements) == len(before.elements(graph))
+    if not before.is_array or is_all or len(elements) > MAX_ELEMENTS:
         return [main]
     return [f"{main}_{index}" for index in elements]
 

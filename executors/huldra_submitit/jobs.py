@@ -6,6 +6,7 @@ import datetime
 import glob
 import os
 import time
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -95,10 +96,13 @@ class Jobs:
     def cancel(self, refs: Collection[JobRef]) -> None:
         """Cancel each; one that is over stays as it is.
 
+        A job that runs other nodes, too, goes on: its worker finds the request beside the claim.
+
         Raises:
             HuldraExecutorError: Slurm did not take the cancel.
         """
-        ids = [job_id for ref in refs if (job_id := self._id_of(ref))]
+        refs = _of_whole_jobs(refs)
+        ids = list(dict.fromkeys(job_id for ref in refs if (job_id := self._id_of(ref))))
         for chunk in in_chunks(ids):
             answer = self.queue.slurm.run("scancel", *chunk)
             is_over = any(sign in answer.text.lower() for sign in _ALREADY_OVER)
@@ -109,6 +113,12 @@ class Jobs:
     def logs(self, refs: Collection[JobRef]) -> dict[JobRef, Sequence[str]]:
         """The files of each job's stdout and stderr, those first that its script opened."""
         return {ref: log_files(ref) for ref in refs}
+
+
+def _of_whole_jobs(refs: Collection[JobRef]) -> list[JobRef]:
+    """Those of `refs` whose job runs no node that is not among them."""
+    asked = Counter(ref.job_id for ref in refs)
+    return [ref for ref in refs if asked[ref.job_id] >= int(ref.meta.get("shared", 1))]
 
 
 def log_files(ref: JobRef) -> list[str]:

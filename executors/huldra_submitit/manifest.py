@@ -19,7 +19,9 @@ from huldra.errors import HuldraStoreError
 class Manifest:
     """One `sbatch`: the payloads by array index, and how often a job may be requeued.
 
-    `timeout_min` is the time limit that was asked for, 0 for the partition's own.
+    `timeout_min` is the time limit that was asked for, 0 for the partition's own. `per_job` nodes
+    run in one element, one after another; `limits` are then the memory_gb and the time_min of each
+    node. Those of versions before have neither.
     """
 
     name: str
@@ -31,6 +33,8 @@ class Manifest:
     cluster: str
     conf: str | None
     user: str
+    per_job: int = 1
+    limits: tuple[Any, ...] = ()
 
     def meta(self) -> dict[str, Any]:
         """What a ref carries beside the id, so that any process can follow the job."""
@@ -60,7 +64,8 @@ def read(path: str) -> Manifest:
         HuldraStoreError: it is not there or not whole; the message says what to do.
     """
     data = read_object(path)
-    if data is None or not data.keys() >= Manifest.__dataclass_fields__.keys():
+    names = set(Manifest.__dataclass_fields__)
+    if data is None or not data.keys() >= names - {"per_job", "limits"}:
         raise HuldraStoreError(
             f"this job needs its manifest {path}, found"
             f" {'no such file' if data is None else 'an incomplete one'}; the run's folder may"
@@ -68,7 +73,7 @@ def read(path: str) -> Manifest:
             " Submit again",
             directory=os.path.dirname(path),
         )
-    return Manifest(**{name: _frozen(data[name]) for name in Manifest.__dataclass_fields__})
+    return Manifest(**{name: _frozen(data[name]) for name in names & data.keys()})
 
 
 def _frozen(value: Any) -> Any:

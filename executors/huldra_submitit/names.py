@@ -13,6 +13,8 @@ _OPTIONS = {
     "FOLDER": str,
     "ARRAY_PARALLELISM": int,
     "MAX_SUBMIT_JOBS": int,
+    "NODES_PER_JOB": int,
+    "MINUTES_PER_JOB": float,
     "SUBMISSIONS_PER_S": float,
 }
 _NUMBERS = {

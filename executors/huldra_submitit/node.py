@@ -13,6 +13,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
@@ -60,7 +61,7 @@ class Node:
         try:
             run_node(
                 self.payload,
-                job=self._ref(),
+                job=own_ref(self.engine, self.meta),
                 owns_process=True,
                 preempt_signals=(preempt_signal(),),
                 was_cancelled=ending.is_cancel if ending is not None else None,
@@ -68,18 +69,24 @@ class Node:
         finally:
             descendants.end_own()
 
-    def _ref(self) -> JobRef:
-        import submitit
-
-        job_id = submitit.JobEnvironment().job_id
-        return JobRef(self.engine, job_id, {**self.meta, "restart": restarts()})
-
     def checkpoint(self) -> Any:
         """What to run after a requeue: the same node. None ends it: requeued too often."""
-        from submitit.core.utils import DelayedSubmission
+        return requeued(self, self.max_requeues)
 
-        is_allowed = RetryPolicy(self.max_requeues).allows(restarts() + 1)
-        return DelayedSubmission(self) if is_allowed else None
+
+def own_ref(engine: str, meta: Mapping[str, Any]) -> JobRef:
+    """The job that this process runs in."""
+    import submitit
+
+    return JobRef(engine, submitit.JobEnvironment().job_id, {**meta, "restart": restarts()})
+
+
+def requeued(call: Callable[[], None], max_requeues: int) -> Any:
+    """What submitit is to run after a requeue: `call`, None where it was requeued too often."""
+    from submitit.core.utils import DelayedSubmission
+
+    is_allowed = RetryPolicy(max_requeues).allows(restarts() + 1)
+    return DelayedSubmission(call) if is_allowed else None
 
 
 class TerminationCause(enum.Enum):

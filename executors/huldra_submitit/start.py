@@ -13,6 +13,9 @@ import sys
 from huldra.engines.kit import RetryPolicy
 from huldra_submitit import manifest as manifests
 from huldra_submitit.node import Node, restarts
+from huldra_submitit.node_group import NodeGroup, ShortNode
+
+ENGINE = "slurm"
 
 
 def main(argv: list[str]) -> int:
@@ -24,8 +27,8 @@ def main(argv: list[str]) -> int:
     index = int(os.environ.get("SLURM_ARRAY_TASK_ID", "0"))
     if not RetryPolicy(manifest.max_requeues).allows(restarts()):
         sys.stderr.write(
-            f"{manifest.keys[index]} was requeued {restarts()} times; HULDRA_PREEMPT_MAX is"
-            f" {manifest.max_requeues}: not started again\n"
+            f"{manifest.keys[index * manifest.per_job]} was requeued {restarts()} times;"
+            f" HULDRA_PREEMPT_MAX is {manifest.max_requeues}: not started again\n"
         )
         return 1
     _provide_call(manifest, index, folder)
@@ -55,11 +58,24 @@ def _provide_call(manifest: manifests.Manifest, index: int, folder: str) -> None
     leftover.unlink(missing_ok=True)  # of an attempt that was killed while it wrote
     if target.exists():
         return
-    node = Node(manifest.payloads[index], "slurm", manifest.max_requeues, manifest.meta())
-    call = DelayedSubmission(node)
+    call = DelayedSubmission(_call_of(manifest, index))
     call.set_timeout(int(manifest.timeout_min), manifest.max_requeues)
     call.dump(leftover)
     leftover.replace(target)
+
+
+def _call_of(manifest: manifests.Manifest, index: int) -> Node | NodeGroup:
+    if manifest.per_job == 1:
+        payload = manifest.payloads[index]
+        return Node(payload, ENGINE, manifest.max_requeues, manifest.meta())
+    first = index * manifest.per_job
+    places = range(first, min(first + manifest.per_job, len(manifest.keys)))
+    nodes = tuple(
+        ShortNode(manifest.keys[place], manifest.payloads[place], *manifest.limits[place])
+        for place in places
+        if manifest.payloads[place]  # another driver was faster with the others
+    )
+    return NodeGroup(nodes, ENGINE, manifest.max_requeues, manifest.meta())
 
 
 if __name__ == "__main__":

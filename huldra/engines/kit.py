@@ -6,6 +6,7 @@ when a room is rebuilt.
 
 from __future__ import annotations
 
+from huldra.catalog.usage import history
 from huldra.engines import descendants
 from huldra.engines.foreign_driver import ForeignDriverExecutor, driver_record, status_of_driver
 from huldra.engines.memory import MemoryKills
@@ -68,6 +69,7 @@ __all__ = [
     "descendants",
     "driver_record",
     "get_logger",
+    "history",
     "how_it_ended",
     "is_same_process",
     "make_directories",

@@ -145,11 +145,14 @@ class Server:
             time.sleep(_ORPHAN_LOOK_S)
 
 
-def run_node(payload: str, job: JobRef | None) -> None:
-    """Run one node through the core; this process is there for nothing else meanwhile."""
+def run_node(payload: str, job: JobRef | None, **more: Any) -> None:
+    """Run one node through the core; this process is there for nothing else meanwhile.
+
+    `more` goes to `huldra.worker.run_node`, from the runner of an adapter.
+    """
     from huldra.worker.node import run_node as run
 
-    run(payload, job=job, owns_process=True, can_renew=_may_start_again.is_set())
+    run(payload, job=job, owns_process=True, can_renew=_may_start_again.is_set(), **more)
 
 
 def _outcome(run: Runner, message: dict[str, Any], job: JobRef | None) -> dict[str, Any]:

@@ -85,6 +85,37 @@ def test_two_thousand_nodes_take_few_calls(stage: Stage) -> None:
     assert stage.commands("sbatch") == 3
 
 
+def test_short_nodes_share_jobs(stage: Stage) -> None:
+    """200 nodes, a hundred to a job: two jobs; what fails or dies in one costs no other node."""
+    steps = {f"m{n}": Step(name=f"m{n}", notes=str(stage.notes)) for n in range(198)}
+    bad = {"fails": Step(name="fails", does="fail")}
+    bad["dies"] = Step(name="dies", does="die", notes=str(stage.notes))
+    report = Step(name="report", needs=tuple(steps.values()))
+    wanted = {**dict(list(steps.items())[:50]), **bad, **steps, "report": report}
+    executor = SubmititExecutor(nodes_per_job=100, slurm_partition="debug")
+    jobs = huldra.load_or_create(wanted, executor=executor)
+    assert stage.commands("sbatch") == 2
+    assert len({jobs[name].job_id for name in (*steps, *bad)}) == 2
+    assert jobs["report"].result(timeout=PATIENCE_S)["name"] == "report"
+    assert "told to fail" in str(jobs["fails"].exception(timeout=PATIENCE_S))
+    assert isinstance(jobs["dies"].exception(timeout=PATIENCE_S), huldra.HuldraError)
+    assert all(job.done() for job in jobs.values())
+
+
+def test_a_job_of_short_nodes_that_is_requeued_makes_what_is_left(stage: Stage) -> None:
+    """Under its id: what was made stays, what ran is run again, the rest follows."""
+    steps = {name: stage.resumable(name) for name in ("one", "two", "three")}
+    stage.open("one", "three")
+    executor = SubmititExecutor(nodes_per_job=3)
+    jobs = huldra.load_or_create(steps, executor=executor)
+    stage.await_run("two")
+    stage.cluster.ask("scontrol", "requeue", str(jobs["two"].job_id))
+    stage.await_run("two", 2)
+    stage.open("two")
+    assert [job.result(timeout=PATIENCE_S)["runs"] for job in jobs.values()] == [1, 2, 1]
+    assert ("running", "preempted") in stage.attempts(steps["two"])
+
+
 def test_a_sweep_is_made_after_its_driver_has_gone(stage: Stage) -> None:
     """The driver sends and exits; one dataset fails, and the models of the others are made."""
     code = """

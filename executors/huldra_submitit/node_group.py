@@ -1,0 +1,180 @@
+"""Many short nodes in one job: one after another on one warm worker process.
+
+Each node has its own claim, log, limit and retries. What dies is the worker, never this process:
+its node is tried again or given up, and the rest of the group goes on with a new worker. A job that
+Slurm takes away is requeued, and finds what is made.
+"""
+
+from __future__ import annotations
+
+import select
+import signal
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from huldra.engines.kit import (
+    Death,
+    JobRef,
+    JobStatus,
+    MemoryKills,
+    Resources,
+    RetryPolicy,
+    descendants,
+    get_logger,
+    how_it_ended,
+    run_folder,
+)
+from huldra.errors import NodeFailed
+from huldra.worker import server
+from huldra.worker.process import WorkerProcess
+from huldra_submitit.node import TerminationHandler, own_ref, preempt_signal, requeued
+
+RUNNER = "huldra_submitit.node_group:run_in_group"
+_GRACE_S = 10.0
+
+
+@dataclass(frozen=True)
+class ShortNode:
+    """One node of a group: what `run_node` gets, and its own limits."""
+
+    key: str
+    payload: str
+    memory_gb: float | None = None
+    time_min: float | None = None
+
+    def declared(self) -> Resources:
+        """What it requests of memory and time."""
+        return Resources(memory_gb=self.memory_gb, time_min=self.time_min)
+
+
+@dataclass
+class NodeGroup:
+    """The nodes of one job; submitit calls it, and `checkpoint` before it requeues the job."""
+
+    nodes: tuple[ShortNode, ...]
+    engine: str
+    max_requeues: int
+    meta: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._worker: WorkerProcess | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_worker": None}
+
+    def __call__(self) -> None:
+        """Make each node; raises `NodeFailed` at the end when one was not made."""
+        descendants.adopt_orphans()
+        if self.engine == "slurm":
+            signal.signal(signal.SIGTERM, TerminationHandler().act)
+        failed = []
+        try:
+            for number, node in enumerate(self.nodes):
+                if problem := self._make(number, node):
+                    get_logger().warning("%s", problem)
+                    failed.append(problem)
+        finally:
+            self._end_worker()
+            descendants.end_own()
+        if failed:
+            raise NodeFailed(f"{len(failed)} of {len(self.nodes)} nodes were not made; {failed[0]}")
+
+    def checkpoint(self) -> Any:
+        """What to run after a requeue: the same nodes. The one that runs is ended first."""
+        self._end_worker()
+        return requeued(self, self.max_requeues)
+
+    def _make(self, number: int, node: ShortNode) -> str:
+        """Make one node, trying again what its worker's death cost; the failure's text, or ""."""
+        policy, deaths = RetryPolicy(self.max_requeues), list[Death]()
+        while True:
+            outcome = self._try(number, node)
+            if not isinstance(outcome, Death):
+                return outcome
+            deaths.append(outcome)
+            if why_not := policy.why_not(deaths, node.declared()):
+                return f"{node.key}: {why_not}"
+
+    def _try(self, number: int, node: ShortNode) -> str | Death:
+        folder = run_folder(node.payload)
+        if self._worker is None or self._worker.spent:
+            self._end_worker()
+            self._worker = WorkerProcess(self.engine, RUNNER, (), folder)
+            self._kills = MemoryKills()
+        worker = self._worker
+        worker.send(number, node.payload, folder, own_ref(self.engine, self.meta))
+        limit_s = node.time_min * 60 if node.time_min else None
+        answer, in_time = _answer_of(worker, number, limit_s)
+        if answer is not None and in_time:
+            return answer["error"] or ""
+        self._worker = None
+        code = worker.reap()
+        if not in_time:
+            text = f"it reached its time limit of {node.time_min:g} minutes"
+            return Death(JobStatus.TIMED_OUT, text=text)
+        text = f"its worker (pid {worker.pid}) died {how_it_ended(code)}"
+        return Death.of_process(code, text, kernel_lacked_memory=self._kills.explain_one())
+
+    def _end_worker(self) -> None:
+        worker, self._worker = self._worker, None
+        if worker is None:
+            return
+        worker.signal(signal.SIGTERM)
+        if not _has_ended(worker, _GRACE_S):
+            worker.signal(signal.SIGKILL)
+        worker.reap()
+
+
+def run_in_group(payload: str, job: JobRef | None) -> None:
+    """Run one node in the worker of a group; Slurm's signals reach this process, too."""
+    server.run_node(
+        payload,
+        job,
+        preempt_signals=(preempt_signal(),),
+        was_cancelled=TerminationHandler().is_cancel,
+    )
+
+
+def _answer_of(
+    worker: WorkerProcess, number: int, limit_s: float | None
+) -> tuple[Mapping[str, Any] | None, bool]:
+    """The worker's answer, None when it died without one; and whether that was in time.
+
+    A worker that is late is ended: SIGTERM first, so that it records the end of its attempt.
+    """
+    deadline = None
+    while True:
+        if worker.ready and deadline is None and limit_s is not None:
+            deadline = time.monotonic() + limit_s  # starting a worker is not the node's doing
+        left_s = None if deadline is None else deadline - time.monotonic()
+        if left_s is not None and left_s <= 0:
+            worker.signal(signal.SIGTERM)
+            if not _has_ended(worker, _GRACE_S):
+                worker.signal(signal.SIGKILL)
+            return None, False
+        _poll(worker, left_s)
+        answers, more = worker.receive()
+        for answer in answers:
+            worker.ready = worker.ready or "ready" in answer
+            if answer.get("id") == number:
+                return answer, True
+        if not more:
+            return None, True
+
+
+def _poll(worker: WorkerProcess, timeout_s: float | None) -> None:
+    poll = select.poll()
+    poll.register(worker.answers, select.POLLIN)
+    poll.poll(None if timeout_s is None else timeout_s * 1000)
+
+
+def _has_ended(worker: WorkerProcess, within_s: float) -> bool:
+    """Return True if the worker closes its pipe, which it does by dying, in this time."""
+    deadline = time.monotonic() + within_s
+    while (left_s := deadline - time.monotonic()) > 0:
+        _poll(worker, left_s)
+        if not worker.receive()[1]:
+            return True
+    return False
