@@ -8,12 +8,12 @@ modules were not loaded again costs no call to the file system.
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from importlib.machinery import ModuleSpec
 from typing import Any
 
 from huldra.config.import_paths import public_module
@@ -151,31 +151,46 @@ def _with_parents(names: frozenset[str]) -> set[str]:
 
 
 def _module(name: str, top: str) -> _Module | None:
-    """Return a module of the project; None for all other names."""
+    """Return a module of the project; None for all other names.
+
+    The answer is the same before and after the module is imported: an import inside of a function
+    may have run or not.
+    """
     first = name.partition(".")[0]
     if first in sys.stdlib_module_names and first != top:
         return None
     loaded = sources.loaded().get(name)
-    if loaded is not None:
-        return _parsed(name, loaded.file, loaded.digest)
-    if name in sys.modules:
+    if loaded is None and name in sys.modules:
         return None  # of an installed package, or without a file
-    file = _find(name)
+    file = loaded.file if loaded is not None else _file_of(_find(name))
     if file is None or not (first == top or sources.is_users(name, file)):
         return None
-    found = sources.read(file)
+    found = loaded or sources.read(file)
     return _parsed(name, file, found.digest) if found is not None else None
 
 
-def _find(name: str) -> str | None:
-    """Return the file of a module that nothing has imported yet; imports nothing."""
+def _find(name: str) -> ModuleSpec | None:
+    """Return where a module is, whether it is loaded or not; imports nothing."""
+    if name in sys.modules:
+        return getattr(sys.modules[name], "__spec__", None)
     parent = name.rpartition(".")[0]
-    if parent and parent not in sys.modules:
-        return None  # looking for it would import its package
-    try:
-        spec = importlib.util.find_spec(name)
-    except Exception:  # noqa: BLE001  of whatever finders this process has
-        return None
+    places = None
+    if parent:
+        package = _find(parent)
+        places = package.submodule_search_locations if package is not None else None
+        if places is None:
+            return None
+    for finder in sys.meta_path:
+        try:
+            spec = finder.find_spec(name, places)
+        except Exception:  # noqa: BLE001  of whatever finders this process has
+            continue
+        if spec is not None:
+            return spec
+    return None
+
+
+def _file_of(spec: ModuleSpec | None) -> str | None:
     return spec.origin if spec is not None and spec.has_location else None
 
 

@@ -39,7 +39,7 @@ def with_code_labels(plan: Plan) -> Plan:
     for node, difference in zip(asked, _differences(asked), strict=True):
         if difference is not None:
             labelled[node.key] = replace(node, reason=_reason(node, difference))
-    return Plan(labelled)
+    return replace(plan, nodes=labelled)
 
 
 def _was_computed(node: PlannedNode) -> bool:

@@ -8,6 +8,7 @@ and made again elsewhere.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import shutil
@@ -78,11 +79,18 @@ def _extracted(root: str, digest: str, top: str) -> str:
     # The last part is the project's own name: code may look at it.
     name = os.path.basename(top) or "code"
     place = f"{base}/{digest}-{mark}"
+    with open(f"{base}/{digest}.lock", "ab") as lock:
+        # A host starts many jobs of one run at once: the first extracts, the others wait for it.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _extract(root, tree, base, place, name)
+
+
+def _extract(root: str, tree: FrozenTree, base: str, place: str, name: str) -> str:
     if os.path.isdir(place):
         if _is_whole(tree, f"{place}/{name}"):
             return f"{place}/{name}"
         place = f"{place}-{unique_suffix()}"
-    temporary = f"{base}/.{digest}-{unique_suffix()}.tmp"
+    temporary = f"{base}/.{unique_suffix()}.tmp"
     try:
         os.makedirs(f"{temporary}/{name}")
         frozen.restore(root, tree, f"{temporary}/{name}")

@@ -186,6 +186,23 @@ def test_what_was_edited_but_not_loaded_again_is_not_recorded_as_new(
     assert watching.watch(cls)[0] == before
 
 
+def test_an_import_in_a_function_counts_before_and_after_it_ran(
+    huldra_root: Path, project: Project
+) -> None:
+    """The same modules are watched, whatever of them this process has imported by then."""
+    (project.folder / "deep").mkdir()
+    project.write("deep/__init__", "")
+    project.write("deep/late", "def offset() -> int:\n    return 5\n")
+    late = f"from {project.name}.deep.late import offset"
+    project.edit("train", "return self.value", f"{late}\n        return offset() + self.value")
+    cls = project.load()
+    before, _ = watching.watch(cls)
+    assert f"{project.name}.deep.late" in before.modules
+    assert cls().load_or_create() == 7
+    assert watching.watch(cls)[0] == before
+    assert project.load()().explain().code is None
+
+
 def test_a_watched_class_costs_no_further_calls(
     huldra_root: Path, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
