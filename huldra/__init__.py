@@ -9,7 +9,17 @@ if TYPE_CHECKING:
     import chz
     import submitit as submitit
 
-    from huldra.answers import Differences, Found, accept, diff, find, open_artifact, run
+    from huldra.answers import (
+        Differences,
+        Found,
+        accept,
+        adopt,
+        adopt_all,
+        diff,
+        find,
+        open_artifact,
+        run,
+    )
     from huldra.attempts.report import report, track
     from huldra.base import Huldra
     from huldra.collection import HuldraList, frame, grid, load_or_create, plan, rows, status
@@ -44,6 +54,7 @@ if TYPE_CHECKING:
     from huldra.functions import current, task
     from huldra.logs.capture import configure_logging, get_logger, run_subprocess
     from huldra.provenance.metadata import Metadata, MetadataManager
+    from huldra.scheduling.adoption import Adoption
     from huldra.scheduling.cancelling import cancel, discard
     from huldra.scheduling.explanation import Explanation
     from huldra.scheduling.job import Job
@@ -89,10 +100,13 @@ _HOMES = {
         "current",
         "task",
     ),
+    "huldra.scheduling.adoption": ("Adoption",),
     "huldra.answers": (
         "Differences",
         "Found",
         "accept",
+        "adopt",
+        "adopt_all",
         "diff",
         "find",
         "open",
@@ -175,6 +189,7 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = [
     "HULDRA_CONFIG",
     "MISSING",
+    "Adoption",
     "Attempt",
     "AttemptStatus",
     "AttemptSummary",
@@ -223,6 +238,8 @@ __all__ = [
     "Sweep",
     "__version__",
     "accept",
+    "adopt",
+    "adopt_all",
     "cancel",
     "chz",
     "configure_logging",

@@ -5,7 +5,7 @@ To look changes nothing: nothing is computed, queued or written. What imports a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,7 @@ from huldra.store.layout import RUNS, ArtifactPaths, StorePaths
 from huldra.store.location import paths_of
 
 if TYPE_CHECKING:
+    from huldra.scheduling.adoption import Adoption
     from huldra.scheduling.sweep import Sweep
 
 
@@ -218,6 +219,58 @@ def accept(target: Huldra[Any] | Found | str) -> bool:
         paths = ArtifactPaths(found.row.directory)
         difference = code_difference.of_disk(paths, found.metadata)
     return code_difference.accept(paths, difference)
+
+
+def adopt(old: Huldra[Any] | Found | str, new: Huldra[Any], *, dry_run: bool = True) -> Adoption:
+    """Let an existing result stand for another config, without computing it.
+
+    With `dry_run` nothing is written; print what is returned: the differences, and what would be
+    copied. Without, the files of `old` are copied into the artifact of `new`, which is claimed as
+    for a computation, and complete when the call returns. `old` stays as it is. Its origin is in
+    `adopted_from` of the metadata. `old` is a config object, a `Found`, or an ID as `huldra.open`
+    takes it.
+
+    Not promised: that the class of `new` can read the files. `_validate` is asked, `_load` is not.
+    A text in a file that names the old directory still does.
+
+    Raises:
+        HuldraArtifactMissing: `old` is not complete.
+        HuldraLockNotAcquired: one of the two is queued or running. Transient.
+        HuldraValidationError: `_validate` of `new` returns False for the files.
+        HuldraStoreError: the files could not be copied, or changed meanwhile.
+    """
+    from huldra.scheduling import adoption
+
+    # Not its object: a class that has changed would give another artifact than the ID names.
+    found = _the_artifact(old) if isinstance(old, str) else old
+    return adoption.adopt(_paths(found), new, dry_run=dry_run)
+
+
+def _paths(target: Huldra[Any] | Found) -> ArtifactPaths:
+    if isinstance(target, Huldra):
+        return paths_of(target)
+    return ArtifactPaths(target.row.directory)
+
+
+def adopt_all(
+    new: Iterable[Huldra[Any]] | Mapping[str, Huldra[Any]],
+    differing: Sequence[str],
+    *,
+    of: type[Huldra[Any]] | str | None = None,
+    dry_run: bool = True,
+) -> list[Adoption]:
+    """Adopt for each of many configs the artifact that differs in exactly these fields.
+
+    `differing` are field paths as `huldra.diff` shows them; what stands below them differs, too.
+    `of` is the class of the existing artifacts, or its namespace; by default that of each config. A
+    config that is complete stays as it is. One for which there is no such artifact, or more than
+    one, is refused in its `Adoption`, with the reason, and the others are adopted. See `adopt`.
+    """
+    from huldra.scheduling import adoption
+
+    configs = new.values() if isinstance(new, Mapping) else new
+    namespace = of if of is None or isinstance(of, str) else namespace_of(of)
+    return adoption.adopt_all(configs, differing, of=namespace, dry_run=dry_run)
 
 
 def run(run_id: str) -> Sweep[Any]:

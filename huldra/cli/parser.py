@@ -14,6 +14,7 @@ from importlib import metadata
 from huldra.catalog import ATTEMPT_STATUSES, RESULT_STATUSES, SORT_KEYS, Catalog
 from huldra.cli import (
     accept,
+    adopt,
     change,
     checkout,
     diff,
@@ -157,6 +158,7 @@ def parser() -> argparse.ArgumentParser:
     _add_diff(commands)
     _add_accept(commands)
     _add_checkout(commands)
+    _add_adopt(commands)
     _add_sweeps(commands)
     _add_failures(commands)
     _add_cancel(commands)
@@ -353,6 +355,25 @@ def _add_checkout(commands: Commands[argparse.ArgumentParser]) -> None:
     made.add_argument("artifact", metavar="ARTIFACT")
     made.add_argument("directory", metavar="DIR", help="a new or empty folder")
     made.set_defaults(run=checkout.run)
+
+
+def _add_adopt(commands: Commands[argparse.ArgumentParser]) -> None:
+    made = _command(commands, "adopt", "let existing results stand for other configs")
+    made.add_argument(
+        "words", nargs="*", metavar="OLD NEW", help="an ARTIFACT, and a TARGET of one config"
+    )
+    made.add_argument(
+        "--differing",
+        action="append",
+        default=[],
+        metavar="FIELD,FIELD",
+        help="take one TARGET: adopt for each config the artifact that differs in these alone",
+    )
+    made.add_argument(
+        "--of", default="", metavar="NAMESPACE", help="with --differing: the artifacts' class"
+    )
+    made.add_argument("-y", "--yes", action="store_true", help="do it; else only show it")
+    made.set_defaults(run=adopt.run)
 
 
 def _add_sweeps(commands: Commands[argparse.ArgumentParser]) -> None:

@@ -106,6 +106,7 @@ def _facts(detail: Detail) -> Iterator[tuple[str, str]]:
         "by": _owner(row),
         "git": _git(metadata),
         "command": recorded_command(str(metadata.get("command") or "")),
+        "adopted": _origin(metadata),
         "log": _file(detail.log_path, detail.log_size),
         "output": _file(detail.output_path, detail.output_size),
         "unreadable": "; ".join(detail.problems),
@@ -121,6 +122,15 @@ def _owner(row: Row) -> str:
     process = f"{row.user}@{row.hostname}" + (f" pid {row.pid}" if row.pid else "")
     job = f", {row.backend} job {row.job_id}" if row.job_id else ""
     return f"{process}{job}" if row.hostname else ""
+
+
+def _origin(metadata: Any) -> str:
+    """What the files were adopted from, and when."""
+    origin = metadata.get("adopted_from")
+    if not isinstance(origin, dict):
+        return ""
+    key = f"{origin.get('namespace')}/{origin.get('huldra_hash')}"
+    return f"from {key} by {origin.get('user')} at {origin.get('timestamp')}"
 
 
 def _git(metadata: Any) -> str:

@@ -59,6 +59,7 @@ class Metadata:
     code: str | None = None
     code_edited: Sequence[str] = ()
     code_frozen: Mapping[str, str] = field(default_factory=dict)
+    adopted_from: Mapping[str, Any] | None = None
     unknown: Mapping[str, Any] = field(default_factory=dict)
     directory: str = ""
 

@@ -193,7 +193,7 @@ def _siblings(paths: ArtifactPaths) -> Iterator[ArtifactPaths]:
         return
 
 
-def _flat_document(document: Any, *, hashed_only: bool = False) -> dict[str, Any]:
+def flat_document(document: Any, *, hashed_only: bool = False) -> dict[str, Any]:
     """A config document as one level of `path → value`, nested artifacts taken apart, too.
 
     An artifact that stands in several places is taken apart in the first one only, so that a
@@ -278,4 +278,4 @@ def document_differences(
     one: Mapping[str, Any], other: Mapping[str, Any]
 ) -> Iterator[tuple[str, Any, Any]]:
     """Give `(field path, one's value, the other's)` where two documents of configs differ."""
-    yield from _differences(_flat_document(one), _flat_document(other))
+    yield from _differences(flat_document(one), flat_document(other))

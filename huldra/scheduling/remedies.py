@@ -341,7 +341,7 @@ def candidates(root: str, own: str, fields: Iterable[str]) -> Iterator[ArtifactP
     """
     wanted, count = frozenset(fields), 0
     for folder in _folders(root, own):
-        for number, paths in enumerate(_artifacts_in(folder)):
+        for number, paths in enumerate(complete_in(folder)):
             count += 1
             if count > _READ_MAX:
                 return
@@ -370,7 +370,8 @@ def _names_in(folder: str) -> list[str]:
         return []
 
 
-def _artifacts_in(folder: str) -> Iterator[ArtifactPaths]:
+def complete_in(folder: str) -> Iterator[ArtifactPaths]:
+    """The complete artifacts of one class, whose folder this is."""
     for name in _names_in(folder):
         paths = ArtifactPaths(os.path.join(folder, name))
         if success.is_complete(paths):

@@ -110,7 +110,7 @@ def test_fields(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "dependencies cache_version version_controlled git_commit git_branch git_remote git_dirty "
         "git_untracked git_submodules git_error timestamp command python_version executable "
         "platform hostname user pid cwd packages code code_edited "
-        "code_frozen"
+        "code_frozen adopted_from"
     )
     assert " ".join(data) == keys
     assert (data["huldra"], data["pid"], data["cwd"]) == (1, os.getpid(), str(tmp_path))
