@@ -12,6 +12,7 @@ from typing import Any, Generic, Literal, TypeVar
 from huldra.catalog.presentation import duration
 from huldra.catalog.progress import Progress as Reported
 from huldra.catalog.progress import read_progress
+from huldra.catalog.query import METRICS
 from huldra.errors import HuldraError
 from huldra.scheduling import rows
 from huldra.scheduling.job import Job, as_done, cancel_all
@@ -132,7 +133,7 @@ class Sweep(Mapping[str, Job[T]], Generic[T]):
 
     def _cells(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         found = self.rows()
-        columns = tuple(dict.fromkeys(column for row in found for column in row))
+        columns = _shown_columns(found)
         return columns, [tuple(_cell(row.get(column)) for column in columns) for row in found]
 
 
@@ -183,6 +184,17 @@ def _noted(error: Exception, name: str) -> Exception:
 def _table(cells: tuple[tuple[str, ...], list[tuple[str, ...]]]) -> str:
     header, lines = cells
     return text_table(header, lines) if lines else "(an empty sweep)"
+
+
+def _shown_columns(found: list[dict[str, Any]]) -> tuple[str, ...]:
+    """The columns that a reader needs: neither empty ones, nor metrics that results repeat."""
+    columns = dict.fromkeys(column for row in found for column in row)
+    filled = [column for column in columns if any(row.get(column) is not None for row in found)]
+    return tuple(
+        column
+        for column in filled
+        if not (column.startswith(METRICS) and column.rpartition(".")[2] in filled)
+    )
 
 
 def _cell(value: Any) -> str:

@@ -64,3 +64,25 @@ def test_an_awaited_failure_is_raised(huldra_root: Path) -> None:
 
     with pytest.raises(HuldraComputeError):
         asyncio.run(main())
+
+
+class Scored(huldra.Huldra[dict[str, float]]):
+    """Returns what it also writes down as a metric."""
+
+    seed: int
+
+    def _create(self) -> dict[str, float]:
+        (self.huldra_dir / "score.json").write_text(f'{{"accuracy": {self.seed}, "steps": 3}}')
+        return {"accuracy": float(self.seed)}
+
+    def _load(self) -> dict[str, float]:
+        return {"accuracy": float(self.seed)}
+
+
+def test_a_printed_sweep_has_no_empty_column_and_no_metric_twice(huldra_root: Path) -> None:
+    """Its rows have all columns; what is printed leaves out what tells a reader nothing."""
+    sweep = huldra.load_or_create([Scored(seed=1), Scored(seed=2)], executor="inline")
+    assert {"error", "metrics.score.accuracy"} <= sweep.rows()[0].keys()
+    header = str(sweep).splitlines()[0].split()
+    assert "error" not in header
+    assert header[-3:] == ["seed", "metrics.score.steps", "accuracy"]
