@@ -18,13 +18,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
+from huldra.catalog import artifact_state, reading, records
 from huldra.catalog.artifact_state import from_plain, to_plain
 from huldra.catalog.folders import UNSEEN, ClassFolder, Known, Place
 from huldra.catalog.records import Dependencies, PackedConfig, Row
 from huldra.settings import HULDRA_CONFIG
+from huldra.store import records as store_records
+from huldra.store import snapshot
 
 if TYPE_CHECKING:
     import sqlite3
@@ -349,14 +351,16 @@ def cache_folder() -> str:
 
 def _about(root: str) -> dict[str, str]:
     """What an index has to be about to be of use: this code, and this very folder."""
-    return {"index": str(VERSION), "huldra": _version(), "root": root, "folder": _identity(root)}
+    return {"index": str(VERSION), "code": _code(), "root": root, "folder": _identity(root)}
 
 
-def _version() -> str:
-    try:
-        return version("huldra")
-    except PackageNotFoundError:
-        return ""
+def _code() -> str:
+    """A digest of the code that makes rows of what is in a store: another makes other rows."""
+    digest = hashlib.blake2s(digest_size=8)
+    for module in (artifact_state, reading, records, store_records, snapshot):
+        with contextlib.suppress(OSError, TypeError), open(module.__file__ or "", "rb") as file:
+            digest.update(file.read())
+    return digest.hexdigest()
 
 
 def _identity(root: str) -> str:

@@ -20,6 +20,7 @@ from huldra.catalog.artifact_state import (
 )
 from huldra.catalog.folders import (
     ClassFolder,
+    Known,
     Progress,
     drop_gone,
     look_at_all,
@@ -218,12 +219,20 @@ class Catalog:
     def rows_at(self, places: Iterable[Place]) -> list[Row]:
         """The rows of these artifacts, in their order, read now; absent ones are among them."""
         now = self._now()
-        entries = [new_entry(*place) for place in places]
-        for entry in entries:
-            look(entry, now)
-        for entry in entries:
-            judge_again(entry, now)
-        return [entry.row for entry in entries]
+        folders: dict[tuple[str, bool, str], ClassFolder] = {}
+        found = []
+        for place in places:
+            root, version_controlled, namespace, digest = place
+            above = (root, version_controlled, namespace)
+            known = Known(Row(root, namespace, digest, version_controlled))
+            folders.setdefault(above, ClassFolder(*above)).known.append(known)
+            found.append(known)
+        look_at_all(list(folders.values()), now, None)
+        for known in found:
+            if known.entry is not None:
+                judge_again(known.entry, now)
+                known.row = known.entry.row
+        return [known.row for known in found]
 
     def detail(self, row: Row, *, server_time_s: float | None = None) -> Detail:
         """Everything recorded about one artifact, read now.

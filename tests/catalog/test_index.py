@@ -200,10 +200,10 @@ def test_an_owner_that_died_since_is_seen(writer: StoreWriter) -> None:
         lambda path: path.write_bytes(b""),
         lambda path: path.unlink(),
         lambda path: set_about(path, "index", "0"),
-        lambda path: set_about(path, "huldra", "0.0.0"),
+        lambda path: set_about(path, "code", "0"),
         lambda path: set_about(path, "folder", "1:1"),
     ],
-    ids=["other bytes", "cut", "empty", "removed", "other format", "other version", "other root"],
+    ids=["other bytes", "cut", "empty", "removed", "other format", "other code", "other root"],
 )
 def test_one_in_doubt_is_thrown_away(
     writer: StoreWriter, cache: Path, damage: Callable[[Path], object]
