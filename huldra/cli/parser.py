@@ -19,6 +19,7 @@ from huldra.cli import (
     checkout,
     diff,
     failures,
+    gc,
     ls,
     output,
     plan,
@@ -38,6 +39,7 @@ or an ARTIFACT. Where the output is no terminal, tables are tab-separated with a
 exit codes: 0 done; 1 something is not there, is refused or failed; 2 the command line is wrong;
 130 ended by Ctrl-C. An error is one block on stderr.
 """
+_UNITS_BYTES = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
@@ -164,6 +166,7 @@ def parser() -> argparse.ArgumentParser:
     _add_cancel(commands)
     _add_retry(commands)
     _add_discard(commands)
+    _add_gc(commands)
     _add_rm(commands)
     return made
 
@@ -419,6 +422,30 @@ def _add_discard(commands: Commands[argparse.ArgumentParser]) -> None:
     _add_change(commands, "discard", about).set_defaults(run=change.discard)
 
 
+def _add_gc(commands: Commands[argparse.ArgumentParser]) -> None:
+    made = _command(commands, "gc", "show what may go, and move it into the store's trash")
+    made.add_argument(
+        "--keep",
+        action="append",
+        default=[],
+        metavar="TARGET",
+        help="what stays, with all that it needs (repeatable; quote a TARGET of several words)",
+    )
+    made.add_argument("--unreachable", action="store_true", help="what --keep does not reach")
+    made.add_argument("--failed", action="store_true", help="what has no result")
+    made.add_argument(
+        "--older-than", type=a_moment, metavar="AGE", help="what has not changed for so long: 30d"
+    )
+    made.add_argument(
+        "--max-size", type=a_size, metavar="SIZE", help="the oldest, until the rest fits: 500G"
+    )
+    made.add_argument("-y", "--yes", action="store_true", help="move it into the trash")
+    made.add_argument("--undo", action="store_true", help="put the last move back")
+    made.add_argument("--empty", action="store_true", help="remove what is in the trash for good")
+    made.add_argument("--json", action="store_true", help="a JSON list")
+    made.set_defaults(run=gc.run)
+
+
 def _add_rm(commands: Commands[argparse.ArgumentParser]) -> None:
     made = _command(commands, "rm", "remove artifacts with all their files")
     made.add_argument(
@@ -444,6 +471,16 @@ def a_count(text: str) -> int:
     if number < 0:
         raise argparse.ArgumentTypeError(f"{number} is below 0")
     return number
+
+
+def a_size(text: str) -> int:
+    """Bytes from a number with a unit: 500G, 1.5T, 200M (powers of 1024)."""
+    unit = _UNITS_BYTES.get(text[-1:].upper())
+    number = text[:-1] if unit else text
+    try:
+        return int(float(number) * (unit or 1))
+    except (ValueError, OverflowError) as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size such as 500G or 1.5T") from error
 
 
 def a_moment(text: str) -> datetime:
