@@ -15,6 +15,8 @@ from huldra.catalog import ATTEMPT_STATUSES, RESULT_STATUSES, SORT_KEYS, Catalog
 from huldra.cli import (
     accept,
     adopt,
+    best,
+    carry,
     change,
     checkout,
     diff,
@@ -161,12 +163,15 @@ def parser() -> argparse.ArgumentParser:
     _add_accept(commands)
     _add_checkout(commands)
     _add_adopt(commands)
+    _add_best(commands)
     _add_sweeps(commands)
     _add_failures(commands)
     _add_cancel(commands)
     _add_retry(commands)
     _add_discard(commands)
     _add_gc(commands)
+    _add_export(commands)
+    _add_import(commands)
     _add_rm(commands)
     return made
 
@@ -420,6 +425,32 @@ def _add_retry(commands: Commands[argparse.ArgumentParser]) -> None:
 def _add_discard(commands: Commands[argparse.ArgumentParser]) -> None:
     about = "remove a target's artifacts, unless one is queued or running"
     _add_change(commands, "discard", about).set_defaults(run=change.discard)
+
+
+def _add_best(commands: Commands[argparse.ArgumentParser]) -> None:
+    made = _command(commands, "best", "list a class's artifacts by a metric, the best first")
+    made.add_argument("kind", metavar="CLASS", help="Class, or module/Class")
+    made.add_argument("metric", metavar="METRIC", help="a number in the artifacts' own files")
+    made.add_argument("--min", action="store_true", help="the lowest value is the best")
+    made.add_argument("--where", default="", metavar="FILTER", help="a config filter, as of ls")
+    made.add_argument("--limit", type=a_count, default=10, help="lines (%(default)s; 0: all)")
+    made.add_argument("--json", action="store_true", help="a JSON list")
+    made.set_defaults(run=best.run)
+
+
+def _add_export(commands: Commands[argparse.ArgumentParser]) -> None:
+    made = _command(commands, "export", "write a target and all that it needs to one tar file")
+    _add_target(made)
+    made.description = "The last word is the file: huldra export pkg.mod:Class lr=0.1 out.tar"
+    made.add_argument("--json", action="store_true", help="a JSON object")
+    made.set_defaults(run=carry.export)
+
+
+def _add_import(commands: Commands[argparse.ArgumentParser]) -> None:
+    made = _command(commands, "import", "bring the artifacts of an export into the store")
+    made.add_argument("archive", metavar="OUT.tar")
+    made.add_argument("--json", action="store_true", help="a JSON object")
+    made.set_defaults(run=carry.import_, makes_store=True)
 
 
 def _add_gc(commands: Commands[argparse.ArgumentParser]) -> None:
