@@ -13,7 +13,8 @@ _MOST_LOOKED_AT = 500  # rows of each side that fields are compared in
 _MOST_SHARED = 6
 _FRAME = re.compile(r'^  File "(?P<path>[^"\n]*)", line \d+')
 _OURS = re.compile(
-    r"[/\\]huldra[/\\](?:(?:attempts|worker|scheduling|engines|store|logs|config)[/\\])?\w+\.py$"
+    r"[/\\]huldra[/\\](?:(?:attempts|worker|scheduling|engines|store|logs|config|results)[/\\]\w+"
+    r"|base|collection|functions)\.py$"
 )
 
 

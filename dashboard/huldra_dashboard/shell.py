@@ -57,6 +57,39 @@ class SecurityHeaders:
         await self._app(scope, receive, send_with_headers)
 
 
+class WholeOrigin:
+    """Middleware that refuses a WebSocket whose page is of another origin, port included.
+
+    Streamlit compares hosts alone: any page that another user serves at another port of this
+    machine could read the store.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on what has the same origin, or none: that is no browser."""
+        if scope["type"] == "websocket" and not is_same_origin(scope.get("headers", ())):
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        await self._app(scope, receive, send)
+
+
+def is_same_origin(headers: Sequence[tuple[bytes, bytes]]) -> bool:
+    """Return True if the Origin names the Host with its port, or there is no Origin."""
+    found = {
+        name.decode("latin-1").lower(): value.decode("latin-1").strip().lower()
+        for name, value in headers
+    }
+    if "origin" not in found:
+        return True
+    scheme, _, netloc = found["origin"].partition("://")
+    port = {"http": ":80", "https": ":443"}.get(scheme, "")
+    host = found.get("host", "")
+    return netloc == host or netloc + port == host or netloc == host + port
+
+
 def with_security(headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     """The headers with ours in place of any of the same name."""
     ours = {name for name, _ in HEADERS}
@@ -64,8 +97,8 @@ def with_security(headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, b
 
 
 def middleware() -> list[Middleware]:
-    """What wraps every response."""
-    return [Middleware(SecurityHeaders)]
+    """What wraps every request and response."""
+    return [Middleware(WholeOrigin), Middleware(SecurityHeaders)]
 
 
 def routes() -> list[BaseRoute]:

@@ -460,7 +460,8 @@ def test_sweep_that_cannot_be_imported_is_reported(tmp_path: Path, open_page: Op
 def test_failures_are_grouped(example: Path, open_page: Open) -> None:
     """Each group names its error, and leads to its artifacts."""
     app = open_page(example, "failures")
-    assert "HuldraDependencyError" in texts(app)
+    assert "HuldraDependencyError" not in texts(app)  # it stands with its cause
+    assert "failed because of them" in texts(app)
     button = next(b for b in app.button if str(b.key).startswith("failures-"))
     button.click().run()
     assert_sound(app)

@@ -74,3 +74,22 @@ def test_roots_come_from_the_command_line_before_the_environment(
         "/b",
     )
     assert source.options([]).roots == (str(tmp_path),)
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "answer"),
+    [
+        ("http://localhost:8501", "localhost:8501", True),
+        ("http://localhost:9999", "localhost:8501", False),
+        ("http://localhost", "localhost:80", True),
+        ("https://board.example", "board.example", True),
+        ("http://evil.example", "localhost:8501", False),
+        ("null", "localhost:8501", False),
+        (None, "localhost:8501", True),
+    ],
+)
+def test_the_whole_origin_counts(origin: str | None, host: str, answer: bool) -> None:
+    """A page at another port of the same host is another page; what is no browser has none."""
+    headers = [(b"Host", host.encode())]
+    headers += [(b"Origin", origin.encode())] if origin else []
+    assert shell.is_same_origin(headers) is answer

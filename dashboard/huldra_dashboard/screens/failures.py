@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from huldra.catalog import FailureGroup, Snapshot, presentation
-from huldra_dashboard import badges, navigate, refresh, session, source, tables
+from huldra_dashboard import (
+    badges,
+    causes,
+    cell_values,
+    navigate,
+    refresh,
+    session,
+    source,
+    tables,
+)
 from huldra_dashboard.markup import escape, plain, terminal_text
 
 _MOST_GROUPS = 50
@@ -33,19 +44,32 @@ def _body() -> None:
             "is dead, and no call has noticed since) is on the overview.",
         )
         return
-    total = sum(group.count for group in groups)
+    roots = causes.dependents_by_root(groups, view.snapshot)
+    shown = [group for group in groups if not _is_told_by_its_cause(group, groups, view.snapshot)]
+    total = sum(group.count for group in shown)
     st.caption(
-        f"{presentation.count(total, 'artifact')} in {presentation.count(len(groups), 'group')}: "
-        "the same type of error at the same place."
+        f"{presentation.count(total, 'artifact')} in {presentation.count(len(shown), 'group')}: "
+        "the same type of error at the same place. What failed because of them is counted there."
     )
-    for group in groups[:_MOST_GROUPS]:
-        _group(group, view.snapshot)
-    if len(groups) > _MOST_GROUPS:
-        st.caption(f"{len(groups) - _MOST_GROUPS:,} smaller groups are not shown.")
+    for group in shown[:_MOST_GROUPS]:
+        _group(group, view.snapshot, sum(len(roots.get(row.key, ())) for row in group.rows))
+    if len(shown) > _MOST_GROUPS:
+        st.caption(f"{len(shown) - _MOST_GROUPS:,} smaller groups are not shown.")
 
 
-def _group(group: FailureGroup, snapshot: Snapshot) -> None:
-    """One group: what, where, since when, who, and its newest traceback."""
+def _is_told_by_its_cause(
+    group: FailureGroup, groups: Sequence[FailureGroup], snapshot: Snapshot
+) -> bool:
+    """Return True if all of the group failed because of artifacts that stand in other groups."""
+    if not causes.is_consequence(group):
+        return False
+    failed = {row.key for one in groups for row in one.rows if not row.failed_key}
+    found = [causes.root_of(row, snapshot) for row in group.rows]
+    return all(root is not None and root.key in failed for root in found)
+
+
+def _group(group: FailureGroup, snapshot: Snapshot, dependents: int) -> None:
+    """One group: what, where, since when, who, what they share, and its newest traceback."""
     with st.container(border=True):
         left, right = st.columns([5, 1], vertical_alignment="center")
         with left:
@@ -54,6 +78,15 @@ def _group(group: FailureGroup, snapshot: Snapshot) -> None:
             st.markdown(f"**{group.count:,} × :red[{escape(name, 80)}]**{place}")
             st.markdown(escape(group.sample_message, 300) or "(no message)")
             st.caption(_facts(group))
+            shared = causes.shared_fields(group.rows, snapshot)
+            if shared:
+                pairs = (
+                    f"**{escape(path, 60)} = {escape(cell_values.cell(value), 60)}**"
+                    for path, value in shared
+                )
+                st.markdown(f"All of them, and nothing that is complete: {', '.join(pairs)}")
+            if dependents:
+                st.caption(f"{presentation.count(dependents, 'artifact')} failed because of them")
         with right:
             st.button(
                 "Show in list",
@@ -92,6 +125,7 @@ def _opened(group: FailureGroup, snapshot: Snapshot) -> None:
     if errors:
         trace = terminal_text(str(errors[-1].get("traceback") or errors[-1].get("message") or ""))
         st.caption(f"The newest, {escape(plain(newest.label))}")
+        trace = causes.without_our_frames(trace)
         st.code(trace[-8000:], language=None, wrap_lines=True)
     tables.artifact_table(group.rows[:_SHOWN], snapshot, f"group-{group.group_id}")
 

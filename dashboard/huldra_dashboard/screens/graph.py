@@ -7,7 +7,7 @@ from collections import Counter
 import streamlit as st
 
 from huldra.catalog import Row, Snapshot, presentation
-from huldra_dashboard import badges, graphs, navigate, session, source, tables
+from huldra_dashboard import address, badges, graphs, navigate, session, source, tables
 from huldra_dashboard.markup import escape, plain
 
 _CLASSES = "Classes"
@@ -25,15 +25,7 @@ def show() -> None:
     if not view.rows:
         badges.no_artifacts(view)
         return
-    mode = st.segmented_control(
-        "Show",
-        [_CLASSES, _AROUND],
-        default=_CLASSES,
-        required=True,
-        key="graph_mode",
-        persist_state="session",
-        label_visibility="collapsed",
-    )
+    mode = address.choice("graph_mode", address.MODE, (_CLASSES, _AROUND))
     if mode == _AROUND:
         _around(view.rows, view.snapshot)
     else:

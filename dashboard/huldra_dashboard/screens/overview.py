@@ -9,6 +9,7 @@ import streamlit as st
 
 from huldra.catalog import ATTEMPT_STATUSES, RESULT_STATUSES, Row, Snapshot, presentation
 from huldra.catalog.presentation import IN_FLIGHT, NEEDS_ATTENTION
+from huldra.catalog.progress import read_progress
 from huldra_dashboard import badges, charts, navigate, refresh, session, source, tables
 from huldra_dashboard.markup import escape, plain
 
@@ -134,7 +135,12 @@ def _last_metrics(row: Row) -> str:
         return ""
     metrics = source.catalog().metrics(row)
     steps = [extent.step for extent in metrics.extents.values()]
-    parts = [f"step {presentation.number(max(steps))}"] if steps else []
+    reported = read_progress(row.directory)
+    parts = []
+    if reported is not None and reported.fraction is not None:
+        parts.append(f"{reported.fraction:.0%}")
+    if steps:
+        parts.append(f"step {presentation.number(max(steps))}")
     for name, value in list(metrics.values.items())[:_METRICS]:
         parts.append(f"{name} {presentation.number(value)}")
     return plain(" · ".join(parts))
