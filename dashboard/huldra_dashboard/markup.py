@@ -13,7 +13,6 @@ _TERMINAL = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b
 _UNPRINTED = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
-_OVERWRITTEN = re.compile(r"[^\n]*\r(?=[^\r\n])")
 # Where Streamlit's markdown would make a link of plain text by itself.
 _LINK = re.compile(r"(?i)\b(https?|ftp|mailto|www)(?=[:.])")
 
@@ -44,5 +43,5 @@ def terminal_text(text: str) -> str:
 
     Of a line that overwrites itself, as progress bars do, what a terminal would show at the end.
     """
-    text = _TERMINAL.sub("", text).replace("\r\n", "\n")
-    return _UNPRINTED.sub("", _OVERWRITTEN.sub("", text))
+    lines = _TERMINAL.sub("", text).split("\n")
+    return _UNPRINTED.sub("", "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines))
