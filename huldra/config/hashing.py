@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
@@ -95,6 +96,12 @@ def namespace_of(cls: type) -> str:
 def _make_namespace(cls: type) -> str:
     module, qualname = public_module(cls.__module__), cls.__qualname__
     lost = None if "<locals>" in qualname else lead_back(cls)
+    if module in MAIN_MODULES and "get_ipython" in vars(sys.modules.get(module, sys)):
+        raise HuldraClassError(
+            f"{qualname} is defined in a notebook cell, so no other process can import it.\n"
+            "Put `%%writefile pipelines.py` at the top of that cell, and write in the next one:"
+            f" from pipelines import {qualname}"
+        )
     if module in MAIN_MODULES or (lost is not None and cls.__module__ in MAIN_MODULES):
         raise HuldraClassError(
             f"{qualname} is defined in __main__, so no other process can import it and it has no "

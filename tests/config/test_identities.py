@@ -245,3 +245,15 @@ def test_a_renamed_from_that_means_nothing_is_refused(load: Load, given: dict[st
     arguments = ", ".join(f"{name}={value!r}" for name, value in given.items())
     with pytest.raises(TypeError, match="renamed_from"):
         load("moved_b", f"class One(huldra.Huldra[int]):\n    r: int = huldra.field({arguments})\n")
+
+
+def test_a_class_of_a_notebook_cell_is_refused_in_two_lines(load: Load) -> None:
+    """The second one is what to do: write the cell to a file."""
+    made = load("__main__", "get_ipython = None\nclass Train(huldra.Huldra[int]): ...\n")
+    with pytest.raises(HuldraClassError) as caught:
+        digest_of(made.Train())
+    assert "notebook cell" in str(caught.value)
+    first, second = str(caught.value).splitlines()
+    assert first.startswith("Train ")
+    assert "%%writefile pipelines.py" in second
+    assert second.endswith("from pipelines import Train")
