@@ -6,7 +6,8 @@ when a room is rebuilt.
 
 from __future__ import annotations
 
-from huldra.catalog.usage import history
+from typing import TYPE_CHECKING
+
 from huldra.engines import descendants
 from huldra.engines.foreign_driver import ForeignDriverExecutor, driver_record, status_of_driver
 from huldra.engines.memory import MemoryKills
@@ -38,6 +39,9 @@ from huldra.store.files import make_directories, object_bytes, read_object, writ
 from huldra.store.job_ref import JobRef, task_name
 from huldra.store.process import LOCAL, Owner, is_same_process, start_time, this_process
 from huldra.store.records import AttemptStatus
+
+if TYPE_CHECKING:
+    from huldra.catalog.usage import History
 
 __all__ = [
     "LOCAL",
@@ -90,3 +94,10 @@ __all__ = [
     "this_process",
     "write_atomic",
 ]
+
+
+def history(root: str, namespace: str) -> History | None:
+    """Return what the artifacts of a class used that were made last; None without any."""
+    from huldra.catalog import usage  # here: few adapters ask, and a catalog is much to import
+
+    return usage.history(root, namespace)
