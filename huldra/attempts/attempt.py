@@ -17,7 +17,7 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
@@ -25,7 +25,7 @@ from typing import Any, Protocol
 
 from huldra.attempts import context, heartbeat, signals
 from huldra.attempts.heartbeat import LeaseRenewal
-from huldra.attempts.usage import Meter, peak_mib
+from huldra.attempts.usage import Meter
 from huldra.attempts.waiting import Waiting, error_of
 from huldra.engines.output import keeping_output
 from huldra.errors import (
@@ -57,6 +57,7 @@ from huldra.store.records import (
 
 _DEAF_GRACE_S = 2.0  # from SIGTERM until a process that did not end by it is ended
 _END_PAUSES_S = (0.05, 0.5, 2.0)  # between tries to record an end that could not be repeated
+_UNSEEN_S = 1.0  # from the writing of a claim until its owner looks again before it begins
 _MAX_LOSSES = 5  # claims that one call loses before it gives up
 
 
@@ -74,9 +75,9 @@ class Makeable(Protocol):
 class Request:
     """One wish: make `obj` in `paths`, waiting for others at most `wait_limit_s`.
 
-    `queued` is the queued attempt that this job was sent for. `write_metadata` writes the
-    artifact's metadata; it is called under the claim, before `_create`. `is_new`: no process had
-    ever tried to make it a moment ago. `begins_clean`: what earlier attempts have left of the
+    `queued` is the queued attempt that this job was sent for. `metadata` gives the artifact's
+    metadata, as it stands on disk, and the git patch; it is called before `_create`. `is_new`: its
+    directory was made for this request. `begins_clean`: what earlier attempts have left of the
     user's files goes before `_create` runs.
     """
 
@@ -84,7 +85,7 @@ class Request:
     key: str
     paths: ArtifactPaths
     wait_limit_s: float | None
-    write_metadata: Callable[[], None]
+    metadata: Callable[[], tuple[Mapping[str, Any], bytes | None]]
     queued: Claim | None = None
     is_new: bool = False
     begins_clean: bool = False
@@ -110,6 +111,7 @@ class Lost:
 
 
 Outcome = Made | Found | Lost
+_WriteLabels = Callable[[ArtifactPaths, Claim], None]
 
 
 def is_valid(obj: Makeable, key: str, paths: ArtifactPaths) -> bool:
@@ -186,7 +188,8 @@ def _obtain_alone(request: Request) -> Outcome:
     """
     if request.queued is None and not request.is_new:
         return Lost()
-    return _take(request, Attempt(request.queued) if request.queued else None)
+    first = Attempt(request.queued) if request.queued else None
+    return _take(request, first, is_first=first is None)
 
 
 def _without_removed_queue(request: Request) -> Request:
@@ -252,20 +255,29 @@ def _refuse_cancelled(request: Request, attempt: Attempt) -> None:
         raise HuldraCancelled(f"{request.key} was cancelled; {request.paths.directory}")
 
 
-def _take(request: Request, previous: Attempt | None, voided: int = 0) -> Outcome:
+def _take(
+    request: Request, previous: Attempt | None, voided: int = 0, *, is_first: bool = False
+) -> Outcome:
     """Claim the attempt after `previous` and go through with it.
 
     `voided` is the attempt of a record that is not valid and came without its claims; 0: none such.
+    `is_first`: no other process is known to have been here.
     """
     worker = context.worker.get() or context.WorkerContext(LOCAL)
     owner = new_owner(worker.backend, worker.job)
     with signals.guarded(worker.signals) as guard:
         claim.register(owner)
         try:
-            mine = _claim(request, previous, owner, voided)
+            labels = _labels_of(request) if is_first else None
+            if is_first and labels is None:
+                return Lost()
+            since_s = heartbeat.uptime_s()
+            mine = _claim(request, previous, owner, voided, labels)
             if mine is None:
                 return Lost()
-            return _RunningAttempt(request, mine, owner, worker, guard).run(previous, voided)
+            running = _RunningAttempt(request, mine, owner, worker, guard, since_s)
+            running.has_labels = is_first
+            return running.run(previous, voided)
         except BaseException:
             # A handler of the user's own (SIGALRM, for example) may raise anywhere, and the disk
             # may refuse the second name of a start.
@@ -295,8 +307,16 @@ def _has_left_nothing_open(paths: ArtifactPaths, owner: Owner) -> bool:
     return claim.end_without_record(paths, attempt.number, of=owner)
 
 
-def _claim(request: Request, previous: Attempt | None, owner: Owner, voided: int) -> Claim | None:
+def _claim(
+    request: Request,
+    previous: Attempt | None,
+    owner: Owner,
+    voided: int,
+    labels: _WriteLabels | None,
+) -> Claim | None:
     lease = Lease(HULDRA_CONFIG.lease, HULDRA_CONFIG.heartbeat)
+    if labels is not None:
+        return claim.claim_first(request.paths, owner, lease, labels)
     if previous is not None and previous.end is None:
         return claim.start_queued(request.paths, previous.claim, owner, lease)
     after = previous.number if previous else 0
@@ -305,8 +325,29 @@ def _claim(request: Request, previous: Attempt | None, owner: Owner, voided: int
     return claim.claim_next(request.paths, number, owner, run_id=run_id, lease=lease, after=after)
 
 
+def _labels_of(request: Request) -> _WriteLabels | None:
+    """What writes the labels that appear with the first claim; None where they cannot be had."""
+    try:
+        record, patch = request.metadata()
+    except Exception:  # noqa: BLE001  of the user's `_dependencies`: it fails the attempt, once there is one
+        return None
+
+    def write(hidden: ArtifactPaths, first: Claim) -> None:
+        try:
+            artifact.write_hidden_labels(hidden, first, record, patch)
+        except FolderGone:
+            raise
+        except HuldraStoreError as error:
+            get_logger().warning("%s; _create runs anyway", error)
+
+    return write
+
+
 class _RunningAttempt:
-    """One attempt that is ours."""
+    """One attempt that is ours, claimed at `since_s` or a little later.
+
+    Times are of a clock that goes on in a suspended process, and on a machine that sleeps.
+    """
 
     def __init__(
         self,
@@ -315,6 +356,7 @@ class _RunningAttempt:
         owner: Owner,
         worker: context.WorkerContext,
         guard: signals.Guard,
+        since_s: float,
     ) -> None:
         self.request = request
         self.paths = request.paths
@@ -325,6 +367,8 @@ class _RunningAttempt:
         self.pid = os.getpid()
         self.is_ended = False
         self.queued = Attempt(request.queued) if request.queued else None
+        self.since_s = since_s
+        self.has_labels = False  # they came with the claim
         self.step = "_create"  # the user's method that runs, or ran last
         self.meter = Meter(owns_process=worker.owns_process)
 
@@ -404,6 +448,7 @@ class _RunningAttempt:
             lease_s,
             self._alarm,
             self.worker.owns_process,
+            self.since_s,
         )
 
     def _alarm(self, reason: str) -> None:
@@ -458,8 +503,7 @@ class _RunningAttempt:
         making = context.Making(self.request.key, self.paths.directory, self.claim.number)
         with context.making_artifact(making), self._output_kept():
             try:
-                self._write_labels()
-                self._refuse_if_taken()
+                self._begin()
                 return self._create_and_validate()
             except BaseException as error:
                 self.guard.interruptible = False
@@ -473,9 +517,20 @@ class _RunningAttempt:
                     raise
                 raise seen from error
 
+    def _begin(self) -> None:
+        """Write the labels where they are not there yet, and see that the attempt is still ours.
+
+        Who has just claimed it need not look: other processes take us for dead once the lease is
+        over, and no sooner. How long it took tells: a server may have hung in our rename.
+        """
+        if not self.has_labels:
+            self._write_labels()
+        if not self.has_labels or heartbeat.uptime_s() - self.since_s > _longest_unseen_s():
+            self._refuse_if_taken()
+
     def _write_labels(self) -> None:
         """Write the state and the metadata: no computation is given up for them."""
-        for write in (self._write_running, self.request.write_metadata):
+        for write in (self._write_running, self._write_metadata):
             try:
                 write()
             except HuldraError as error:
@@ -483,6 +538,9 @@ class _RunningAttempt:
 
     def _write_running(self) -> None:
         artifact.write_summary(self.paths, Attempt(self.claim), self.queued)
+
+    def _write_metadata(self) -> None:
+        artifact.write_metadata(self.paths, *self.request.metadata())
 
     def _refuse_if_taken(self) -> None:
         """Look once, after the labels are written and just before `_create` begins.
@@ -505,9 +563,10 @@ class _RunningAttempt:
 
     def _ending(self, status: AttemptStatus) -> str:
         level = "INFO" if status is AttemptStatus.SUCCESS else "ERROR"
+        used = self.meter.read()
         return (
             f"{now_text()} {level} huldra attempt {self.claim.number} ended: {status.value} after"
-            f" {self.meter.read().wall_s:.1f} s, peak memory {peak_mib()} MiB\n"
+            f" {used.wall_s:.1f} s, peak memory {1024 * (used.peak_memory_gb or 0):.0f} MiB\n"
         )
 
     def _output_kept(self) -> contextlib.AbstractContextManager[None]:
@@ -640,6 +699,11 @@ class _RunningAttempt:
             artifact.write_state(self.paths, Attempt(self.claim, end), self.queued)
         except HuldraStoreError as error:
             get_logger().warning("%s", error)
+
+
+def _longest_unseen_s() -> float:
+    """For how long after its claim an owner may begin without a look: a part of its lease."""
+    return min(_UNSEEN_S, HULDRA_CONFIG.lease / 4)
 
 
 def _is_published(paths: ArtifactPaths, number: int) -> bool:

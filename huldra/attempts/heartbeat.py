@@ -45,7 +45,7 @@ class LeaseRenewal:
     """One lease to renew every `interval_s`; `alarm(reason)` is called once if it is lost.
 
     `watches_cancel` makes it look for a request to cancel every second, too, and whether the claim
-    is still there.
+    is still there. `renewed` is when the claim was written, at the earliest (`uptime_s`).
     """
 
     paths: ArtifactPaths
@@ -55,7 +55,7 @@ class LeaseRenewal:
     lease_s: float
     alarm: Alarm
     watches_cancel: bool
-    renewed: float = 0.0
+    renewed: float
     next_due: float = 0.0
     is_alarmed: bool = False
 
@@ -87,8 +87,6 @@ class _LeaseRenewer:
 
     def add(self, renewal: Renewal) -> None:
         now = uptime_s()
-        if isinstance(renewal, LeaseRenewal):
-            renewal.renewed = now
         renewal.next_due = now + _pause_s(renewal)
         with self.changed:
             self.renewals[id(renewal)] = renewal

@@ -24,29 +24,27 @@ class Meter:
 
     def __init__(self, *, owns_process: bool) -> None:
         self._began_at = time.monotonic()
-        self._cpu_before_s = _cpu_s()
+        self._cpu_before_s = _cpu_s(_rusage())
         if owns_process:
             _begin_peak_anew()
 
     def read(self) -> Used:
         """Return what was used until now."""
+        used = _rusage()
+        peak_mib = max(each.ru_maxrss for each in used) // _KIB
         return Used(
             wall_s=round(time.monotonic() - self._began_at, 3),
-            cpu_s=round(max(0.0, _cpu_s() - self._cpu_before_s), 3),
-            peak_memory_gb=round(peak_mib() / 1024, 3),
+            cpu_s=round(max(0.0, _cpu_s(used) - self._cpu_before_s), 3),
+            peak_memory_gb=round(peak_mib / 1024, 3),
         )
 
 
-def peak_mib() -> int:
-    """The most memory that this process, or one child of it, had at one time, in MiB."""
-    return max(resource.getrusage(who).ru_maxrss for who in _WHO) // _KIB
+def _rusage() -> list[resource.struct_rusage]:
+    """What this process, and the children that it waited for, used so far."""
+    return [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
 
 
-_WHO = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-
-
-def _cpu_s() -> float:
-    used = [resource.getrusage(who) for who in _WHO]
+def _cpu_s(used: list[resource.struct_rusage]) -> float:
     return sum(each.ru_utime + each.ru_stime for each in used)
 
 

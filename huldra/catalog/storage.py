@@ -65,7 +65,7 @@ def user_files(directory: str, max_files: int) -> tuple[FileEntry, ...]:
     found: list[FileEntry] = []
     private = f"{directory}/{PRIVATE}"
     for path, info in walk(directory):
-        if stat.S_ISDIR(info.st_mode) or path.startswith(f"{private}/"):
+        if stat.S_ISDIR(info.st_mode) or path.startswith((f"{private}/", f"{private}.")):
             continue
         relative = os.path.relpath(path, directory).encode("utf-8", "replace").decode()
         found.append(
@@ -119,19 +119,29 @@ def _class_litter(folder: str, now: float) -> Iterator[Litter]:
             yield _item(path, "trash" if os.path.isdir(path) else "temporary", now)
         elif not is_digest(name):
             yield _item(path, "foreign", now)
-        elif not os.path.lexists(f"{path}/{PRIVATE}"):
-            yield _item(path, "empty" if not _has_entries(path) else "foreign", now)
         else:
-            yield from _temporaries(f"{path}/{PRIVATE}", now)
-            yield from _temporaries(f"{path}/{PRIVATE}/claims", now)
+            yield from _artifact_litter(path, now)
 
 
-def _has_entries(path: str) -> bool:
+def _artifact_litter(path: str, now: float) -> Iterator[Litter]:
+    # `.huldra` itself has a temporary name until the first claim is whole.
+    yield from _temporaries(path, now)
+    if os.path.lexists(f"{path}/{PRIVATE}"):
+        yield from _temporaries(f"{path}/{PRIVATE}", now)
+        yield from _temporaries(f"{path}/{PRIVATE}/claims", now)
+        return
+    names = _names_in(path)
+    if not names:
+        yield _item(path, "foreign" if names is None else "empty", now)
+    elif not all(map(is_temporary, names)):
+        yield _item(path, "foreign", now)
+
+
+def _names_in(path: str) -> list[str] | None:
     try:
-        with os.scandir(path) as entries:
-            return next(entries, None) is not None
+        return os.listdir(path)
     except OSError:
-        return True
+        return None
 
 
 def _temporaries(folder: str, now: float) -> Iterator[Litter]:

@@ -22,14 +22,13 @@ from huldra.config.hashing import key_of, namespace_of
 from huldra.errors import HuldraArtifactMissing, HuldraError, HuldraLockNotAcquired
 from huldra.logs.capture import configure_logging, get_logger
 from huldra.logs.console import for_terminal
-from huldra.provenance.metadata import MetadataManager
 from huldra.scheduling.explanation import document_differences, flat_document
-from huldra.scheduling.in_process import write_metadata
+from huldra.scheduling.in_process import metadata_record
 from huldra.scheduling.remedies import complete_in
 from huldra.settings import HULDRA_CONFIG
-from huldra.store import artifact, carry, claim, files, success
+from huldra.store import carry, claim, files, success
 from huldra.store.layout import DATA, GIT, ArtifactPaths
-from huldra.store.location import paths_of, prepare_artifact
+from huldra.store.location import paths_of, prepare_directory
 from huldra.store.process import user_name
 from huldra.store.records import now_text
 from huldra.store.snapshot import Liveness
@@ -99,14 +98,14 @@ def adopt(source: ArtifactPaths, obj: ConfigObject, *, dry_run: bool) -> Adoptio
     if dry_run:
         return Adoption(*said, "ready", differences, count, size)
     configure_logging()
-    is_new = prepare_artifact(obj, paths)
+    is_new = prepare_directory(obj, paths)
     copying = _Copying(obj, source, paths)
     request = Request(
         copying,
         key,
         paths,
         0.0,
-        lambda: _write_metadata(obj, source, paths, metadata),
+        lambda: _metadata_record(obj, source, paths, metadata),
         is_new=is_new,
         begins_clean=True,  # what an attempt that failed has left there is no part of the result
     )
@@ -153,12 +152,11 @@ def _differences(
     return found if before == now else (("class", before, now), *found)
 
 
-def _write_metadata(
+def _metadata_record(
     obj: ConfigObject, source: ArtifactPaths, paths: ArtifactPaths, metadata: Mapping[str, Any]
-) -> None:
-    """Write the config of `obj`, and of the source who computed it with what."""
-    write_metadata(obj, paths)
-    ours = MetadataManager.read(paths.directory).to_json()
+) -> tuple[dict[str, Any], bytes | None]:
+    """The config of `obj`, and of the source who computed it with what; and its git patch."""
+    ours, _ = metadata_record(obj, paths)
     origin = {name: metadata[name] for name in _ORIGIN if name in metadata}
     adopted = {
         "namespace": metadata.get("namespace"),
@@ -169,7 +167,7 @@ def _write_metadata(
         "adopted_from": metadata.get("adopted_from"),
     }
     patch = files.read_bytes(source.git_patch)
-    artifact.write_metadata(paths, {**ours, **origin, "adopted_from": adopted}, patch)
+    return {**ours, **origin, "adopted_from": adopted}, patch
 
 
 # --- a sweep at once -------------------------------------------------------------------------

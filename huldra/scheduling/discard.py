@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from huldra.attempts import liveness
 from huldra.attempts.liveness import Watch
 from huldra.attempts.waiting import describe, mark_crashed
 from huldra.config.config_object import ConfigObject
 from huldra.errors import HuldraLockNotAcquired, HuldraStoreError
 from huldra.settings import HULDRA_CONFIG
-from huldra.store import artifact, claim, files, success
+from huldra.store import artifact, claim, files, retries, success
 from huldra.store.layout import ArtifactPaths
 from huldra.store.location import paths_of
 from huldra.store.process import Owner, new_owner
@@ -44,7 +46,7 @@ def discard_at(paths: ArtifactPaths) -> bool:
         try:
             files.remove_tree(paths.directory)
         except HuldraStoreError:
-            _put_back(paths, number, owner, was_complete)
+            retries.until_done(partial(_is_put_back, paths, number, owner, was_complete))
             raise
     finally:
         claim.unregister(owner)
@@ -76,11 +78,18 @@ def _claim(key: str, paths: ArtifactPaths, last: Attempt | None, owner: Owner) -
     return before + 1
 
 
-def _put_back(paths: ArtifactPaths, number: int, owner: Owner, was_complete: bool) -> None:
-    """Leave a directory that could not be removed as it was: our claim has voided its record."""
-    if not files.path_exists(paths.claim(number)):
-        return  # it has lost its name, and only leftovers could not be removed
+def _is_put_back(paths: ArtifactPaths, number: int, owner: Owner, was_complete: bool) -> bool:
+    """Leave a directory that could not be removed as it was: our claim has voided its record.
+
+    False where the disk refuses, so that it is tried again: others wait as long as we live, else.
+    """
+    if claim.is_gone(paths, number):
+        return True  # it has lost its name, and only leftovers could not be removed
     status = AttemptStatus.SUCCESS if was_complete else AttemptStatus.CANCELLED
-    claim.end_attempt(paths, number, status, owner)
-    if was_complete:
-        artifact.publish(paths, number)
+    try:
+        claim.end_attempt(paths, number, status, owner, of=owner)
+        if was_complete:
+            artifact.publish(paths, number)
+    except HuldraStoreError:
+        return False
+    return True

@@ -18,7 +18,7 @@ from huldra.provenance import metadata
 from huldra.scheduling.graph import Asked, Graph, compile_graph, dependencies_of
 from huldra.store import artifact, success
 from huldra.store.layout import ArtifactPaths
-from huldra.store.location import paths_of, prepare_artifact
+from huldra.store.location import paths_of, prepare_directory
 from huldra.store.records import Claim, Result
 from huldra.store.survey import Seen, Survey
 
@@ -43,7 +43,7 @@ def request_for(
         key,
         paths,
         wait_limit_s,
-        lambda: write_metadata(obj, paths),
+        lambda: metadata_record(obj, paths),
         queued,
         is_new,
         begins_clean=bool(getattr(obj, "_begin_clean", False)),
@@ -103,7 +103,7 @@ def make_node(obj: ConfigObject, key: str) -> Made | None:
     """Make one artifact whose dependencies are there."""
     paths = paths_of(obj)
     configure_logging()
-    is_new = prepare_artifact(obj, paths)
+    is_new = prepare_directory(obj, paths)
     if get_logger().isEnabledFor(INFO):  # else the reason is not shown
         found = "missing" if is_new else _transition(paths)
         log_status(type(obj).__name__, digest_of(obj), f"{found}->create")
@@ -125,8 +125,8 @@ def wait_limit_of(obj: ConfigObject) -> float | None:
     return None if limit is None else float(limit)
 
 
-def write_metadata(obj: ConfigObject, paths: ArtifactPaths) -> None:
-    """Write down what `obj` is, where it comes from and where it is being made."""
+def metadata_record(obj: ConfigObject, paths: ArtifactPaths) -> tuple[dict[str, Any], bytes | None]:
+    """What `obj` is, where it comes from and where it is being made; and the git patch, if any."""
     worker, children = context.worker.get(), children_of(obj)
     record, patch = metadata.collect(
         namespace=namespace_of(type(obj)),
@@ -144,7 +144,7 @@ def write_metadata(obj: ConfigObject, paths: ArtifactPaths) -> None:
         code_edited=worker.edited if worker is not None else (),
         code_frozen=worker.frozen if worker is not None else None,
     )
-    artifact.write_metadata(paths, record.to_json(), patch)
+    return record.to_json(), patch
 
 
 def _kept_code(cls: type) -> str | None:

@@ -13,7 +13,7 @@ from huldra.store.claim import Ledger
 from huldra.store.files import Folder, FolderGone
 from huldra.store.layout import PRIVATE, ArtifactPaths
 from huldra.store.process import Owner
-from huldra.store.records import FORMAT, Attempt, AttemptStatus, State, now_text
+from huldra.store.records import FORMAT, Attempt, AttemptStatus, Claim, State, now_text
 from huldra.store.snapshot import derive, outcome_before
 from huldra.store.success import is_complete
 
@@ -166,6 +166,17 @@ def write_metadata(paths: ArtifactPaths, record: Mapping[str, Any], patch: bytes
         files.write_atomic(paths.git_patch, patch, makes_folders=False)
     data = files.object_bytes(dict(record))
     files.write_atomic(paths.metadata, data, makes_folders=False)
+
+
+def write_hidden_labels(
+    hidden: ArtifactPaths, first: Claim, record: Mapping[str, Any], patch: bytes | None
+) -> None:
+    """Write the state and the metadata of a first attempt that no other process can see yet."""
+    state = derive(Attempt(first))
+    files.write_hidden(hidden.state, files.object_bytes(state.to_json()))
+    if patch:
+        files.write_hidden(hidden.git_patch, patch)
+    files.write_hidden(hidden.metadata, files.object_bytes(dict(record)))
 
 
 class StateManager:

@@ -24,7 +24,7 @@ In a folder that was removed meanwhile it fails.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Self
 
@@ -32,7 +32,7 @@ from huldra.errors import HuldraStoreError
 from huldra.store import files
 from huldra.store.files import Folder, FolderGone
 from huldra.store.job_ref import JobRef
-from huldra.store.layout import ArtifactPaths
+from huldra.store.layout import PRIVATE, ArtifactPaths
 from huldra.store.process import Owner
 from huldra.store.records import (
     QUEUED,
@@ -225,6 +225,46 @@ def is_open(paths: ArtifactPaths, number: int) -> bool:
     except OSError:
         return True
     return str(number) in names and f"{number}.end" not in names
+
+
+def claim_first(
+    paths: ArtifactPaths,
+    owner: Owner,
+    lease: Lease,
+    write_labels: Callable[[ArtifactPaths, Claim], None],
+) -> Claim | None:
+    """Claim attempt 1 of an artifact whose directory is new: all of `.huldra` appears in one step.
+
+    It is written under a temporary name, the labels by `write_labels`, and then renamed, which
+    fails if `.huldra` is there and holds anything: the claims of another process, to begin with.
+    None then, also where the system refuses: `claim_next` decides. Raises `HuldraStoreError` where
+    the claim cannot be written.
+    """
+    claim = Claim(1, RUNNING, owner, now_text(), lease=lease)
+    hidden = ArtifactPaths(paths.directory, f"{PRIVATE}.{files.unique_suffix()}.tmp")
+    try:
+        try:
+            os.mkdir(hidden.private)
+            os.mkdir(hidden.claims)
+        except FileNotFoundError:
+            return None  # the artifact was removed meanwhile
+        except OSError as error:
+            raise files.store_error(error, "make the directory", hidden.claims) from error
+        write_labels(hidden, claim)
+        # Last: the lease counts from its time. And synced, before it can be seen.
+        files.write_hidden(hidden.claim(1), files.object_bytes(claim.to_json()), sync=True)
+        if files.rename_new(hidden.private, paths.private):
+            return claim
+        # An NFS server may have renamed it and lost its answer. Our token tells: no other has it.
+        if is_claimed_by(paths, 1, owner):
+            return claim
+    except FolderGone:
+        return None  # removed meanwhile, and what we wrote with it
+    except BaseException:
+        files.remove_hidden(hidden.private)
+        raise
+    files.remove_hidden(hidden.private)
+    return None
 
 
 def claim_next(

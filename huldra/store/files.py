@@ -172,18 +172,43 @@ def _write_temporary(
         make_directories(os.path.dirname(path))
         handle = os.open(temporary, _NEW, 0o666)
     try:
-        try:
-            view = memoryview(data)
-            while view:
-                view = view[os.write(handle, view) :]
-            if sync:
-                os.fsync(handle)
-        finally:
-            os.close(handle)
+        _fill(handle, data, sync)
     except BaseException:
         remove(temporary, folder=folder)
         raise
     return temporary
+
+
+def _fill(handle: int, data: bytes, sync: bool) -> None:
+    """Write a new file and close it."""
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(handle, view) :]
+        if sync:
+            os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_hidden(path: str, data: bytes, *, sync: bool = False) -> None:
+    """Write a file in a folder that has a temporary name, where no other process looks for it.
+
+    So it needs no temporary name of its own. Raises `FolderGone` if the folder is not there any
+    more, and `HuldraStoreError` for the rest; no half of it stays then.
+    """
+    try:
+        handle = os.open(path, _NEW, 0o666)
+        try:
+            _fill(handle, data, sync)
+        except BaseException:
+            remove(path)
+            raise
+    except OSError as error:
+        refused = store_error(error, "write", path)
+        if error.errno in _GONE:
+            raise FolderGone(str(refused), directory=path) from error
+        raise refused from error
 
 
 def write_atomic(
@@ -283,6 +308,19 @@ def _link(temporary: str, path: str, folder: Folder | None = None) -> bool:
     return True
 
 
+def rename_new(folder: str, path: str) -> bool:
+    """Give a whole folder the name `path` if no folder with something in it has that; else False.
+
+    False also where the system refuses: then `folder` is still there, or an NFS server did it and
+    lost its answer. What is in `path` tells.
+    """
+    try:
+        os.rename(folder, path)
+    except OSError:
+        return False
+    return True
+
+
 class SharedFile:
     """One content under many names: written once, then linked, at a tenth of the price of a file.
 
@@ -322,6 +360,13 @@ def remove(path: str, *, folder: Folder | None = None) -> None:
         os.unlink(path, dir_fd=_at(folder))
     except OSError:
         pass  # the caller has a better error on its hands, or none
+
+
+def remove_hidden(path: str) -> None:
+    """Remove a folder that has a temporary name; what cannot go is left to be litter."""
+    import shutil  # here: a hit removes nothing, and should not pay for it
+
+    shutil.rmtree(path, ignore_errors=True)
 
 
 def remove_tree(path: str) -> None:

@@ -14,9 +14,14 @@ PRIVATE = ".huldra"
 
 @dataclass(frozen=True, slots=True)
 class ArtifactPaths:
-    """The files of the artifact in `directory` (an absolute path)."""
+    """The files of the artifact in `directory` (an absolute path).
+
+    `private_name` is the folder's name of all that huldra itself writes; a new one has a temporary
+    name until it is whole.
+    """
 
     directory: str
+    private_name: str = PRIVATE
 
     @property
     def key(self) -> str:
@@ -31,63 +36,63 @@ class ArtifactPaths:
     @property
     def private(self) -> str:
         """Everything that huldra itself writes beside the user's files."""
-        return f"{self.directory}/{PRIVATE}"
+        return f"{self.directory}/{self.private_name}"
 
     @property
     def success(self) -> str:
         """The truth: the artifact is made."""
-        return f"{self.directory}/{PRIVATE}/SUCCESS.json"
+        return f"{self.directory}/{self.private_name}/SUCCESS.json"
 
     @property
     def state(self) -> str:
         """A summary for people and tools; derived from `claims`, advisory."""
-        return f"{self.directory}/{PRIVATE}/state.json"
+        return f"{self.directory}/{self.private_name}/state.json"
 
     @property
     def metadata(self) -> str:
         """What was computed, from what, where and by whom."""
-        return f"{self.directory}/{PRIVATE}/metadata.json"
+        return f"{self.directory}/{self.private_name}/metadata.json"
 
     @property
     def git_patch(self) -> str:
         """The uncommitted changes of the user's repository, if any."""
-        return f"{self.directory}/{PRIVATE}/git.patch"
+        return f"{self.directory}/{self.private_name}/git.patch"
 
     @property
     def log(self) -> str:
         """The log of all attempts."""
-        return f"{self.directory}/{PRIVATE}/huldra.log"
+        return f"{self.directory}/{self.private_name}/huldra.log"
 
     @property
     def output(self) -> str:
         """What all attempts printed on workers."""
-        return f"{self.directory}/{PRIVATE}/output.log"
+        return f"{self.directory}/{self.private_name}/output.log"
 
     @property
     def accepted(self) -> str:
         """That a difference in the code does not matter, if a user has said so."""
-        return f"{self.directory}/{PRIVATE}/accepted.json"
+        return f"{self.directory}/{self.private_name}/accepted.json"
 
     @property
     def claims(self) -> str:
         """The ledger of claims: who may write, and how each attempt ended."""
-        return f"{self.directory}/{PRIVATE}/claims"
+        return f"{self.directory}/{self.private_name}/claims"
 
     def claim(self, number: int) -> str:
         """Attempt `number`: its owner."""
-        return f"{self.directory}/{PRIVATE}/claims/{number}"
+        return f"{self.directory}/{self.private_name}/claims/{number}"
 
     def claim_end(self, number: int) -> str:
         """How attempt `number` ended, and the single name that owner and successor compete for."""
-        return f"{self.directory}/{PRIVATE}/claims/{number}.end"
+        return f"{self.directory}/{self.private_name}/claims/{number}.end"
 
     def claim_job(self, number: int) -> str:
         """The engine's job that a queued attempt is bound to."""
-        return f"{self.directory}/{PRIVATE}/claims/{number}.job"
+        return f"{self.directory}/{self.private_name}/claims/{number}.job"
 
     def claim_cancel(self, number: int) -> str:
         """Somebody asked for attempt `number` to be cancelled."""
-        return f"{self.directory}/{PRIVATE}/claims/{number}.cancel"
+        return f"{self.directory}/{self.private_name}/claims/{number}.cancel"
 
 
 @dataclass(frozen=True, slots=True)

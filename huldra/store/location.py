@@ -50,14 +50,27 @@ def prepare_root() -> None:
     _prepared_roots.add(root)
 
 
-def prepare_artifact(obj: ConfigObject, paths: ArtifactPaths) -> bool:
-    """Make the directory of an artifact that is about to be claimed; return True if it is new."""
+def prepare_directory(obj: ConfigObject, paths: ArtifactPaths) -> bool:
+    """Make the directory of an artifact that is about to be claimed; return True if it is new.
+
+    It alone: `.huldra` appears in it with the first claim.
+    """
+    _prepare_top(obj)
+    return files.make_directories(paths.directory)
+
+
+def _prepare_top(obj: ConfigObject) -> None:
     prepare_root()
     if type(obj).__huldra_version_controlled__:
         folder = f"{HULDRA_CONFIG.root}/{GIT}"
         if not os.path.isdir(folder):
             files.make_directories(folder)
             files.write_atomic(f"{folder}/.gitignore", _IGNORED_IN_GIT.encode())
+
+
+def prepare_artifact(obj: ConfigObject, paths: ArtifactPaths) -> bool:
+    """Make the folders of an artifact that is about to be claimed; return True if it is new."""
+    _prepare_top(obj)
     # From the top: the first one is most often all that has a parent. A copy of an artifact may
     # have come without its claims, and is not new.
     files.make_directories(paths.directory)

@@ -40,7 +40,7 @@ def rows() -> Iterator[Row]:
     made = floor.Miss.of(str(Item(number=1).huldra_dir))
     least = counted(lambda: made.make(f"{Item(number=1).huldra_dir}-plain"))
     yield Row("miss: calls that name a file", names_given(miss), "", names_given(least))
-    for name in ("files written", "fsync", "link", "replace", "unlink"):
+    for name in ("files written", "fsync", "link", "rename", "replace", "unlink"):
         call = "write" if name == "files written" else name
         yield _row("miss", name, miss[call], least[call])
     yield _row("miss", "directories tried or made", miss["mkdir"], least["mkdir"], goal=None)

@@ -48,19 +48,20 @@ class Miss:
     def make(self, directory: str) -> None:
         """Make such an artifact in `directory`, whose parent exists."""
         private = f"{directory}/.huldra"
-        claims = f"{private}/claims"
-        for folder in (directory, private, claims):
+        hidden, claims = f"{private}.tmp", f"{private}/claims"
+        for folder in (directory, hidden, f"{hidden}/claims"):
             os.mkdir(folder)
-        _link(f"{claims}/1", self.claim)
-        _replace(f"{private}/state.json", self.state)
-        _replace(f"{private}/metadata.json", self.metadata)
+        _write(f"{hidden}/state.json", self.state)
+        _write(f"{hidden}/metadata.json", self.metadata)
+        _write(f"{hidden}/claims/1", self.claim, sync=True)
+        os.rename(hidden, private)
         _write_log(f"{private}/huldra.log", self.log)
         for folder in (directory, os.path.dirname(directory)):
             _sync(folder)
         _link(f"{claims}/1.end", self.end)
+        _replace(f"{private}/state.json", self.state)
         _replace(f"{private}/SUCCESS.json", self.success, sync=True)
         _sync(private)
-        _replace(f"{private}/state.json", self.state)
 
 
 def _sync(folder: str) -> None:
@@ -81,7 +82,7 @@ def _write_log(path: str, lines: bytes) -> None:
         os.close(handle)
 
 
-def _write(path: str, data: bytes, sync: bool) -> None:
+def _write(path: str, data: bytes, sync: bool = False) -> None:
     handle = os.open(path, _NEW, 0o666)
     try:
         os.write(handle, data)

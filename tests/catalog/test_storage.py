@@ -65,6 +65,22 @@ def test_litter_is_what_crashes_leave(writer: StoreWriter, catalog: Catalog) -> 
     }
 
 
+def test_first_claim_that_never_appeared_is_litter_and_no_attempt(
+    writer: StoreWriter, catalog: Catalog
+) -> None:
+    """`.huldra` under its temporary name: a process may be at it, and after an hour none is."""
+    directory = writer.directory(writer.add("p/A", {})).parent / ("3" * 32)
+    hidden = directory / ".huldra.ab12.tmp"
+    (hidden / "claims").mkdir(parents=True)
+    (hidden / "claims" / "1").write_text("{}")
+    rows = [row for row in catalog.snapshot().rows if row.directory == str(directory)]
+    assert [(row.result_status, row.attempt_number) for row in rows] == [("absent", 0)]
+    assert list(catalog.litter()) == []
+    two_hours_ago = time.time() - 7200
+    os.utime(hidden, (two_hours_ago, two_hours_ago))
+    assert [(item.path, item.kind) for item in catalog.litter()] == [(str(hidden), "temporary")]
+
+
 def test_unreferenced_is_what_nothing_names(writer: StoreWriter, catalog: Catalog) -> None:
     """Neither a dependency, nor of a run, nor at work."""
     data = writer.add("p/Data", {})

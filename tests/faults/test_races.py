@@ -100,6 +100,41 @@ def test_start_of_a_queued_attempt_fails_when_the_next_attempt_is_taken(huldra_r
     assert claim.start_queued(paths, queued, new_owner()) is None
 
 
+def test_artifact_that_was_claimed_before_the_first_claim_appeared_is_made_once(
+    huldra_root: Path, tmp_path: Path, ledger: str
+) -> None:
+    """A process that stands before its rename finds the folder taken, loads, and leaves nothing."""
+    late = Stopped(tmp_path / "stop", call(ledger), huldra_root, Point.BEFORE_FIRST_CLAIM)
+    assert Note(name="a", ledger=ledger).load_or_create() == "a"
+    assert late.go_on()[1] == "a\n"
+    assert len(lines(ledger, "begin")) == 1
+    assert statuses() == ["success"]
+    assert sorted(os.listdir(paths_of().directory)) == [".huldra", "note.txt"]
+
+
+def test_process_killed_before_its_first_claim_appeared_has_claimed_nothing(
+    huldra_root: Path, tmp_path: Path, ledger: str
+) -> None:
+    """What it wrote has a temporary name, which no reader takes for an artifact's."""
+    Stopped(tmp_path / "stop", call(ledger), huldra_root, Point.BEFORE_FIRST_CLAIM).kill()
+    note = Note(name="a", ledger=ledger)
+    assert huldra.StateManager.read(note.huldra_dir).result == "absent"
+    assert note.load_or_create() == "a"
+    assert statuses() == ["success"]
+
+
+def test_owner_that_slept_after_its_first_claim_begins_nothing_in_an_ended_attempt(
+    huldra_root: Path, tmp_path: Path, ledger: str
+) -> None:
+    """Who was suspended looks before it runs `_create`: its attempt may be over by then."""
+    code = f"from huldra.attempts import attempt\nattempt._UNSEEN_S = 0.0\n{call(ledger)}"
+    owner = Stopped(tmp_path / "stop", code, huldra_root, Point.AFTER_FIRST_CLAIM)
+    assert claim.end_attempt(paths_of(), 1, AttemptStatus.CRASHED, new_owner()) is not None
+    assert owner.go_on()[1] == "a\n"
+    assert len(lines(ledger, "begin")) == 1
+    assert statuses() == ["crashed", "success"]
+
+
 def test_owner_killed_between_its_end_and_success_made_the_artifact(
     huldra_root: Path, tmp_path: Path, ledger: str
 ) -> None:

@@ -121,8 +121,10 @@ def test_signal_between_claim_and_create_stops_create_from_beginning(
 ) -> None:
     """A signal that comes while the claim is being written down does not wait for `_create`."""
     code = f"from tests.support.odd import Note\nNote(name='a', ledger={ledger!r}).load_or_create()"
-    for signum, word in ((signal.SIGINT, "cancelled"), (signal.SIGTERM, "preempted")):
-        point = Point.BEFORE_METADATA
+    for signum, word, point in (
+        (signal.SIGINT, "cancelled", Point.BEFORE_FIRST_METADATA),
+        (signal.SIGTERM, "preempted", Point.BEFORE_METADATA),
+    ):
         child = Stopped(tmp_path / word, code, huldra_root, point)
         child.child.send_signal(signum)
         assert child.go_on()[0] in (-signum, 1)
@@ -242,7 +244,7 @@ def test_ignored_sigint_stays_ignored(huldra_root: Path, gate: Path, ledger: str
     assert children.finish(child)[:2] == (0, "a\n")
 
 
-@pytest.mark.parametrize("when", ["claims/1", "state.json", "1.end", "SUCCESS.json"])
+@pytest.mark.parametrize("when", ["claims/1", ".tmp", "state.json", "1.end", "SUCCESS.json"])
 def test_handler_that_raises_in_our_bookkeeping_leaves_nothing_open(
     huldra_root: Path, tmp_path: Path, ledger: str, when: str
 ) -> None:
@@ -255,7 +257,7 @@ def test_handler_that_raises_in_our_bookkeeping_leaves_nothing_open(
         class Alarm(Exception): pass
         def ring(*_): raise Alarm
         signal.signal(signal.SIGALRM, ring)
-        for name in ("link_new", "write_atomic"):
+        for name in ("link_new", "write_atomic", "write_hidden", "rename_new"):
             def ringing(path, *rest, original=getattr(files, name), **keywords):
                 value = original(path, *rest, **keywords)
                 if path.endswith({when!r}):
