@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import pytest
 
@@ -218,3 +220,17 @@ def test_public_things_say_what_they_are() -> None:
         if not (getattr(huldra, name).__doc__ or "").strip()
     ]
     assert silent == []
+
+
+def test_every_public_name_is_on_the_reference_page() -> None:
+    """Classes and functions stand there by their own address, or by that of their module."""
+    page = (Path(__file__).parents[1] / "docs" / "reference.md").read_text()
+    listed = set(re.findall(r"^::: (\S+)", page, re.MULTILINE))
+    values = [getattr(huldra, name) for name in (*huldra.__all__, "open")]
+    documented = [each for each in values if isinstance(each, type | types.FunctionType)]
+    missing = [
+        f"{each.__module__}.{each.__qualname__}"
+        for each in documented
+        if not {each.__module__, f"{each.__module__}.{each.__qualname__}"} & listed
+    ]
+    assert missing == []
