@@ -204,21 +204,34 @@ def accept(target: Huldra[Any] | Found | str) -> bool:
 
     The artifact is then no longer shown as computed by other code, and with `HULDRA_CODE=strict`
     it is complete again, until the code is edited once more or the artifact is computed again.
-    `target` is a config object, a `Found`, or an ID as `huldra.open` takes it. Returns False where
-    nothing differs.
+    `target` is a config object, a `Found`, or an ID as `huldra.open` takes it: exactly the artifact
+    that has this ID, also where its class has changed since. Returns False where nothing differs.
 
     Raises:
         HuldraArtifactMissing: the artifact is not complete.
         HuldraStoreError: the record cannot be written.
     """
-    found = open_artifact(target) if isinstance(target, str) else target
-    if isinstance(found, Huldra):
-        paths = paths_of(found)
-        difference = code_difference.of_class(type(found), paths)
-    else:
-        paths = ArtifactPaths(found.row.directory)
-        difference = code_difference.of_disk(paths, found.metadata)
+    if isinstance(target, Huldra):
+        paths: ArtifactPaths = paths_of(target)
+        return code_difference.accept(paths, code_difference.of_class(type(target), paths))
+    found = _the_artifact(target) if isinstance(target, str) else target
+    # Not where its object lies: a class that has changed may name another artifact than the ID.
+    paths = ArtifactPaths(found.row.directory)
+    cls = _class_of(found) if isinstance(target, str) else None
+    difference = (
+        code_difference.of_class(cls, paths)
+        if cls is not None
+        else code_difference.of_disk(paths, found.metadata)
+    )
     return code_difference.accept(paths, difference)
+
+
+def _class_of(found: Found) -> type[Huldra[Any]] | None:
+    """Return the class of an artifact, None where it is gone or gives another hash today."""
+    try:
+        return type(found.object())
+    except HuldraError:
+        return None
 
 
 def adopt(old: Huldra[Any] | Found | str, new: Huldra[Any], *, dry_run: bool = True) -> Adoption:

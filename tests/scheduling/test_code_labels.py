@@ -83,6 +83,36 @@ def test_the_command_line_accepts(
     assert "does not differ" in _out(capsys, huldra_root, "accept", obj.huldra_hash)
 
 
+def test_an_id_accepts_the_artifact_that_it_names(huldra_root: Path, project: Project) -> None:
+    """The class goes elsewhere with its results today: the artifact of the ID is accepted."""
+    old = project.load()()
+    old.load_or_create()
+    project.edit("train", "Huldra[int])", "Huldra[int], version_controlled=True)")
+    new = project.load()()
+    new.load_or_create()
+    assert (new.huldra_hash, new.huldra_dir) == (
+        old.huldra_hash,
+        huldra_root / "git" / old.huldra_dir.relative_to(huldra_root / "data"),
+    )
+    project.edit("numbers", "return 2", "return 1 + 1")
+    project.load()
+    assert huldra.accept(str(old.huldra_dir))
+    assert (old.huldra_dir / ".huldra" / "accepted.json").exists()
+    assert not (new.huldra_dir / ".huldra" / "accepted.json").exists()
+
+
+def test_an_id_whose_class_has_changed_is_accepted_itself(
+    huldra_root: Path, project: Project
+) -> None:
+    """Where the class gives another hash today, the code on disk is compared and accepted."""
+    old = project.load()()
+    old.load_or_create()
+    project.edit("train", "value: int = 1", "value: int = 1\n    more: int = 0")
+    project.load()().load_or_create()
+    assert huldra.accept(old.huldra_hash)
+    assert (old.huldra_dir / ".huldra" / "accepted.json").exists()
+
+
 def test_only_a_complete_artifact_is_accepted(huldra_root: Path, project: Project) -> None:
     """There is nothing to accept without a result."""
     with pytest.raises(huldra.HuldraArtifactMissing, match="no result to accept"):
