@@ -97,7 +97,7 @@ def _facts(detail: Detail) -> Iterator[tuple[str, str]]:
         yield "attempt", f"{row.attempt_number}: {row.attempt_status}{stale}"
     yield "directory", row.directory
     optional = {
-        "config": detail.python_def or json.dumps(row.config),
+        "config": detail.python_def or _config(row),
         "queued": output.age(row.queued_at),
         "started": output.age(row.started_at),
         "ended": output.age(row.ended_at),
@@ -112,6 +112,10 @@ def _facts(detail: Detail) -> Iterator[tuple[str, str]]:
         "unreadable": "; ".join(detail.problems),
     }
     yield from ((name, value) for name, value in optional.items() if value)
+
+
+def _config(row: Row) -> str:
+    return "" if row.config is None else json.dumps(presentation.plain(row.config))
 
 
 def _file(path: str, size: int) -> str:

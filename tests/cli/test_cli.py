@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -238,6 +239,16 @@ def test_show_as_json(model: str, run: Run) -> None:
     assert body["key"] == key
     assert body["metadata"]["git_branch"] == "main"
     assert [attempt["status"] for attempt in body["attempts"]] == ["preempted", "failed"]
+
+
+def test_show_without_python_source_shows_the_fields(writer: StoreWriter, run: Run) -> None:
+    """A config that was recorded as fields alone is shown as JSON."""
+    key = writer.add("p.m/Train", {"lr": 0.1, "data": {"name": "toy"}})
+    path = writer.directory(key) / ".huldra" / "metadata.json"
+    writer.dump(path, json.loads(path.read_text()) | {"huldra_python_def": ""})
+    code, out, _ = run("show", key)
+    assert code == 0
+    assert re.search(r'^config +\{"lr": 0.1, "data": \{"name": "toy"\}\}$', out, re.MULTILINE)
 
 
 def test_show_of_a_broken_artifact_says_so(writer: StoreWriter, run: Run) -> None:
