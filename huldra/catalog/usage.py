@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import statistics
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from huldra.store.layout import DATA, GIT, ArtifactPaths
 from huldra.store.records import Used
 
 MAX_READ = 20  # artifacts of a class, those that were made last
+_MAX_LOOKED_AT = 200  # among which these are searched: adopted ones say nothing of a computation
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +35,10 @@ class History:
 def history(root: str, namespace: str) -> History | None:
     """Return the history of a class, from the artifacts that were made last; None without any.
 
-    Reads two small files of each of at most `MAX_READ` artifacts, and writes nothing.
+    The attempt of an adopted artifact copied files: it does not count. Reads three small files of
+    each of at most `MAX_READ` artifacts, passes over adopted ones, and writes nothing.
     """
-    found = list(_used(root, namespace))
+    found = list(itertools.islice(_used(root, namespace), MAX_READ))
     if not found:
         return None
     return History(
@@ -57,8 +60,12 @@ def _used(root: str, namespace: str) -> Iterator[Used]:
             continue
         end = files.read_object(paths.claim_end(number)) or {}
         used = Used.from_json(end.get("used"))
-        if used is not None:
+        if used is not None and not _is_adopted(paths):
             yield used
+
+
+def _is_adopted(paths: ArtifactPaths) -> bool:
+    return bool((files.read_object(paths.metadata) or {}).get("adopted_from"))
 
 
 def _newest(root: str, namespace: str) -> list[str]:
@@ -69,4 +76,4 @@ def _newest(root: str, namespace: str) -> list[str]:
                 found += [(entry.stat().st_mtime, entry.path) for entry in entries]
         except OSError:  # none of this class there
             continue
-    return [path for _, path in sorted(found, reverse=True)[:MAX_READ]]
+    return [path for _, path in sorted(found, reverse=True)[:_MAX_LOOKED_AT]]

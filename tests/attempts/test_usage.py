@@ -81,6 +81,20 @@ def test_a_plan_says_what_it_will_cost(huldra_root: Path) -> None:
     assert huldra.plan(wanted[:1]).estimate() == ""
 
 
+@pytest.mark.usefixtures("huldra_root")
+def test_adopted_artifacts_say_nothing_of_what_a_computation_uses() -> None:
+    """Their attempt copied files: neither estimates nor suggestions count it."""
+    computed = Step(name="computed")
+    computed.load_or_create()
+    huldra.adopt(computed, Busy(number=1), dry_run=False)
+    assert Busy(number=1).exists()
+    assert huldra.plan([Busy(number=2)]).estimate() == ""
+    with pytest.raises(huldra.HuldraArtifactMissing, match="make one first"):
+        huldra.Resources.suggest(Busy)
+    Busy(number=2).load_or_create()
+    assert "(median of 1;" in huldra.plan([Busy(number=3)]).estimate()
+
+
 def test_odd_records_of_use_are_none() -> None:
     """Of another version, or damaged."""
     for odd in (None, {}, {"wall_s": True, "cpu_s": 1, "peak_memory_gb": 1}, [1]):
