@@ -31,6 +31,7 @@ class WorkerContext:
     `command` is the driver's command line, which the metadata tells instead of the worker's own.
     `edited` are modules that were edited after the run was submitted, and are new here. `frozen`
     maps a folder of the driver's to the digest of the frozen copy that runs in its place.
+    `class_code` maps namespaces to the code that the driver has recorded of their classes.
     """
 
     backend: str
@@ -41,6 +42,7 @@ class WorkerContext:
     command: str = ""
     edited: tuple[str, ...] = ()
     frozen: Mapping[str, str] = field(default_factory=dict)
+    class_code: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

@@ -23,7 +23,7 @@ from huldra.attempts.attempt import is_valid
 from huldra.attempts.heartbeat import QueueRenewal
 from huldra.config import documents
 from huldra.config.config_object import ConfigObject
-from huldra.config.hashing import key_of
+from huldra.config.hashing import key_of, namespace_of
 from huldra.engines import registry
 from huldra.engines.protocol import (
     PAYLOAD_PROTOCOL,
@@ -362,10 +362,18 @@ def _facts(work: _Dispatch) -> dict[str, Any]:
         "settings": HULDRA_CONFIG.snapshot(),
         **work.code.to_json(),
         **({"frozen": work.frozen} if work.frozen else {}),
+        "class_code": _class_code(work),
         "cwd": working_directory(),
         "command": command_line(sys.orig_argv),
         "driver": work.owner.to_json(),
     }
+
+
+def _class_code(work: _Dispatch) -> dict[str, str]:
+    """The records of the code of all classes that run, by namespace: workers need not make them."""
+    classes = {type(node.node.obj) for node in work.plan.to_run}
+    found = {namespace_of(cls): in_process.kept_code(cls) for cls in classes}
+    return {namespace: digest for namespace, digest in found.items() if digest is not None}
 
 
 def _node_record(work: _Dispatch, node: PlannedNode) -> dict[str, Any]:

@@ -140,14 +140,26 @@ def metadata_record(obj: ConfigObject, paths: ArtifactPaths) -> tuple[dict[str, 
         version_controlled=type(obj).__huldra_version_controlled__,
         command=worker.command if worker is not None else "",
         module=type(obj).__module__,
-        code=_kept_code(type(obj)),
+        code=_code_of(type(obj), worker),
         code_edited=worker.edited if worker is not None else (),
         code_frozen=worker.frozen if worker is not None else None,
     )
     return record.to_json(), patch
 
 
-def _kept_code(cls: type) -> str | None:
+def _code_of(cls: type, worker: context.WorkerContext | None) -> str | None:
+    """What the driver has recorded of `cls`, if this worker has the driver's code; else its own.
+
+    To find what a class reaches, each of its project's files is parsed: once a driver is enough.
+    """
+    if worker is not None and not worker.edited:
+        recorded = worker.class_code.get(namespace_of(cls))
+        if recorded is not None:
+            return recorded
+    return kept_code(cls)
+
+
+def kept_code(cls: type) -> str | None:
     """Keep the code of `cls` in the store; None where that cannot be: it is a label."""
     from huldra.provenance import code_store  # where no code is kept, it need not be imported
 

@@ -10,7 +10,10 @@ import pytest
 
 import huldra
 from huldra import cli
+from huldra.engines.protocol import Capabilities
 from huldra.provenance import watching
+from huldra.testing import FakeExecutor
+from tests.support import children
 from tests.support.projects import Project, project
 
 __all__ = ["project"]  # pytest finds the fixture here
@@ -204,6 +207,29 @@ def test_each_source_is_kept_once(huldra_root: Path, project: Project) -> None:
         f"{project.name}.train",
         f"{project.name}.numbers",
     }
+
+
+def test_a_worker_takes_the_record_of_its_driver(
+    huldra_root: Path, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The driver parses the project once, and no worker has to."""
+    obj = project.load()(value=5)
+    engine = FakeExecutor(capabilities=Capabilities(native_dependencies=True, isolates=True))
+    obj.load_or_create(executor=engine)
+    [task] = engine.graphs[-1].tasks.values()
+    worker = children.run(
+        f"""
+        import sys
+        from huldra.provenance import watching
+        from huldra.worker import run_node
+        watching.watch = None  # a call would fail, and the record be missing
+        sys.exit(run_node({task.payload!r}))
+        """,
+        huldra_root,
+    )
+    assert worker.returncode == 0, worker.stderr
+    expected = watching.watch(type(obj))[1]
+    assert obj.get_metadata().code == expected
 
 
 def test_what_was_edited_but_not_loaded_again_is_not_recorded_as_new(
