@@ -7,9 +7,12 @@ import sys
 import unicodedata
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from huldra.catalog import presentation
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 _MAX_PROBLEMS = 10
 
@@ -82,18 +85,25 @@ def write_table(header: Sequence[str], lines: Sequence[Sequence[str]], note: str
     if not is_terminal():
         write("".join("\t".join(line) + "\n" for line in [list(header), *cells]))
         return
-    from rich import box  # here: only a terminal needs it
-    from rich.console import Console
+    from rich.console import Console  # here: only a terminal needs it
+    from rich.text import Text
+
+    console = Console()
+    console.print(rich_table(header, cells))
+    if note:
+        console.print(Text(note, "dim"))
+
+
+def rich_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> Table:
+    """Return a table for a terminal; a cell that is a status has its colour."""
+    from rich import box
     from rich.table import Table
     from rich.text import Text
 
     table = Table(*header, box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for line in cells:
-        table.add_row(*(Text(cell, _style_of(cell)) for cell in line))
-    console = Console()
-    console.print(table)
-    if note:
-        console.print(Text(note, "dim"))
+    for line in lines:
+        table.add_row(*(Text(clean(cell), _style_of(cell)) for cell in line))
+    return table
 
 
 def _style_of(cell: str) -> str:

@@ -28,6 +28,7 @@ from huldra.cli import (
     rm,
     run,
     show,
+    status,
     sweeps,
 )
 from huldra.cli.output import CommandError
@@ -165,6 +166,7 @@ def parser() -> argparse.ArgumentParser:
     _add_adopt(commands)
     _add_best(commands)
     _add_sweeps(commands)
+    _add_status(commands)
     _add_failures(commands)
     _add_cancel(commands)
     _add_retry(commands)
@@ -392,6 +394,18 @@ def _add_sweeps(commands: Commands[argparse.ArgumentParser]) -> None:
     made.add_argument("--limit", type=a_count, default=20, help="lines (%(default)s; 0: all)")
     made.add_argument("--json", action="store_true", help="a JSON list, with the members")
     made.set_defaults(run=sweeps.run)
+
+
+def _add_status(commands: Commands[argparse.ArgumentParser]) -> None:
+    made = _command(commands, "status", "show what runs now, and how far each run or target is")
+    _add_target(made, is_optional=True)
+    made.add_argument("--limit", type=a_count, default=10, help="runs (%(default)s; 0: all)")
+    shape = made.add_mutually_exclusive_group()
+    shape.add_argument(
+        "-f", "--follow", action="store_true", help="look again until nothing is queued or running"
+    )
+    shape.add_argument("--json", action="store_true", help="a JSON object")
+    made.set_defaults(run=status.run)
 
 
 def _add_failures(commands: Commands[argparse.ArgumentParser]) -> None:

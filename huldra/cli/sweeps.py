@@ -18,7 +18,7 @@ def run(catalog: Catalog, options: argparse.Namespace) -> int:
         return _show_members(the_sweep(catalog, options.run_id), options)
     sweeps = catalog.sweeps()[: options.limit or None]
     if options.json:
-        output.write_json([_as_json(sweep) for sweep in sweeps])
+        output.write_json([as_json(sweep) for sweep in sweeps])
         return 0
     note = f"{len(sweeps)} runs in {', '.join(catalog.roots)}"
     output.write_table(_COLUMNS, [_line(sweep) for sweep in sweeps], output.clean(note))
@@ -39,7 +39,7 @@ def the_sweep(catalog: Catalog, text: str) -> Sweep:
 def _show_members(sweep: Sweep, options: argparse.Namespace) -> int:
     """Print a line a member, by its name; those that only others need come last, nameless."""
     if options.json:
-        output.write_json(_as_json(sweep))
+        output.write_json(as_json(sweep))
         return 0
     lines = [
         [
@@ -87,7 +87,8 @@ def _line(sweep: Sweep) -> list[str]:
     ]
 
 
-def _as_json(sweep: Sweep) -> dict[str, object]:
+def as_json(sweep: Sweep) -> dict[str, object]:
+    """Return a run as JSON data, with its named members."""
     members = {
         member.name: {"key": member.key, "status": member.status}
         for member in sweep.members
