@@ -109,6 +109,8 @@ class Comparison:
             self._compare_names(path, now_tag, was, now)
         elif was_tag == now_tag == "tuple":
             yield path, was_body, now_body
+        elif was_tag == now_tag == "dict":
+            yield from _values_by_key(path, was_body, now_body)
         elif was_tag == now_tag == "" and _are_alike(was, now):
             yield from _parts(path, was, now)
         elif was != now or type(was) is not type(now):
@@ -259,6 +261,18 @@ def _parts(path: str, was: Any, now: Any) -> Iterator[tuple[str, Any, Any]]:
         return
     for name in dict.fromkeys([*was, *now]):
         yield _join(path, str(name)), was.get(name, ABSENT), now.get(name, ABSENT)
+
+
+def _values_by_key(path: str, was: Any, now: Any) -> Iterator[tuple[str, Any, Any]]:
+    """The values of two dicts whose keys are no names, which are written as lists of pairs."""
+    old, new = ({repr(key): value for key, value in _pairs_in(body)} for body in (was, now))
+    for key in dict.fromkeys([*old, *new]):
+        yield f"{path}[{key}]", old.get(key, ABSENT), new.get(key, ABSENT)
+
+
+def _pairs_in(body: Any) -> list[Any]:
+    pairs = body if isinstance(body, list) else []
+    return [pair for pair in pairs if isinstance(pair, list) and len(pair) == 2]
 
 
 def _join(path: str, name: str) -> str:
