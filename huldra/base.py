@@ -6,6 +6,7 @@ import functools
 import inspect
 import logging
 import sys
+from collections.abc import Iterator
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -370,6 +371,13 @@ class Huldra(Generic[T]):
 
         return documents.checked_instance(cls, documents.from_document(data))
 
+    def _repr_html_(self) -> str:
+        from huldra.scheduling.html_table import html_table
+
+        cells = list(_shown_fields(self, _REPR_DEPTH))
+        said = f"{type(self).__qualname__}: {len(cells)} fields"
+        return html_table(("field", "value"), cells, said)
+
     def to_python(self) -> str:
         """Return the config as Python source, such as `TrainModel(lr=0.0003, steps=5000)`.
 
@@ -642,12 +650,16 @@ def _repr_to(value: Any, depth: int) -> str:
         return repr(value)
     if depth == 0:
         return f"{cls.__qualname__}(…)"
-    parts = []
-    for name, spec in cls.__chz_fields__.items():
+    parts = [f"{name}={text}" for name, text in _shown_fields(value, depth)]
+    return f"{cls.__qualname__}({', '.join(parts)})"
+
+
+def _shown_fields(value: Any, depth: int) -> Iterator[tuple[str, str]]:
+    """Give the fields of a config and what is shown of each, by the field's own `repr`."""
+    for name, spec in type(value).__chz_fields__.items():
         shown = spec._repr  # noqa: SLF001  chz offers no other way to read it
         raw = getattr(value, spec.x_name)
         if callable(shown):
-            parts.append(f"{name}={shown(raw)}")
+            yield name, str(shown(raw))
         else:
-            parts.append(f"{name}={_repr_to(raw, depth - 1) if shown else '...'}")
-    return f"{cls.__qualname__}({', '.join(parts)})"
+            yield name, _repr_to(raw, depth - 1) if shown else "..."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
@@ -55,6 +56,15 @@ class _ListMeta(type):
 
     def __repr__(cls) -> str:
         return f"<{cls.__qualname__}: {len(cls)} experiments>"
+
+    def _repr_html_(cls) -> str:
+        from huldra.scheduling.html_table import html_table
+
+        members = cls.__huldra_items__
+        rows = [(name, repr(config)) for name, config in members.items()]
+        counts = Counter(type(config).__name__ for config in members.values())
+        said = ", ".join(f"{count} {name}" for name, count in counts.items()) or "no experiments"
+        return html_table(("name", "config"), rows, f"{cls.__qualname__}: {said}")
 
 
 class HuldraList(Generic[H], metaclass=_ListMeta):

@@ -12,6 +12,7 @@ from huldra.attempts.liveness import Watch
 from huldra.attempts.waiting import describe
 from huldra.logs.console import for_terminal
 from huldra.scheduling.graph import Graph, Node
+from huldra.scheduling.html_table import html_table
 from huldra.store import claim
 from huldra.store.layout import ArtifactPaths
 from huldra.store.overlap import Overlap
@@ -49,6 +50,9 @@ class PlannedNode:
         return self.node.paths
 
 
+_HEADER = ("", "artifact", "why")
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """The planned nodes, in topological order; printing it shows a table."""
@@ -71,15 +75,23 @@ class Plan:
         ]
 
     def __str__(self) -> str:
-        counts = ", ".join(
+        table = f"{text_table(_HEADER, self._cells())}\n{self._counts() or 'nothing to do'}"
+        estimate = self.estimate()
+        return for_terminal(f"{table}\n{estimate}" if estimate else table)
+
+    def _repr_html_(self) -> str:
+        said = "\n".join(filter(None, [self._counts() or "nothing to do", self.estimate()]))
+        return html_table(_HEADER, self._cells(), said)
+
+    def _cells(self) -> list[tuple[str, str, str]]:
+        return [(n.status.value, _short(n.key), n.reason) for n in self.nodes.values()]
+
+    def _counts(self) -> str:
+        return ", ".join(
             f"{len(self.with_status(status))} {status.value}"
             for status in NodeStatus
             if self.with_status(status)
         )
-        rows = [(n.status.value, _short(n.key), n.reason) for n in self.nodes.values()]
-        table = f"{text_table(('', 'artifact', 'why'), rows)}\n{counts or 'nothing to do'}"
-        estimate = self.estimate()
-        return f"{table}\n{estimate}" if estimate else table
 
     def estimate(self) -> str:
         """Return what it will cost, by what artifacts of the same classes used; "" where unknown.

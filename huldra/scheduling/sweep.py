@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import sys
 import time
 from collections import Counter
@@ -15,6 +14,7 @@ from huldra.catalog.progress import read_progress
 from huldra.catalog.query import METRICS
 from huldra.errors import HuldraError
 from huldra.scheduling import rows
+from huldra.scheduling.html_table import html_table
 from huldra.scheduling.job import Job, as_done, cancel_all
 from huldra.scheduling.planning import text_table
 from huldra.store.records import AttemptStatus
@@ -116,25 +116,18 @@ class Sweep(Mapping[str, Job[T]], Generic[T]):
         return rows.frame(self.rows())
 
     def __str__(self) -> str:
-        return _table(self._cells())
+        return _table(_cells(self.rows()))
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{count} {status.value}" for status, count in self.counts().items())
         return f"<Sweep {self.name} {len(self)} jobs: {counts}>"
 
     def _repr_html_(self) -> str:
-        header, lines = self._cells()
-        head = "".join(f"<th>{html.escape(cell)}</th>" for cell in header)
-        body = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
-            for row in lines
-        )
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-
-    def _cells(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         found = self.rows()
-        columns = _shown_columns(found)
-        return columns, [tuple(_cell(row.get(column)) for column in columns) for row in found]
+        counts = Counter(row["status"] for row in found)
+        said = ", ".join(f"{count} {status}" for status, count in counts.items())
+        header, lines = _cells(found)
+        return html_table(header, lines, f"Sweep {self.name} {len(self)} jobs: {said}")
 
 
 class Completed(Generic[T]):
@@ -179,6 +172,11 @@ _MOMENT_S = 0.5
 def _noted(error: Exception, name: str) -> Exception:
     error.add_note(f"sweep member: {name}")
     return error
+
+
+def _cells(found: list[dict[str, Any]]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    columns = _shown_columns(found)
+    return columns, [tuple(_cell(row.get(column)) for column in columns) for row in found]
 
 
 def _table(cells: tuple[tuple[str, ...], list[tuple[str, ...]]]) -> str:
