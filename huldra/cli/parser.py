@@ -20,6 +20,7 @@ from huldra.cli import (
     change,
     checkout,
     diff,
+    doctor,
     failures,
     gc,
     ls,
@@ -175,6 +176,7 @@ def parser() -> argparse.ArgumentParser:
     _add_export(commands)
     _add_import(commands)
     _add_rm(commands)
+    _add_doctor(commands)
     return made
 
 
@@ -508,6 +510,13 @@ def _add_rm(commands: Commands[argparse.ArgumentParser]) -> None:
     )
     made.add_argument("--json", action="store_true", help="print the removed paths as a JSON list")
     made.set_defaults(run=rm.run)
+
+
+def _add_doctor(commands: Commands[argparse.ArgumentParser]) -> None:
+    made = _command(commands, "doctor", "check the store's file system, the adapters and versions")
+    made.add_argument("--read-only", action="store_true", help="write no probe files")
+    made.add_argument("--json", action="store_true", help="a JSON list")
+    made.set_defaults(run=doctor.run, makes_store=True)
 
 
 def a_count(text: str) -> int:
