@@ -19,6 +19,7 @@ from huldra.cli import (
     carry,
     change,
     checkout,
+    completion,
     diff,
     doctor,
     failures,
@@ -119,6 +120,8 @@ def _fail(error: Exception, code: int) -> int:
 
 def _catalog(options: argparse.Namespace) -> Catalog:
     roots = options.root
+    if getattr(options, "needs_no_store", False):
+        return Catalog([])
     if getattr(options, "makes_store", False):
         from huldra.settings import HULDRA_CONFIG
 
@@ -177,6 +180,7 @@ def parser() -> argparse.ArgumentParser:
     _add_import(commands)
     _add_rm(commands)
     _add_doctor(commands)
+    _add_completion(commands, made)
     return made
 
 
@@ -517,6 +521,14 @@ def _add_doctor(commands: Commands[argparse.ArgumentParser]) -> None:
     made.add_argument("--read-only", action="store_true", help="write no probe files")
     made.add_argument("--json", action="store_true", help="a JSON list")
     made.set_defaults(run=doctor.run, makes_store=True)
+
+
+def _add_completion(
+    commands: Commands[argparse.ArgumentParser], all_of_it: argparse.ArgumentParser
+) -> None:
+    made = _command(commands, "completion", "print a script that completes commands and options")
+    made.add_argument("shell", choices=tuple(completion.SCRIPTS))
+    made.set_defaults(run=completion.run, needs_no_store=True, parser=all_of_it)
 
 
 def a_count(text: str) -> int:
