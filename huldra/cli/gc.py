@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from huldra.catalog import Catalog, Row, Snapshot, presentation, reachability
+from huldra.catalog import Catalog, Row, Snapshot, code_leftovers, presentation, reachability
 from huldra.catalog.storage import MIN_AGE_S
 from huldra.cli import output, targets
 from huldra.cli.confirm import confirm
@@ -20,6 +20,7 @@ from huldra.store.layout import RUNS, ArtifactPaths
 
 _MAX_SHOWN = 20
 _NO_RESULT = ("failed", "incomplete", "absent")
+_CODE = "code that nothing refers to"
 _LEFTOVERS = ("temporary", "trash", "empty", "run")
 
 
@@ -153,7 +154,7 @@ def _reason(options: argparse.Namespace) -> str:
 
 
 def _leftovers(catalog: Catalog, going: set[str], snapshot: Snapshot) -> list[Going]:
-    """Leftovers of crashes, and the records of runs of which no artifact stays."""
+    """Leftovers of crashes, records of runs of which no artifact stays, and code of nothing."""
     (root,) = catalog.roots
     found = [
         Going(_below(root, item.path), item.path, f"leftover: {item.kind}", item.size_bytes)
@@ -165,6 +166,10 @@ def _leftovers(catalog: Catalog, going: set[str], snapshot: Snapshot) -> list[Go
         keys = {member.key for member in sweep.members} & here
         if keys and keys <= going:
             found.append(Going(f"{RUNS}/{sweep.run_id}", sweep.run_id, "run without artifacts", 0))
+    found += [
+        Going(_below(root, item.path), item.path, _CODE, item.size_bytes)
+        for item in code_leftovers.unreferenced(root)
+    ]
     return [one for one in found if not _is_in(one.path, going)]
 
 
@@ -190,6 +195,7 @@ def _move(catalog: Catalog, root: str, going: Sequence[Going]) -> list[Going]:
     snapshot = catalog.snapshot(max_age_s=0)
     used = reachability.in_use(snapshot, catalog.sweeps())
     taken = [one for one in moved if one.what in used or not _is_as_seen(root, one, name)]
+    taken += _code_in_use(root, name, [one for one in moved if one.reason == _CODE])
     trash.put_back(root, name, [one.path for one in taken])
     for one in going:
         if one not in moved or one in taken:
@@ -203,6 +209,13 @@ def _is_as_seen(root: str, one: Going, name: str = "") -> bool:
         return True
     base = f"{root}/{trash.TRASH}/{name}" if name else root
     return claim.last_number(ArtifactPaths(f"{base}/{one.path}")) == one.attempt
+
+
+def _code_in_use(root: str, name: str, moved: Sequence[Going]) -> Sequence[Going]:
+    """Return all code that was moved, where something refers to any of it by now."""
+    paths = [one.path for one in moved]
+    is_unused = code_leftovers.are_unreferenced(root, f"{root}/{trash.TRASH}/{name}", paths)
+    return [] if is_unused else moved
 
 
 def _undo(root: str, as_json: bool) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 
 from huldra.errors import HuldraStoreError
 from huldra.provenance import sources, watching
+from huldra.provenance.kept_files import KeptFiles
 from huldra.provenance.watching import UNKNOWN, WatchedFile
 from huldra.settings import HULDRA_CONFIG
 from huldra.store import files
@@ -21,30 +22,30 @@ from huldra.store.process import user_name
 from huldra.store.records import now_text
 
 _IGNORED = b"# made by huldra: the code that artifacts were computed by\n*\n"
-_kept: set[tuple[str, str]] = set()  # by root and digest: what this process knows to be there
+_kept = KeptFiles()
 
 
 def keep(cls: type) -> str | None:
     """Keep the code that `cls` can reach, in the store; return the digest of the record.
 
     None where `HULDRA_CODE` is off, and where the store takes no file. Once a class's code was kept
-    by this process, this costs no call to the file system.
+    by this process, this costs no call to the file system for half an hour.
     """
     if HULDRA_CONFIG.code == "off":
         return None
     watched, digest = watching.watch(cls)
     store = StorePaths(HULDRA_CONFIG.root)
-    if (store.root, digest) not in _kept:
+    path = store.code_record(digest)
+    if not _kept.has(path):
         try:
             _prepare(store)
             for one in watched.modules.values():
                 _keep_source(store, one)
-            if not files.path_exists(store.code_record(digest)):
-                record = files.object_bytes(watched.to_json())
-                files.write_atomic(store.code_record(digest), record)
+            if not _kept.renew(path):
+                files.write_atomic(path, files.object_bytes(watched.to_json()))
+                _kept.add(path)
         except HuldraStoreError:
             return None
-        _kept.add((store.root, digest))
     return digest
 
 
@@ -54,15 +55,15 @@ def _prepare(store: StorePaths) -> None:
 
 
 def _keep_source(store: StorePaths, one: WatchedFile) -> None:
-    if not one.is_source or one.digest == UNKNOWN or (store.root, one.digest) in _kept:
-        return
     path = store.code_source(one.digest)
-    if not files.path_exists(path):
+    if not one.is_source or one.digest == UNKNOWN or _kept.has(path):
+        return
+    if not _kept.renew(path):
         content = watching.read_content(one.file)
         if content is None or sources.digest_of(content) != one.content:
             return  # edited this very moment: its text is gone
         files.write_atomic(path, content)
-    _kept.add((store.root, one.digest))
+        _kept.add(path)
 
 
 @dataclass(frozen=True)

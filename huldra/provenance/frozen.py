@@ -16,6 +16,7 @@ from typing import Any
 
 from huldra.errors import HuldraArtifactMissing, HuldraRefused, HuldraStoreError
 from huldra.provenance import sources
+from huldra.provenance.kept_files import KeptFiles
 from huldra.provenance.project_tree import ProjectTree
 from huldra.settings import HULDRA_CONFIG
 from huldra.store import files
@@ -27,7 +28,7 @@ _MIB = 1 << 20
 # Of all restored files: a copy never changes, and what has just been written looks edited.
 _RESTORED_AT_S = 946_684_800
 
-_kept: set[tuple[str, str]] = set()  # by root and digest: what this process knows to be there
+_kept = KeptFiles()
 
 
 @dataclass(frozen=True)
@@ -125,19 +126,18 @@ def refuse_too_large(trees: Iterable[ProjectTree]) -> None:
 def keep(tree: FrozenTree) -> str:
     """Keep a tree in the store, and return its digest. Raises `HuldraStoreError`."""
     store, digest = StorePaths(HULDRA_CONFIG.root), tree.digest
-    if (store.root, digest) in _kept:
-        return digest
-    if not files.path_exists(store.code_tree(digest)):
+    path = store.code_tree(digest)
+    if not _kept.has(path) and not _kept.renew(path):
         with ThreadPoolExecutor(_WRITERS) as writers:
             list(writers.map(lambda item: _keep_file(store, tree.top, *item), tree.files.items()))
-        files.write_atomic(store.code_tree(digest), files.object_bytes(tree.to_json()))
-    _kept.add((store.root, digest))
+        files.write_atomic(path, files.object_bytes(tree.to_json()))
+        _kept.add(path)
     return digest
 
 
 def _keep_file(store: StorePaths, top: str, name: str, one: TreeFile) -> None:
     path = store.code_file(one.digest)
-    if (store.root, one.digest) in _kept or files.path_exists(path):
+    if _kept.has(path) or _kept.renew(path):
         return
     try:
         with open(f"{top}/{name}", "rb") as stream:
@@ -150,7 +150,7 @@ def _keep_file(store: StorePaths, top: str, name: str, one: TreeFile) -> None:
             directory=top,
         )
     files.write_atomic(path, content)
-    _kept.add((store.root, one.digest))
+    _kept.add(path)
 
 
 # ---- restoring ---------------------------------------------------------------------------------
