@@ -48,14 +48,16 @@ def checks(root: str, *, read_only: bool = False) -> Iterator[Check]:
         yield _absent(root)
         return
     yield Check("root", OK, root)
-    yield from _permissions(root)
-    yield _space(root)
+    for look in (_permissions, _space):
+        yield _guarded(look, root)
     if not read_only:
         yield from _probes(root)
 
 
 def _absent(root: str) -> Check:
     """Check that a root which does not exist can be made."""
+    if os.path.lexists(root):
+        return Check("root", PROBLEM, f"{root} is not a folder", "set HULDRA_PATH to a folder")
     above = root
     while not os.path.exists(above):
         above = os.path.dirname(above)
@@ -95,7 +97,7 @@ def _probes(root: str) -> Iterator[Check]:
 
 
 def _guarded(probe: Callable[[str], Check], folder: str) -> Check:
-    """Let an error that the probe did not expect be its answer."""
+    """Let an error that a probe or a look did not expect be its answer."""
     try:
         return probe(folder)
     except (OSError, HuldraStoreError) as error:
@@ -218,21 +220,20 @@ def _space(root: str) -> Check:
     )
 
 
-def _permissions(root: str) -> Iterator[Check]:
+def _permissions(root: str) -> Check:
     """Look whether the people who can write to the root can write to what others make in it."""
     mode = stat.S_IMODE(os.stat(root).st_mode)
     shown = f"the root has mode {mode:04o}, your umask is {_umask():03o}"
     if mode & stat.S_IWOTH:
-        yield Check(
+        return Check(
             "permissions",
             WARNING,
             f"{shown}: every user can write to it",
             f"who can write to a store can run code as its users: chmod o-w {root}",
         )
-    elif not mode & stat.S_IWGRP:
-        yield Check("permissions", OK, f"{shown}: only its owner can write to it")
-    else:
-        yield _group_permissions(root, mode, shown)
+    if not mode & stat.S_IWGRP:
+        return Check("permissions", OK, f"{shown}: only its owner can write to it")
+    return _group_permissions(root, mode, shown)
 
 
 def _group_permissions(root: str, mode: int, shown: str) -> Check:

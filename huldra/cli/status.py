@@ -87,7 +87,7 @@ def _record(catalog: Catalog, target: targets.Target) -> runs.RunRecord:
         return catalog.run_record(target.run_id)
     keys = dict(target.keys)
     return runs.RunRecord(
-        run_id="–",
+        run_id="",
         root=catalog.roots[0],
         name=target.text,
         module="",
@@ -188,7 +188,7 @@ def _sentence(sweep: Sweep) -> str:
         for status, count in presentation.in_order(dict(sweep.counts))
         if status != "success"
     ]
-    name = sweep.name if sweep.run_id == "–" else f"{sweep.run_id} {sweep.name}".rstrip()
+    name = f"{sweep.run_id} {sweep.name}".strip()
     return f"{name}: {', '.join([f'{sweep.done} of {sweep.total} complete', *counts])}"
 
 
@@ -217,7 +217,7 @@ def _tables(standing: Standing) -> Iterator[tuple[Sequence[str], list[list[str]]
 def _run_line(sweep: Sweep) -> list[str]:
     counts = (str(sweep.counts.get(name, 0)) for name in ("running", "queued", "failed"))
     return [
-        sweep.run_id,
+        sweep.run_id or "–",
         sweep.name or "–",
         sweeps.state_of(sweep),
         f"{sweep.done}/{sweep.total}",

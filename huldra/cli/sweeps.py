@@ -60,7 +60,7 @@ def state_of(sweep: Sweep) -> str:
 
     `running` while a member is queued or running, `finished` once all are complete, `finished, 3
     failed` where some failed and nothing moves, `stopped` where members are left that nobody
-    computes any more.
+    computes any more. What is no run and has nothing on disk is `never made`.
     """
     if sweep.problem:
         return "unreadable"
@@ -68,6 +68,8 @@ def state_of(sweep: Sweep) -> str:
         return "running"
     if sweep.done == sweep.total:
         return "finished"
+    if not sweep.run_id and sweep.counts.get("absent") == sweep.total:
+        return "never made"
     failed = sweep.counts.get("failed", 0)
     if failed and failed + sweep.done == sweep.total:
         return f"finished, {failed} failed"

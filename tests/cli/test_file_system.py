@@ -56,6 +56,24 @@ def test_a_root_that_refuses_writes_is_a_problem(
     assert "hits work" in found.remedy
 
 
+def test_a_root_that_is_no_folder_is_a_problem(tmp_path: Path) -> None:
+    """A file of that name, or a link to nowhere."""
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("nowhere")
+    for name in ("file", "link"):
+        (found,) = file_system.checks(str(tmp_path / name))
+        assert (found.verdict, found.found) == ("problem", f"{tmp_path / name} is not a folder")
+
+
+def test_an_error_of_the_disk_is_an_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other checks go on."""
+    monkeypatch.setattr(os, "statvfs", refuse(errno.ESTALE))
+    found = checked(tmp_path)
+    assert found["space"].verdict == "problem"
+    assert "Stale file handle" in found["space"].found
+    assert found["rename"].verdict == "ok"
+
+
 def test_a_file_system_without_hard_links_is_a_problem(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -98,6 +98,13 @@ def test_a_run_has_its_members_with_what_moves_first(store: StoreWriter, answer:
     assert answer("status", keys["half"])["members"][0]["status"] == "running"
 
 
+def test_a_class_with_its_fields_is_a_target(answer: Answer) -> None:
+    """It needs no run, and none of it has to be on disk."""
+    found = answer("status", "tests.cli.test_targets:Train", "lr=0.25")
+    assert [(run["run_id"], run["state"]) for run in found["runs"]] == [("", "never made")]
+    assert [member["status"] for member in found["members"]] == ["absent"]
+
+
 def test_following_writes_a_line_for_each_change(
     store: StoreWriter, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
