@@ -49,9 +49,10 @@ def prepare(base: Path) -> None:
     os.environ.update(SETTINGS)
     huldra.HULDRA_CONFIG.reload()
     with huldra.huldra_root(base / "first"):
-        Work(name="first").load_or_create()
-        Work(name="second").load_or_create(executor="inline")
-        Work(name="third").load_or_create(executor="threads:1").result()
+        ledger = str(base / "prepared")  # the locks of these go there, too
+        Work(name="first", ledger=ledger).load_or_create()
+        Work(name="second", ledger=ledger).load_or_create(executor="inline")
+        Work(name="third", ledger=ledger).load_or_create(executor="threads:1").result()
 
 
 def play_all(
