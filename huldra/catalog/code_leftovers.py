@@ -97,7 +97,8 @@ def _named(root: str) -> tuple[set[str], set[str]]:
     for base in _bases(root):
         for run_id in _folders(f"{base}/{RUNS}"):
             run = _read(StorePaths(base).run_record(run_id), MAX_RECORD_BYTES)
-            records.update(map(str, as_mapping(run.get("class_code")).values()))
+            recorded = as_mapping(as_mapping(run.get("class_code")).get("digests"))
+            records.update(map(str, recorded.values()))
             frozen = run.get("frozen")
             for entry in frozen if isinstance(frozen, list) else ():
                 trees.add(str(as_mapping(entry).get("tree")))

@@ -49,6 +49,28 @@ def keep(cls: type) -> str | None:
     return digest
 
 
+def keep_of_run(classes: Mapping[str, type]) -> dict[str, Any]:
+    """Keep the code of a run's classes, by namespace; return what workers may rely on.
+
+    `digests` are the records in the store, `files` what they were made from: the digest of the
+    bytes of each file. Empty where nothing was kept.
+    """
+    digests = {namespace: keep(cls) for namespace, cls in classes.items()}
+    kept = {namespace: digest for namespace, digest in digests.items() if digest is not None}
+    files_here = {
+        one.place: one.content
+        for namespace in kept
+        for one in watching.watch(classes[namespace])[0].modules.values()
+    }
+    return {"digests": kept, "files": files_here} if kept else {}
+
+
+def is_as_recorded(recorded: Mapping[str, str]) -> bool:
+    """Return True if these files of a driver's, or the copies of them here, have these digests."""
+    found = ((sources.read(sources.copied(file)), digest) for file, digest in recorded.items())
+    return all(here is not None and here.digest == digest for here, digest in found)
+
+
 def _prepare(store: StorePaths) -> None:
     if files.make_directories(store.code):
         files.write_atomic(f"{store.code}/.gitignore", _IGNORED)

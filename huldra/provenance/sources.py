@@ -273,6 +273,14 @@ def original(file: str) -> str:
     return file
 
 
+def copied(file: str) -> str:
+    """Return where a driver's file is in a copy here; `file` itself where it is in none."""
+    for copy, top in _memory.copies.items():
+        if file.startswith(f"{top.rstrip('/')}/"):
+            return f"{copy}{file[len(top.rstrip('/')) :]}"
+    return file
+
+
 # ---- which modules -------------------------------------------------------------------------------
 
 

@@ -37,6 +37,7 @@ from huldra.engines.release import release_unsent
 from huldra.engines.resources import Resources
 from huldra.errors import HuldraClassError, HuldraRefused, HuldraSubmitError
 from huldra.logs.capture import get_logger
+from huldra.provenance import code_store
 from huldra.provenance.command import command_line
 from huldra.provenance.metadata import working_directory
 from huldra.provenance.sources import Code, this_code
@@ -70,6 +71,7 @@ class _Dispatch:
     run_id: str
     owner: Owner
     code: Code
+    class_code: dict[str, Any] = field(default_factory=dict)
     frozen: list[dict[str, Any]] = field(default_factory=list)
     named_job: JobRef | None = None
     binds_jobs: bool = False
@@ -132,6 +134,7 @@ def _send(work: _Dispatch) -> None:
     resources = {node.key: resources_of(node.node.obj) for node in work.plan.to_run}
     draft = _task_graph(work, work.plan.to_run, resources)
     _refuse(work.executor, draft)
+    work.class_code = _class_code(work.plan)
     work.frozen = frozen_code(work.code, work.executor.capabilities)
     claim.register(work.owner)
     try:
@@ -362,18 +365,21 @@ def _facts(work: _Dispatch) -> dict[str, Any]:
         "settings": HULDRA_CONFIG.snapshot(),
         **work.code.to_json(),
         **({"frozen": work.frozen} if work.frozen else {}),
-        "class_code": _class_code(work),
+        "class_code": work.class_code,
         "cwd": working_directory(),
         "command": command_line(sys.orig_argv),
         "driver": work.owner.to_json(),
     }
 
 
-def _class_code(work: _Dispatch) -> dict[str, str]:
-    """The records of the code of all classes that run, by namespace: workers need not make them."""
-    classes = {type(node.node.obj) for node in work.plan.to_run}
-    found = {namespace_of(cls): in_process.kept_code(cls) for cls in classes}
-    return {namespace: digest for namespace, digest in found.items() if digest is not None}
+def _class_code(plan: Plan) -> dict[str, Any]:
+    """What is kept of the code of all classes that run; empty where that cannot be: a label."""
+    classes = {type(node.node.obj) for node in plan.to_run}
+    try:
+        return code_store.keep_of_run({namespace_of(cls): cls for cls in classes})
+    except Exception:  # noqa: BLE001  of whatever modules the user's process holds
+        get_logger().debug("the code of the run could not be recorded", exc_info=True)
+        return {}
 
 
 def _node_record(work: _Dispatch, node: PlannedNode) -> dict[str, Any]:

@@ -156,11 +156,6 @@ def _code_of(cls: type, worker: context.WorkerContext | None) -> str | None:
         recorded = worker.class_code.get(namespace_of(cls))
         if recorded is not None:
             return recorded
-    return kept_code(cls)
-
-
-def kept_code(cls: type) -> str | None:
-    """Keep the code of `cls` in the store; None where that cannot be: it is a label."""
     from huldra.provenance import code_store  # where no code is kept, it need not be imported
 
     try:

@@ -26,7 +26,7 @@ from datetime import datetime
 from typing import Any
 
 from huldra.errors import NodeFailed
-from huldra.provenance import sources
+from huldra.provenance import code_store, sources
 from huldra.provenance.sources import Source
 from huldra.worker import frozen_code
 
@@ -51,6 +51,7 @@ class _State:
     run: str = ""
     compared: tuple[str, int] | None = None
     edited: tuple[str, ...] = ()
+    recorded: tuple[str, Mapping[str, str]] = ("", {})
 
 
 _state = _State()
@@ -133,6 +134,19 @@ def compare(run_path: str, record: Mapping[str, Any], *, can_renew: bool) -> tup
         )
         _state.compared = run_path, len(sys.modules)
     return _state.edited
+
+
+def recorded(run_path: str, record: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return what the driver kept of the code of its run's classes, by namespace.
+
+    Empty where a file that a class can reach is another one here, imported or not: then a class is
+    looked at in this process. The files are read once for a run, and not parsed.
+    """
+    if _state.recorded[0] != run_path:
+        found = record.get("class_code") or {}
+        is_same = code_store.is_as_recorded(found.get("files") or {})
+        _state.recorded = run_path, found.get("digests") or {} if is_same else {}
+    return _state.recorded[1]
 
 
 def edited_since(record: Mapping[str, Any]) -> tuple[str, ...]:

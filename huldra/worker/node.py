@@ -214,7 +214,7 @@ def _entered(run: Run, words: Mapping[str, Any], place: _Place) -> Iterator[_Nod
         place.preempt_signals,
         run.facts.get("command", ""),
         frozen={} if is_drivers else frozen_code.named(run.facts),
-        class_code={} if is_drivers else run.facts.get("class_code") or {},
+        class_code={} if is_drivers else code.recorded(run.path, run.facts),
     )
     token = context.worker.set(worker)
     try:

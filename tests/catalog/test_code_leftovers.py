@@ -106,7 +106,7 @@ def test_a_run_keeps_the_code_of_its_classes(huldra_root: Path, project: Project
     """Its nodes will name the records that the driver made."""
     digest = code_store.keep(project.load())
     make_old(huldra_root)
-    write_run(huldra_root, class_code={"p/Train": digest})
+    write_run(huldra_root, class_code={"digests": {"p/Train": digest}})
     assert leftovers(huldra_root) == set()
 
 

@@ -232,6 +232,31 @@ def test_a_worker_takes_the_record_of_its_driver(
     assert obj.get_metadata().code == expected
 
 
+def test_a_worker_records_what_it_runs_when_that_was_edited(
+    huldra_root: Path, project: Project
+) -> None:
+    """Also of a module that nothing has imported when the node begins."""
+    project.edit("train", "return self.value * factor()", "return late()")
+    project.edit("train", f"from {project.name}.numbers import factor", "")
+    text = "def _create(self) -> int:"
+    project.edit(
+        "train", text, f"{text}\n        from {project.name}.numbers import factor as late"
+    )
+    obj = project.load()(value=6)
+    engine = FakeExecutor(capabilities=Capabilities(native_dependencies=True, isolates=True))
+    obj.load_or_create(executor=engine)
+    [task] = engine.graphs[-1].tasks.values()
+    at_submission = watching.watch(type(obj))[1]
+    project.edit("numbers", "return 2", "return 3")
+    worker = children.run(
+        f"import sys; from huldra.worker import run_node; sys.exit(run_node({task.payload!r}))",
+        huldra_root,
+    )
+    assert worker.returncode == 0, worker.stderr
+    assert obj.load_or_create() == 3
+    assert obj.get_metadata().code not in (None, at_submission)
+
+
 def test_what_was_edited_but_not_loaded_again_is_not_recorded_as_new(
     huldra_root: Path, project: Project
 ) -> None:
