@@ -124,8 +124,9 @@ def _class_litter(folder: str, now: float) -> Iterator[Litter]:
 
 
 def _artifact_litter(path: str, now: float) -> Iterator[Litter]:
-    # `.huldra` itself has a temporary name until the first claim is whole.
-    yield from _temporaries(path, now)
+    # `.huldra` itself has a temporary name until the first claim is whole. All else in here is the
+    # user's, whatever its name.
+    yield from _temporaries(path, now, f"{PRIVATE}.")
     if os.path.lexists(f"{path}/{PRIVATE}"):
         yield from _temporaries(f"{path}/{PRIVATE}", now)
         yield from _temporaries(f"{path}/{PRIVATE}/claims", now)
@@ -133,7 +134,7 @@ def _artifact_litter(path: str, now: float) -> Iterator[Litter]:
     names = _names_in(path)
     if not names:
         yield _item(path, "foreign" if names is None else "empty", now)
-    elif not all(map(is_temporary, names)):
+    elif not all(is_temporary(name) and name.startswith(f"{PRIVATE}.") for name in names):
         yield _item(path, "foreign", now)
 
 
@@ -144,13 +145,13 @@ def _names_in(path: str) -> list[str] | None:
         return None
 
 
-def _temporaries(folder: str, now: float) -> Iterator[Litter]:
+def _temporaries(folder: str, now: float, prefix: str = "") -> Iterator[Litter]:
     try:
         names = os.listdir(folder)
     except OSError:
         return
     for name in sorted(names):
-        if is_temporary(name):
+        if is_temporary(name) and name.startswith(prefix):
             item = _item(f"{folder}/{name}", "temporary", now)
             if item.age_s > MIN_AGE_S:
                 yield item

@@ -81,6 +81,17 @@ def test_first_claim_that_never_appeared_is_litter_and_no_attempt(
     assert [(item.path, item.kind) for item in catalog.litter()] == [(str(hidden), "temporary")]
 
 
+def test_a_users_file_in_an_artifact_is_no_litter_whatever_its_name(
+    writer: StoreWriter, catalog: Catalog
+) -> None:
+    """Only below `.huldra`, and of that folder's own temporary names, do leftovers lie."""
+    own = writer.directory(writer.add("p/A", {})) / ".index.tmp"
+    own.write_text("kept")
+    two_hours_ago = time.time() - 7200
+    os.utime(own, (two_hours_ago, two_hours_ago))
+    assert list(catalog.litter()) == []
+
+
 def test_unreferenced_is_what_nothing_names(writer: StoreWriter, catalog: Catalog) -> None:
     """Neither a dependency, nor of a run, nor at work."""
     data = writer.add("p/Data", {})
