@@ -37,9 +37,8 @@ def _open_rows(catalog: Catalog, target: Target) -> list[Row]:
     snapshot = catalog.snapshot(max_age_s=0)
     keys = dict.fromkeys([*target.keys.values(), *target.needs])
     found = [row for key in keys if (row := snapshot.get(key)) and row.attempt_status in _OPEN]
-    if not target.run_id:
-        return found
-    ours = [row for row in found if row.run_id == target.run_id]
+    named, runs = target.named_keys, target.run_ids
+    ours = [row for row in found if row.key in named or row.run_id in runs]
     for row in found:
         if row not in ours:
             whose = f"run {row.run_id}" if row.run_id else f"{row.user}@{row.hostname}"

@@ -13,6 +13,7 @@ import os
 import re
 import sys
 import traceback
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import ModuleType
@@ -36,7 +37,8 @@ class Target:
     """What a command is about: artifacts by name, and the way to their configs.
 
     `keys` maps each member's name to its key. `found` says what the words were taken for. `listed`
-    is the `HuldraList` that the target is, if it is one; `run_id` the run.
+    is the `HuldraList` that the target is, if it is one; `run_id` the run. `parts` are the runs and
+    artifacts of which several words make one target.
     """
 
     words: tuple[str, ...]
@@ -46,6 +48,18 @@ class Target:
     listed: Any = None
     run_id: str = ""
     needs: tuple[str, ...] = ()
+    parts: tuple[Target, ...] = ()
+
+    @property
+    def run_ids(self) -> frozenset[str]:
+        """The runs that are in the target."""
+        return frozenset(part.run_id for part in self.parts or (self,) if part.run_id)
+
+    @property
+    def named_keys(self) -> frozenset[str]:
+        """The keys that the words name themselves, and not as members of a run."""
+        parts = (part for part in self.parts or (self,) if not part.run_id)
+        return frozenset(key for part in parts for key in part.keys.values())
 
     @property
     def text(self) -> str:
@@ -61,6 +75,13 @@ class Target:
         """
         if self.built is not None:
             return self.built
+        if self.parts:
+            found = {
+                part.keys[name]: config
+                for part in self.parts
+                for name, config in part.configs().items()
+            }
+            return {name: found[key] for name, key in self.keys.items()}
         import huldra
 
         if self.run_id:
@@ -97,8 +118,20 @@ def resolve(catalog: Catalog, words: Sequence[str], grid: Sequence[str] = ()) ->
     targets = [_stored(catalog, word) for word in words]
     if len(targets) == 1:
         return targets[0]
-    keys = {name: key for target in targets for name, key in target.keys.items()}
-    return Target(tuple(words), ", ".join(target.found for target in targets), keys)
+    return _joined(words, targets)
+
+
+def _joined(words: Sequence[str], parts: Sequence[Target]) -> Target:
+    """Several runs and artifacts as one; a name that two keys have gets its run before it."""
+    pairs = list(dict.fromkeys(pair for part in parts for pair in part.keys.items()))
+    count = Counter(name for name, _ in pairs)
+    keys: dict[str, str] = {}
+    for part in parts:
+        for name, key in part.keys.items():
+            keys[name if count[name] == 1 else f"{part.run_id or key}/{name}"] = key
+    needs = tuple(dict.fromkeys(key for part in parts for key in part.needs))
+    found = ", ".join(part.found for part in parts)
+    return Target(tuple(words), found, keys, needs=needs, parts=tuple(parts))
 
 
 # ---- runs and IDs -------------------------------------------------------------------------------

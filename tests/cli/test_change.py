@@ -10,8 +10,10 @@ import pytest
 import huldra
 from huldra import cli
 from huldra.testing.pipelines import Step, count_notes
+from tests.dashboard.store import StoreWriter
 from tests.support.children import until
 
+RUNS = [f"20260101T00000{number}-00000{number}" for number in range(3)]
 STEP = "huldra.testing.pipelines:Step"
 
 
@@ -38,6 +40,21 @@ def test_cancel_ends_running_and_queued(
     assert sweep.wait(60)
     until(lambda: set(huldra.status([first, second]).values()) == {"cancelled"})
     assert count_notes(notes, "second", "began") == 0
+
+
+def test_cancel_of_two_runs_leaves_what_a_third_queued(
+    store: StoreWriter, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What runs share with another one that queued it is left alone, for many runs as for one."""
+    keys = {run: store.add("p.m/A", {"of": run}, status="queued", run_id=run) for run in RUNS}
+    for run in RUNS[:2]:
+        store.add_run(
+            "s", {"a": keys[run], "c": keys[RUNS[2]]}, dict.fromkeys(keys.values(), ()), run_id=run
+        )
+    assert cli.main(["cancel", *RUNS[:2], "--dry-run", "--root", str(store.root)]) == 0
+    said = capsys.readouterr().err
+    assert "to cancel, 2 artifacts" in said
+    assert f"left alone: {keys[RUNS[2]]}" in said
 
 
 def test_cancel_of_what_is_over_changes_nothing(

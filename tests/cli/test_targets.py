@@ -90,6 +90,20 @@ def test_run_by_its_beginning(catalog: Catalog) -> None:
     assert dict(resolve(catalog, ["Runs"]).configs()) == dict(Runs.items())
 
 
+def test_runs_with_the_same_names_are_both_there(catalog: Catalog) -> None:
+    """Of several runs as one target no member is lost: a name of two has its run before it."""
+    for lr in (0.5, 0.9):
+        huldra.load_or_create({"main": Train(lr=lr), "same": Train(lr=0.1)}, "threads:1").wait()
+    words = [run.run_id for run in catalog.sweeps()]
+    found = resolve(catalog, words)
+    configs = dict(found.configs())
+    assert configs.pop("same") == Train(lr=0.1)
+    assert sorted(name.partition("/")[0] for name in configs) == sorted(words)
+    assert {config.lr for config in configs.values() if isinstance(config, Train)} == {0.5, 0.9}
+    parts = [resolve(catalog, [word]) for word in words]
+    assert set(found.needs) == {key for part in parts for key in part.needs} != set()
+
+
 def test_ambiguous_ids_are_listed(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
     """What more than one artifact may mean is refused, with their keys."""
     made = [Data(name=str(number)) for number in range(2)]
