@@ -73,10 +73,11 @@ def _in_threads(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
             except BaseException as error:  # noqa: BLE001  raised below, in the caller's thread
                 errors.append((number, error))
 
-    threads = _start(work, min(_THREADS, len(items)) - 1)
+    threads: list[threading.Thread] = []
     try:
+        _start(work, min(_THREADS, len(items)) - 1, threads)
         work()
-    except BaseException as error:  # noqa: BLE001  Ctrl-C between two calls: raised below
+    except BaseException as error:  # noqa: BLE001  Ctrl-C: raised below, and ends all threads
         errors.append((-1, error))
     _join(threads, errors)
     if errors:
@@ -85,24 +86,29 @@ def _in_threads(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
     return results
 
 
-def _start(work: Callable[[], None], count: int) -> list[threading.Thread]:
-    threads: list[threading.Thread] = []
+def _start(work: Callable[[], None], count: int, threads: list[threading.Thread]) -> None:
+    """Start threads, each of which is in `threads` before it runs: Ctrl-C may come in between."""
     for _ in range(count):
         run = contextvars.copy_context().run
         thread = threading.Thread(target=run, args=(work,), name="huldra-overlap", daemon=True)
+        threads.append(thread)
         try:
             thread.start()
         except RuntimeError:  # no more of them here: the caller's own thread does the rest
-            break
-        threads.append(thread)
-    return threads
+            return
 
 
 def _join(threads: list[threading.Thread], errors: list[tuple[int, BaseException]]) -> None:
-    """Wait for all threads, whatever interrupts it: nothing may be claimed after the call."""
+    """Wait for all threads, whatever interrupts it: nothing may be claimed after the call.
+
+    One that never started is passed over, and so is one that Ctrl-C met as it started: it finds
+    the error and calls nothing.
+    """
     for thread in threads:
-        while thread.is_alive():
+        while True:
             try:
+                if not thread.is_alive():
+                    break
                 thread.join()
             except BaseException as error:  # noqa: BLE001  Ctrl-C: raised by the caller
                 errors.append((-1, error))

@@ -68,3 +68,32 @@ def test_ctrl_c_ends_the_calls_of_all_threads() -> None:
     with pytest.raises(KeyboardInterrupt):
         Overlap().map(interrupted, range(10_000))
     assert threading.active_count() == before
+
+
+def test_ctrl_c_while_the_threads_start_ends_those_that_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A KeyboardInterrupt before the last thread has started leaves none of them at work."""
+    start, started, before = (
+        threading.Thread.start,
+        list[threading.Thread](),
+        {*threading.enumerate()},
+    )
+
+    def interrupted(thread: threading.Thread) -> None:
+        start(thread)
+        started.append(thread)
+        if len(started) == 4:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    called: list[int] = []
+
+    def call(number: int) -> None:
+        time.sleep(0.002)
+        called.append(number)
+
+    with pytest.raises(KeyboardInterrupt):
+        Overlap().map(call, range(10_000))
+    assert {*threading.enumerate()} <= before
+    assert len(called) < 1000
