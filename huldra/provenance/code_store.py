@@ -18,10 +18,10 @@ from huldra.provenance.watching import UNKNOWN, WatchedFile
 from huldra.settings import HULDRA_CONFIG
 from huldra.store import files
 from huldra.store.layout import ArtifactPaths, StorePaths
+from huldra.store.location import prepare_code
 from huldra.store.process import user_name
 from huldra.store.records import now_text
 
-_IGNORED = b"# made by huldra: the code that artifacts were computed by\n*\n"
 _kept = KeptFiles()
 
 
@@ -38,7 +38,7 @@ def keep(cls: type) -> str | None:
     path = store.code_record(digest)
     if not _kept.has(path):
         try:
-            _prepare(store)
+            prepare_code()
             for one in watched.modules.values():
                 _keep_source(store, one)
             if not _kept.renew(path):
@@ -69,11 +69,6 @@ def is_as_recorded(recorded: Mapping[str, str]) -> bool:
     """Return True if these files of a driver's, or the copies of them here, have these digests."""
     found = ((sources.read(sources.copied(file)), digest) for file, digest in recorded.items())
     return all(here is not None and here.digest == digest for here, digest in found)
-
-
-def _prepare(store: StorePaths) -> None:
-    if files.make_directories(store.code):
-        files.write_atomic(f"{store.code}/.gitignore", _IGNORED)
 
 
 def _keep_source(store: StorePaths, one: WatchedFile) -> None:

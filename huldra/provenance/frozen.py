@@ -21,6 +21,7 @@ from huldra.provenance.project_tree import ProjectTree
 from huldra.settings import HULDRA_CONFIG
 from huldra.store import files
 from huldra.store.layout import StorePaths
+from huldra.store.location import prepare_code
 
 _WRITERS = 8
 _NAMED_MAX = 10
@@ -127,7 +128,8 @@ def keep(tree: FrozenTree) -> str:
     """Keep a tree in the store, and return its digest. Raises `HuldraStoreError`."""
     store, digest = StorePaths(HULDRA_CONFIG.root), tree.digest
     path = store.code_tree(digest)
-    if not _kept.has(path) and not _kept.renew(path):
+    prepare_code()
+    if not _kept.has(path) and not (_is_there(store, tree) and _kept.renew(path)):
         with ThreadPoolExecutor(_WRITERS) as writers:
             list(writers.map(lambda item: _keep_file(store, tree.top, *item), tree.files.items()))
         files.write_atomic(path, files.object_bytes(tree.to_json()))
@@ -135,12 +137,20 @@ def keep(tree: FrozenTree) -> str:
     return digest
 
 
+def _is_there(store: StorePaths, tree: FrozenTree) -> bool:
+    """Return True if this user can read the copy of each file: another user may have kept them."""
+    copies = {store.code_file(one.digest) for one in tree.files.values()}
+    return all(os.access(path, os.R_OK) for path in (store.code_tree(tree.digest), *copies))
+
+
 def _keep_file(store: StorePaths, top: str, name: str, one: TreeFile) -> None:
     path = store.code_file(one.digest)
-    if _kept.has(path) or _kept.renew(path):
+    # An equal file of another user that only they may read is of no use to the jobs of this one.
+    if _kept.has(path) or (os.access(path, os.R_OK) and _kept.renew(path)):
         return
     try:
         with open(f"{top}/{name}", "rb") as stream:
+            mode = os.fstat(stream.fileno()).st_mode
             content = stream.read()
     except OSError as error:
         raise files.store_error(error, "copy", f"{top}/{name}") from error
@@ -149,21 +159,36 @@ def _keep_file(store: StorePaths, top: str, name: str, one: TreeFile) -> None:
             f"{top}/{name} was written to while the code of this run was copied; submit again",
             directory=top,
         )
-    files.write_atomic(path, content)
+    files.write_atomic(path, content, mode=_kept_mode(mode))
     _kept.add(path)
+
+
+def _kept_mode(mode: int) -> int:
+    """Return the mode, less the umask, of the copy of a file: nobody else may read it."""
+    return 0o600 | (0o060 if mode & stat.S_IRGRP else 0) | (0o006 if mode & stat.S_IROTH else 0)
 
 
 # ---- restoring ---------------------------------------------------------------------------------
 
 
 def load(root: str, digest: str, top: str = "") -> FrozenTree:
-    """Return a tree that the store keeps. Raises `HuldraArtifactMissing` where it does not."""
+    """Return a tree that the store keeps.
+
+    Raises `HuldraArtifactMissing` where it does not, `HuldraStoreError` where its list is damaged.
+    """
     path = StorePaths(root).code_tree(digest)
     record = files.read_object(path)
     if record is None:
         raise HuldraArtifactMissing(f"the frozen code {path} is missing or cannot be read")
-    listed = {str(n): TreeFile(f[0], f[1], bool(f[2])) for n, f in record["files"].items()}
-    return FrozenTree(top, listed, dict(record["links"]))
+    try:
+        listed = {str(n): TreeFile(f[0], f[1], bool(f[2])) for n, f in record["files"].items()}
+        return FrozenTree(top, listed, dict(record["links"]))
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise HuldraStoreError(
+            f"the frozen code {path} is damaged: expected its files and links, found"
+            f" {sorted(record)}; remove this file and submit again, which writes it again",
+            directory=root,
+        ) from error
 
 
 def restore(root: str, tree: FrozenTree, folder: str) -> None:
@@ -175,14 +200,15 @@ def restore(root: str, tree: FrozenTree, folder: str) -> None:
     try:
         for name, one in tree.files.items():
             _make_parent(folder, name, made)
-            content = files.read_bytes(StorePaths(root).code_file(one.digest))
+            kept = StorePaths(root).code_file(one.digest)
+            content = files.read_bytes(kept)
             if content is None or sources.digest_of(content) != one.digest:
                 raise HuldraStoreError(
-                    f"the frozen copy of {name} is missing or damaged:"
-                    f" {StorePaths(root).code_file(one.digest)}",
-                    directory=root,
+                    f"the frozen copy of {name} is missing or damaged: {kept}", directory=root
                 )
-            _write(f"{folder}/{name}", content, 0o755 if one.is_executable else 0o644)
+            readable = os.stat(kept).st_mode & 0o444
+            executable = readable >> 2 if one.is_executable else 0
+            _write(f"{folder}/{name}", content, 0o200 | readable | executable)
         for name, target in tree.links.items():
             _make_parent(folder, name, made)
             os.symlink(target, f"{folder}/{name}")

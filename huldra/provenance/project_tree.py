@@ -2,12 +2,14 @@
 
 In a git work tree: the tracked and the untracked files that are not ignored, and what of the
 ignored ones this process has loaded, or is a compiled module beside the others. Else: the packages
-that the loaded modules belong to.
+that the loaded modules belong to. Never a file that only its owner may read, unless it is a module
+that is loaded: the store may be open to others.
 """
 
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.machinery import EXTENSION_SUFFIXES
@@ -62,20 +64,35 @@ def _import_root(name: str, file: str) -> str | None:
 def _top_of(root: str, file: str) -> str:
     """Return the work tree around a file; where there is none, the folder it is imported from."""
     found = git.work_tree_of(os.path.dirname(file))
-    # A work tree that is someone's whole home is no project.
-    is_project = found is not None and found not in ("/", os.path.expanduser("~"))
-    return found if found is not None and is_project else root
+    return found if found is not None and _may_be_project(found) else root
+
+
+def _may_be_project(top: str) -> bool:
+    """Return False for the home folder and for `/`, also where one is a work tree (dotfiles)."""
+    return os.path.realpath(top) not in ("/", os.path.realpath(os.path.expanduser("~")))
 
 
 def _tree(top: str, modules: list[tuple[str, str]], store: str) -> ProjectTree:
     loaded = {os.path.relpath(file, top) for _, file in modules}
-    listed = _in_work_tree(top) if os.path.lexists(f"{top}/.git") else None
+    asks_git = _may_be_project(top) and os.path.lexists(f"{top}/.git")
+    listed = _in_work_tree(top) if asks_git else None
     if listed is None:
-        listed = _in_packages(top, {name.partition(".")[0] for name, _ in modules})
+        packages = {n.partition(".")[0] for n, file in modules if os.path.dirname(file) != top}
+        listed = _in_packages(top, packages)
     outside = f"{os.path.relpath(store, top)}/"
-    names = {name for name in listed if not name.startswith(outside)} | loaded
+    listed = {name for name in listed if not name.startswith(outside)}
+    names = {name for name in listed if not _is_private(f"{top}/{name}")} | loaded
     roots = {root for name, file in modules if (root := _import_root(name, file))}
     return ProjectTree(top, tuple(sorted(names)), tuple(sorted(roots)))
+
+
+def _is_private(path: str) -> bool:
+    """Return True for a file that neither its group nor others may read."""
+    try:
+        mode = os.lstat(path).st_mode
+    except OSError:
+        return False  # tracked, and deleted
+    return stat.S_ISREG(mode) and not mode & (stat.S_IRGRP | stat.S_IROTH)
 
 
 def _in_work_tree(top: str) -> set[str] | None:

@@ -162,15 +162,16 @@ def _write_temporary(
     sync: bool = False,
     folder: Folder | None = None,
     makes_folders: bool = True,
+    mode: int = 0o666,
 ) -> str:
     temporary, at = temporary_name(path), _at(folder)
     try:
-        handle = os.open(temporary, _NEW, 0o666, dir_fd=at)
+        handle = os.open(temporary, _NEW, mode, dir_fd=at)
     except FileNotFoundError:
         if folder is not None or not makes_folders:
             raise
         make_directories(os.path.dirname(path))
-        handle = os.open(temporary, _NEW, 0o666)
+        handle = os.open(temporary, _NEW, mode)
     try:
         _fill(handle, data, sync)
     except BaseException:
@@ -218,16 +219,17 @@ def write_atomic(
     sync: bool = False,
     folder: Folder | None = None,
     makes_folders: bool = True,
+    mode: int = 0o666,
 ) -> None:
     """Give `path` this content in one step; readers see the old file or the new one.
 
     With `sync` the content is on disk before the name is. With a `folder` the path is a name in it;
-    else folders that are missing are made, unless `makes_folders` is False. Raises
-    `HuldraStoreError`; the old file is untouched then.
+    else folders that are missing are made, unless `makes_folders` is False. The file has `mode`,
+    less the umask. Raises `HuldraStoreError`; the old file is untouched then.
     """
     at = _at(folder)
     try:
-        temporary = _write_temporary(path, data, sync, folder, makes_folders)
+        temporary = _write_temporary(path, data, sync, folder, makes_folders, mode)
         try:
             os.replace(temporary, path, src_dir_fd=at, dst_dir_fd=at)
         except BaseException:

@@ -11,7 +11,10 @@ from huldra.settings import HULDRA_CONFIG
 from huldra.store import files
 from huldra.store.layout import GIT, ArtifactPaths, StorePaths
 
-_IGNORED = "# made by huldra: artifacts are data, not source\n/data/\n/raw/\n/runs/\n"
+_IGNORED = (
+    "# made by huldra: artifacts are data, not source\n/data/\n/raw/\n/runs/\n/code/\n/trash/\n"
+)
+_IGNORED_CODE = b"# made by huldra: the code that artifacts were computed by\n*\n"
 _IGNORED_IN_GIT = (
     "# made by huldra: these speak of processes of one machine\n"
     "claims/\nstate.json\nhuldra.log\noutput.log\n.*.tmp\n"
@@ -77,6 +80,16 @@ def prepare_artifact(obj: ConfigObject, paths: ArtifactPaths) -> bool:
     is_new = files.make_directories(paths.private)
     files.make_directories(paths.claims)
     return is_new
+
+
+def prepare_code() -> None:
+    """Make `code/` if there is none, and keep it out of the user's git.
+
+    Raises `HuldraStoreError`.
+    """
+    ignored = f"{StorePaths(HULDRA_CONFIG.root).code}/.gitignore"
+    if not files.path_exists(ignored):  # also where a version before made the folder alone
+        files.write_atomic(ignored, _IGNORED_CODE)
 
 
 def raw_directory() -> str:

@@ -67,8 +67,11 @@ def import_path(record: Mapping[str, Any], copies: Mapping[str, str]) -> list[st
 def moved(path: str, copies: Mapping[str, str]) -> str:
     """Return where a path of the driver is in the copies; itself where it is in none of them."""
     for top in sorted(copies, key=len, reverse=True):
-        if path == top or path.startswith(f"{top.rstrip('/')}/"):
-            return f"{copies[top]}{path[len(top) :]}"
+        bare = top.rstrip("/")  # a project may be at `/`
+        if path == top:
+            return copies[top]
+        if path.startswith(f"{bare}/"):
+            return f"{copies[top]}{path[len(bare) :]}"
     return path
 
 

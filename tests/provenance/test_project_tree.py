@@ -18,6 +18,7 @@ from huldra.provenance.sources import Source
 def write(path: Path, text: str = "x = 1\n") -> Source:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
+    path.chmod(0o644)
     return Source(str(path), "", 0)
 
 
@@ -48,6 +49,37 @@ def test_without_git_it_is_the_packages_of_the_modules(tmp_path: Path) -> None:
     write(tmp_path / "pkg/env/pyvenv.cfg")
     trees = trees_of({"pkg.sub.a": module, "single": single}, str(tmp_path / "store"))
     assert [set(tree.names) for tree in trees] == [{"pkg/sub/a.py", "pkg/data.txt", "single.py"}]
+
+
+def test_a_private_file_is_left_out_unless_it_is_loaded(tmp_path: Path) -> None:
+    """In a work tree and outside of one: the store may be open to others."""
+    for top in (tmp_path / "plain", tmp_path / "tree"):
+        module = write(top / "pkg/a.py")
+        for name in ("pkg/a.py", "pkg/.env", "pkg/other.py"):
+            write(top / name)
+            (top / name).chmod(0o600)
+        write(top / "pkg/data.txt")
+        if top.name == "tree":
+            subprocess.run(["git", "init", "-q", str(top)], check=True)
+        (tree,) = trees_of({"pkg.a": module}, str(tmp_path / "store"))
+        assert set(tree.names) == {"pkg/a.py", "pkg/data.txt"}
+
+
+@pytest.mark.parametrize("home", ["home", "link"])
+def test_a_home_that_is_a_work_tree_is_no_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: str
+) -> None:
+    """Of a module directly in it, that file alone is frozen; of a package, its folder."""
+    folder = tmp_path / "home"
+    single, inner = write(folder / "train.py"), write(folder / "pkg/a.py")
+    for name in (".ssh/id_rsa", "notes.txt", "train/out.bin", "pkg/data.txt"):
+        write(folder / name)
+    subprocess.run(["git", "init", "-q", str(folder)], check=True)
+    (tmp_path / "link").symlink_to("home")
+    monkeypatch.setenv("HOME", str(tmp_path / home))
+    (tree,) = trees_of({"train": single, "pkg.a": inner}, str(tmp_path / "store"))
+    assert tree.top == str(folder)
+    assert set(tree.names) == {"train.py", "pkg/a.py", "pkg/data.txt"}
 
 
 def test_a_project_over_the_limit_names_its_largest_files(

@@ -14,7 +14,8 @@ import pytest
 from huldra import cli
 from huldra.errors import NodeFailed
 from huldra.provenance import frozen as frozen_trees
-from huldra.provenance.project_tree import ProjectTree
+from huldra.provenance.project_tree import ProjectTree, trees_of
+from huldra.provenance.sources import Source
 from huldra.worker import frozen_code
 from tests.support import children
 
@@ -200,6 +201,35 @@ def test_the_copy_is_extracted_once_a_host(
     healed = extract()
     assert healed != first
     assert Path(healed, "one.py").read_text() == "WORD = 'sent'"
+
+
+def test_a_private_file_is_linked_and_not_copied(
+    tmp_path: Path, huldra_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The node finds it beside its code; the store does not have it."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(frozen_code, "_copies", {})
+    secret, module = tmp_path / "project/pkg/.env", tmp_path / "project/pkg/one.py"
+    secret.parent.mkdir(parents=True)
+    secret.write_text("TOKEN=1")
+    secret.chmod(0o600)
+    module.write_text("WORD = 'sent'")
+    subprocess.run(["git", "init", "-q", str(tmp_path / "project")], check=True)
+    (tree,) = trees_of({"pkg.one": Source(str(module), "", 0)}, str(huldra_root))
+    entry = {"top": tree.top, "tree": frozen_trees.keep(frozen_trees.read_tree(tree))}
+    copies = frozen_code.copies_of({"root": str(huldra_root), "frozen": [entry]})
+    assert Path(copies[tree.top], "pkg/.env").readlink() == secret
+    kept = [path for path in (huldra_root / "code/files").rglob("*") if path.is_file()]
+    assert [path.read_text() for path in kept] == ["WORD = 'sent'"]
+
+
+def test_a_path_of_the_driver_is_moved_into_its_copy() -> None:
+    """Also where the project is at `/`."""
+    assert frozen_code.moved("/opt/lib", {"/": "/c/code"}) == "/c/code/opt/lib"
+    assert frozen_code.moved("/", {"/": "/c/code"}) == "/c/code"
+    assert frozen_code.moved("/p/lib", {"/p": "/c/p"}) == "/c/p/lib"
+    assert frozen_code.moved("/p", {"/p": "/c/p"}) == "/c/p"
+    assert frozen_code.moved("/pp", {"/p": "/c/p"}) == "/pp"
 
 
 def test_a_copy_that_cannot_be_restored_fails_the_node(tmp_path: Path) -> None:
