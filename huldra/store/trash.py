@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
+from huldra.errors import HuldraStoreError
 from huldra.store import files
 
 TRASH = "trash"
@@ -28,7 +29,11 @@ def new(root: str, paths: Sequence[str]) -> str:
     if not os.path.isdir(folder):
         files.make_directories(folder)
         files.write_atomic(f"{folder}/.gitignore", b"*\n")
-    files.write_atomic(f"{folder}/{name}/{_LIST}", files.object_bytes({"paths": list(paths)}))
+    record = files.object_bytes({"paths": list(paths)})
+    files.write_atomic(f"{folder}/{name}/{_LIST}", record, sync=True)
+    for made in (f"{folder}/{name}", folder, root):  # after a power cut the list names what moved
+        with files.Folder(made) as opened:
+            opened.sync()
     return name
 
 
@@ -46,7 +51,9 @@ def put_back(
     """Put back what was moved, or some of it; return what is back, and what could not be.
 
     What has come into being under the same path meanwhile stays; the old one then stays in the
-    trash. An emptied folder of the trash is removed.
+    trash. Of the trash only the list and emptied folders are removed, never a file.
+
+    Raises `HuldraStoreError` where the list of the move cannot be read; nothing is moved then.
     """
     back, left = [], []
     for path in listed(root, name) if paths is None else paths:
@@ -58,8 +65,22 @@ def put_back(
         elif _rename(there, here):
             back.append(path)
     if not left and paths is None:
-        files.remove_tree(f"{root}/{TRASH}/{name}")
+        _remove_emptied(f"{root}/{TRASH}/{name}")
     return back, left
+
+
+def _remove_emptied(folder: str) -> None:
+    """Remove the folders of a move that hold nothing; where all do, its list and itself as well."""
+    inside = [path for path, _, _ in os.walk(folder, topdown=False) if path != folder]
+    try:
+        for path in inside:
+            if not os.listdir(path):
+                os.rmdir(path)
+        if os.listdir(folder) == [_LIST]:
+            os.unlink(f"{folder}/{_LIST}")
+            os.rmdir(folder)
+    except OSError as error:
+        raise files.store_error(error, "remove", folder) from error
 
 
 def names(root: str) -> list[str]:
@@ -72,11 +93,25 @@ def names(root: str) -> list[str]:
 
 
 def listed(root: str, name: str) -> list[str]:
-    """Return the paths of one move, also of those that are back. Never one outside of the root."""
-    record = files.read_object(f"{root}/{TRASH}/{name}/{_LIST}") or {}
-    paths = record.get("paths")
-    found = [path for path in paths if isinstance(path, str)] if isinstance(paths, list) else []
-    return [path for path in found if not path.startswith("/") and ".." not in path.split("/")]
+    """Return the paths of one move, also of those that are back. Never one outside of the root.
+
+    Raises `HuldraStoreError` where the list cannot be read, or names anything else.
+    """
+    folder = f"{root}/{TRASH}/{name}"
+    paths = (files.read_object(f"{folder}/{_LIST}") or {}).get("paths")
+    if not isinstance(paths, list) or not all(map(_is_inside, paths)):
+        raise HuldraStoreError(
+            f"{folder}/{_LIST} should list what was moved, and cannot be read; nothing was changed."
+            f" What lies in {folder} has the path there that it had below {root}: move each"
+            " artifact back by hand (`mv` its directory data/MODULE/CLASS/HASH), then remove the"
+            " folder",
+            directory=folder,
+        )
+    return paths
+
+
+def _is_inside(path: object) -> bool:
+    return isinstance(path, str) and not path.startswith("/") and ".." not in path.split("/")
 
 
 def empty(root: str, name: str) -> None:

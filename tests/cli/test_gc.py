@@ -90,6 +90,33 @@ def test_undo_puts_everything_back(store: StoreWriter, answer: Answer) -> None:
     assert answer("gc", "--empty", "--yes") == []
 
 
+@pytest.mark.parametrize("damage", [b"", b"{}", b'{"paths": ["../out"]}'])
+def test_undo_without_a_readable_list_changes_nothing(
+    store: StoreWriter, answer: Answer, capsys: pytest.CaptureFixture[str], damage: bytes
+) -> None:
+    """Where the list of a move is damaged, what was moved stays in the trash."""
+    store.add("p.m/Train", {"lr": 1}, status="failed")
+    answer("gc", "--failed", "--yes")
+    (written,) = store.root.glob("trash/*/moved.json")
+    written.write_bytes(damage)
+    moved = {path for path in store.root.rglob("*") if path.is_file()}
+    assert cli.main(["gc", "--undo", "--root", str(store.root)]) == 1
+    assert str(written.parent) in capsys.readouterr().err
+    assert {path for path in store.root.rglob("*") if path.is_file()} == moved
+
+
+def test_undo_removes_no_file_that_its_list_lacks(store: StoreWriter, answer: Answer) -> None:
+    """Of the trash only the list and empty folders go; what else lies there stays."""
+    key = store.add("p.m/Train", {"lr": 1}, status="failed")
+    answer("gc", "--failed", "--yes")
+    (written,) = store.root.glob("trash/*/moved.json")
+    other = written.parent / "data/p.m/Train/other"
+    other.write_text("mine")
+    answer("gc", "--undo")
+    assert store.directory(key).is_dir()
+    assert other.read_text() == "mine"
+
+
 def test_undo_leaves_what_was_computed_again(
     huldra_store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
