@@ -471,6 +471,8 @@ def _enum_leaf(cls: type[enum.Enum]) -> ScalarType:
     is_flag = issubclass(cls, enum.Flag)
     renamed = identities.renamed_parts(cls)
     _refuse_unknown_parts(set(renamed), set(cls.__members__), cls)
+    if why := identities.why_members_refused(cls, renamed):  # inherited: no decorator saw it
+        raise UnhashableValue(why)
 
     def reduce(member: enum.Enum) -> list[Any]:
         # The names of flag combinations differ between versions of Python, their bits do not.

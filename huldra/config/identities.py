@@ -7,6 +7,7 @@ imported. docs/identity.md has the rules.
 
 from __future__ import annotations
 
+import enum
 import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
@@ -48,7 +49,8 @@ def identity(
     fields (of an enum: of members) to those that the hash has. `absent` maps fields to the value
     at which the hash is as if they did not exist. A subclass inherits the last two.
 
-    Raises `HuldraClassError` if `name` is not of the form `module/Class`, or another class has it.
+    Raises `HuldraClassError` if `name` is not of the form `module/Class`, or another class has it;
+    and for an enum of which two members would have one name in the hash.
     """
 
     def declare(cls: C) -> C:
@@ -57,14 +59,38 @@ def identity(
                 f"{full_name(cls)} is a Huldra class: write identity= or moved_from= in its class"
                 " line, and renamed_from= or absent= in huldra.field"
             )
+        renamed = {**renamed_parts(cls), **(renamed_from or {})}
+        if issubclass(cls, enum.Enum) and (why := why_members_refused(cls, renamed)):
+            raise HuldraClassError(why)
         if name is not None:
             claim(cls, name)
             setattr(cls, IDENTITY, name)
-        setattr(cls, _RENAMED, {**renamed_parts(cls), **(renamed_from or {})})
+        setattr(cls, _RENAMED, renamed)
         setattr(cls, _ABSENT, {**absent_parts(cls), **(absent or {})})
         return cls
 
     return declare
+
+
+def why_members_refused(cls: type[enum.Enum], renamed: Mapping[str, str]) -> str:
+    """What is wrong with the names that members of `cls` have in the hash; "" if nothing is."""
+    if not renamed:
+        return ""
+    if issubclass(cls, enum.Flag):
+        return (
+            f"{full_name(cls)} is a flag, whose members stand in the hash by their bits:"
+            " renamed_from changes nothing there, so remove it"
+        )
+    taken: dict[str, str] = {}
+    for member in cls:
+        old = renamed.get(member.name, member.name)
+        other = taken.setdefault(old, member.name)
+        if other != member.name:
+            return (
+                f"{full_name(cls)}: the members {other!r} and {member.name!r} would both be"
+                f" {old!r} in the hash: remove renamed_from from one of them"
+            )
+    return ""
 
 
 def renamed_parts(cls: type) -> Mapping[str, str]:

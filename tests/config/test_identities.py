@@ -239,6 +239,39 @@ def test_two_fields_of_one_hashed_name_are_refused(load: Load) -> None:
         load("moved_b", "class One(huldra.Huldra[int]):\n" + body)
 
 
+@pytest.mark.parametrize(
+    ("given", "kind", "members", "said"),
+    [
+        ("{'NEW': 'OLD'}", "Enum", "NEW = 1; OLD = 2", "'NEW' and 'OLD' would both be 'OLD'"),
+        ("{'A': 'X', 'B': 'X'}", "Enum", "A = 1; B = 2", "'A' and 'B' would both be 'X'"),
+        ("{'NEW': 'OLD'}", "Flag", "NEW = 1", "is a flag"),
+    ],
+)
+def test_members_of_one_hashed_name_are_refused(
+    load: Load, given: str, kind: str, members: str, said: str
+) -> None:
+    """Two members of an enum never share a hash; a flag has no names in it."""
+    text = f"@huldra.identity(renamed_from={given})\nclass E(enum.{kind}):\n    {members}\n"
+    with pytest.raises(HuldraClassError, match=said):
+        load("moved_b", f"import enum\n{text}")
+
+
+def test_an_inherited_renaming_is_checked_with_the_members(load: Load) -> None:
+    """A base without members cannot know them; the hash refuses what they come to."""
+    text = "import enum\n@huldra.identity(renamed_from={'NEW': 'OLD'})\nclass B(enum.Enum): ...\n"
+    text += "class E(B):\n    NEW = 1\n    OLD = 2\nclass H(huldra.Huldra[int]):\n    x: object\n"
+    module = load("moved_b", text)
+    with pytest.raises(HuldraIdentityError, match="would both be 'OLD'"):
+        digest_of(module.H(x=module.E.NEW))
+
+
+def test_an_alias_of_the_old_name_is_no_second_member(load: Load) -> None:
+    """Code that still writes the old name means the same member."""
+    text = "import enum\n@huldra.identity(renamed_from={'NEW': 'OLD'})\nclass E(enum.Enum):\n"
+    module = load("moved_b", f"{text}    NEW = 1\n    OLD = 1\n")
+    assert module.E.OLD is module.E.NEW
+
+
 @pytest.mark.parametrize("given", [{"renamed_from": "a b"}, {"renamed_from": "a", "hashed": False}])
 def test_a_renamed_from_that_means_nothing_is_refused(load: Load, given: dict[str, Any]) -> None:
     """It is the name of a field that counts."""
