@@ -38,6 +38,16 @@ def in_use(snapshot: Snapshot, runs: Iterable[Sweep]) -> set[str]:
     return needed_by(snapshot, keys)
 
 
+def unreadable(rows: Iterable[Row]) -> Row | None:
+    """Return one of which nothing tells what it needs; what never began needs nothing yet."""
+    return next((row for row in rows if row.config is None and _has_needs(row)), None)
+
+
+def _has_needs(row: Row) -> bool:
+    has_begun = row.is_open or row.started_at is not None or row.result_status == "success"
+    return has_begun or row.problem != ""
+
+
 def may_go(snapshot: Snapshot, candidates: Iterable[Row], kept: Iterable[str]) -> list[Row]:
     """Return those of `candidates` that nothing which stays needs; `kept` are keys that stay."""
     wanted = {row.key: row for row in candidates}

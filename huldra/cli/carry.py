@@ -33,6 +33,11 @@ def export(catalog: Catalog, options: argparse.Namespace) -> int:
             + "; nothing was written. To see what is missing: huldra plan "
             + target.text
         )
+    if found := reachability.unreadable(row for row in rows.values() if row is not None):
+        raise CommandError(
+            f"cannot tell what {found.key} needs: {found.directory}/.huldra/metadata.json is"
+            " missing or unreadable; nothing was written"
+        )
     paths = [os.path.relpath(row.directory, root) for row in rows.values() if row is not None]
     entries = archive.write(root, paths, out)
     size = presentation.size(sum(entry.size_bytes for entry in entries))

@@ -66,15 +66,6 @@ def _kept(catalog: Catalog, words: Iterable[str]) -> set[str]:
         keys.update(target.keys.values(), target.needs)
         if target.built is not None:
             keys |= _keys_below(target.built.values())
-    snapshot = catalog.snapshot()
-    for key in reachability.needed_by(snapshot, keys):
-        row = snapshot.get(key)
-        if row is not None and row.result_status == "success" and row.config is None:
-            raise CommandError(
-                f"cannot tell what {key} needs, which is kept:"
-                f" {row.directory}/.huldra/metadata.json is missing or unreadable; nothing was"
-                " changed"
-            )
     return keys
 
 
@@ -109,6 +100,8 @@ def _going(catalog: Catalog, options: argparse.Namespace, kept: set[str]) -> lis
     if options.max_size is not None:
         sizes = {one.row.key: one.size_bytes for one in catalog.usage(snapshot.rows)}
         rows = reachability.oldest_above(snapshot, rows, sizes, options.max_size)
+    if rows:
+        _refuse_unreadable(snapshot, {row.key for row in rows})
     found = [
         Going(
             _below(catalog.roots[0], one.row.directory),
@@ -121,6 +114,17 @@ def _going(catalog: Catalog, options: argparse.Namespace, kept: set[str]) -> lis
         for one in catalog.usage(rows)
     ]
     return [*found, *_leftovers(catalog, {row.key for row in rows}, snapshot)]
+
+
+def _refuse_unreadable(snapshot: Snapshot, going: set[str]) -> None:
+    """Refuse where something stays of which nothing tells what it needs: that might be among it."""
+    found = reachability.unreadable(row for row in snapshot.rows if row.key not in going)
+    if found is not None:
+        raise CommandError(
+            f"cannot tell what {found.key} needs, which stays:"
+            f" {found.directory}/.huldra/metadata.json is missing or unreadable; nothing was"
+            f" changed. If it may go: huldra discard {found.key}"
+        )
 
 
 def _candidates(snapshot: Snapshot, options: argparse.Namespace, reached: set[str]) -> list[Row]:
@@ -194,6 +198,8 @@ def _move(catalog: Catalog, root: str, going: Sequence[Going]) -> list[Going]:
     # and finds them again. One that begins from now on does not find them, and computes them.
     snapshot = catalog.snapshot(max_age_s=0)
     used = reachability.in_use(snapshot, catalog.sweeps())
+    if reachability.unreadable(row for row in snapshot.rows if row.key in used) is not None:
+        used |= {one.what for one in moved}  # it has just begun, and may need any of them
     taken = [one for one in moved if one.what in used or not _is_as_seen(root, one, name)]
     taken += _code_in_use(root, name, [one for one in moved if one.reason == _CODE])
     trash.put_back(root, name, [one.path for one in taken])

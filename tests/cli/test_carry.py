@@ -47,3 +47,16 @@ def test_export_of_what_is_not_complete_is_refused(
     assert cli.main(["export", *words, str(out)]) == 1
     assert "is not complete" in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_export_without_readable_needs_is_refused(
+    huldra_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An artifact whose needs nothing tells would come without them."""
+    step = Step(name="outer", needs=(Step(name="inner"),))
+    step.load_or_create()
+    (step.huldra_dir / ".huldra" / "metadata.json").write_bytes(b"{")
+    out = tmp_path / "out.tar"
+    assert cli.main(["export", f"Step/{step.huldra_hash}", str(out)]) == 1
+    assert "cannot tell what" in capsys.readouterr().err
+    assert not out.exists()

@@ -164,6 +164,31 @@ def test_kept_artifact_without_readable_needs_is_refused(
     assert "cannot tell what" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("status", ["running", "success", "failed"])
+@pytest.mark.parametrize("what", [("--older-than", "30d"), ("--max-size", "1")])
+def test_what_stays_without_readable_needs_is_refused(
+    store: StoreWriter, capsys: pytest.CaptureFixture[str], status: str, what: tuple[str, str]
+) -> None:
+    """Where nothing says what something needs that stays or runs, nothing goes."""
+    data = store.add("p.m/Data", {"x": 1}, ago_s=9e6)
+    user = store.add("p.m/Train", {"data": ref(data)}, status=status, ago_s=10)
+    (store.directory(user) / ".huldra" / "metadata.json").write_bytes(b"{")
+    keep = [] if status == "running" else ["--keep", user]
+    assert cli.main(["gc", *what, *keep, "--yes", "--root", str(store.root)]) == 1
+    assert f"cannot tell what {user} needs" in capsys.readouterr().err
+    assert store.directory(data).is_dir()
+
+
+def test_what_never_began_needs_nothing(store: StoreWriter, answer: Answer) -> None:
+    """A job that was cancelled in the queue has no metadata, and holds nothing up."""
+    waited = store.add("p.m/Train", {"x": 1}, status="absent")
+    store.queue_again(waited, end="cancelled")
+    (store.directory(waited) / ".huldra" / "metadata.json").unlink()
+    old = store.add("p.m/Data", {"x": 1}, ago_s=9e6)
+    found = answer("gc", "--older-than", "30d", "--keep", waited, "--yes")
+    assert [one["what"] for one in found] == [old]
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_whatever_is_kept_is_a_hit_with_all_below_it(
     huldra_store: Path, capsys: pytest.CaptureFixture[str], seed: int
