@@ -57,6 +57,7 @@ class _Sending:
     folder: str
     manifest_path: str
     parameters: Mapping[str, Any]
+    node_min: float | None  # what a job of one of its nodes would have for a time limit
 
 
 class SubmititExecutor(Attached):
@@ -202,7 +203,7 @@ class SubmititExecutor(Attached):
         prints = {key: f"{counts[key]} {params.fingerprint(found)}" for key, found in each.items()}
         size = site_of(self._slurm).max_array_size
         sendings = [
-            self._sending(graph, group, self._sharing.parameters(each[group.keys[0]], group))
+            self._sending(graph, group, each[group.keys[0]])
             for group in arrays.group(graph, prints, size, counts.__getitem__)
         ]
         self._planned[graph.run_id] = sendings
@@ -215,7 +216,8 @@ class SubmititExecutor(Attached):
             for key, task in graph.tasks.items()
         }
 
-    def _sending(self, graph: TaskGraph, group: Group, parameters: params.Parameters) -> _Sending:
+    def _sending(self, graph: TaskGraph, group: Group, each: params.Parameters) -> _Sending:
+        parameters = self._sharing.parameters(each, group)
         theirs = str(parameters.get("job_name") or "")
         first = theirs if theirs not in ("", "submitit") else arrays.class_name(group.keys[0])
         name = arrays.job_name(first, graph.run_id, group)
@@ -223,7 +225,7 @@ class SubmititExecutor(Attached):
         if self._given is None or folder != str(self._given.folder):
             folder = f"{folder}/{name}"
         path = manifests.path_of(graph.run_path, group.digest())
-        return _Sending(group, name, folder, path, parameters)
+        return _Sending(group, name, folder, path, parameters, minutes(each.get("time")))
 
     def _manifest(self, graph: TaskGraph, sending: _Sending) -> Manifest:
         keys = sending.group.keys
@@ -238,7 +240,7 @@ class SubmititExecutor(Attached):
             conf=self._slurm.conf,
             user=user_name(),
             per_job=sending.group.per_job,
-            limits=limits_of(graph, sending.group),
+            limits=limits_of(graph, sending.group, sending.node_min),
         )
 
     def _send(

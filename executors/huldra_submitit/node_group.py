@@ -12,6 +12,7 @@ import signal
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import Any
 
 from huldra.engines.kit import (
@@ -33,6 +34,9 @@ from huldra_submitit.node import TerminationHandler, own_ref, preempt_signal, re
 
 RUNNER = "huldra_submitit.node_group:run_in_group"
 _GRACE_S = 10.0
+_LAST_GRACE_S = (
+    25.0  # Slurm's KillWait, 30 s where a site says nothing, less what we need ourselves
+)
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,8 @@ class NodeGroup:
     engine: str
     max_requeues: int
     meta: dict[str, Any] = field(default_factory=dict)
+    given_up: dict[int, str] = field(default_factory=dict[int, str])  # by index: the failure's text
+    tried: set[int] = field(default_factory=set[int])
 
     def __post_init__(self) -> None:
         self._worker: WorkerProcess | None = None
@@ -64,27 +70,49 @@ class NodeGroup:
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_worker": None}
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # A queued job may have been pickled by a version that kept neither.
+        self.__dict__.update({"given_up": {}, "tried": set(), **state})
+
     def __call__(self) -> None:
-        """Make each node; raises `NodeFailed` at the end when one was not made."""
+        """Make each node; raises `NodeFailed` at the end when one was not made.
+
+        After a requeue those go first that were not tried yet, and those given up stay given up.
+        """
         descendants.adopt_orphans()
         if self.engine == "slurm":
-            signal.signal(signal.SIGTERM, TerminationHandler().act)
-        failed = []
+            signal.signal(signal.SIGTERM, self._terminated)
         try:
-            for number, node in enumerate(self.nodes):
-                if problem := self._make(number, node):
+            for number in self._left():
+                self.tried.add(number)
+                if problem := self._make(number, self.nodes[number]):
                     get_logger().warning("%s", problem)
-                    failed.append(problem)
+                    self.given_up[number] = problem
         finally:
             self._end_worker()
             descendants.end_own()
-        if failed:
-            raise NodeFailed(f"{len(failed)} of {len(self.nodes)} nodes were not made; {failed[0]}")
+        if self.given_up:
+            failed, first = len(self.given_up), self.given_up[min(self.given_up)]
+            raise NodeFailed(f"{failed} of {len(self.nodes)} nodes were not made; {first}")
 
     def checkpoint(self) -> Any:
-        """What to run after a requeue: the same nodes. The one that runs is ended first."""
+        """What to run after a requeue: this, with what was given up. The worker is ended first."""
         self._end_worker()
         return requeued(self, self.max_requeues)
+
+    def _terminated(self, signum: int, frame: FrameType | None) -> None:
+        """Handle SIGTERM: the node that runs has the time that Slurm gives it to end well.
+
+        Where we bring the job back, `checkpoint` ends the worker, sooner: that takes time, too.
+        """
+        ending = TerminationHandler()
+        if not ending.wants_requeue():
+            self._end_worker(_LAST_GRACE_S)
+        ending.act(signum, frame)
+
+    def _left(self) -> list[int]:
+        left = [number for number in range(len(self.nodes)) if number not in self.given_up]
+        return sorted(left, key=self.tried.__contains__)
 
     def _make(self, number: int, node: ShortNode) -> str:
         """Make one node, trying again what its worker's death cost; the failure's text, or ""."""
@@ -99,11 +127,10 @@ class NodeGroup:
 
     def _try(self, number: int, node: ShortNode) -> str | Death:
         folder = run_folder(node.payload)
-        if self._worker is None or self._worker.spent:
-            self._end_worker()
-            self._worker = WorkerProcess(self.engine, RUNNER, (), folder)
-            self._kills = MemoryKills()
-        worker = self._worker
+        try:
+            worker = self._living_worker(folder)
+        except OSError as error:
+            return Death(JobStatus.LOST, text=f"its worker could not be started ({error})")
         worker.send(number, node.payload, folder, own_ref(self.engine, self.meta))
         limit_s = node.time_min * 60 if node.time_min else None
         answer, in_time = _answer_of(worker, number, limit_s)
@@ -117,12 +144,21 @@ class NodeGroup:
         text = f"its worker (pid {worker.pid}) died {how_it_ended(code)}"
         return Death.of_process(code, text, kernel_lacked_memory=self._kills.explain_one())
 
-    def _end_worker(self) -> None:
+    def _living_worker(self, folder: str) -> WorkerProcess:
+        worker = self._worker
+        if worker is not None and (worker.spent or _is_dead(worker)):
+            self._end_worker()
+        if self._worker is None:
+            self._worker = WorkerProcess(self.engine, RUNNER, (), folder)
+            self._kills = MemoryKills()
+        return self._worker
+
+    def _end_worker(self, grace_s: float = _GRACE_S) -> None:
         worker, self._worker = self._worker, None
         if worker is None:
             return
         worker.signal(signal.SIGTERM)
-        if not _has_ended(worker, _GRACE_S):
+        if not _has_ended(worker, grace_s):
             worker.signal(signal.SIGKILL)
         worker.reap()
 
@@ -162,6 +198,13 @@ def _answer_of(
                 return answer, True
         if not more:
             return None, True
+
+
+def _is_dead(worker: WorkerProcess) -> bool:
+    """Return True if it died since its last answer, which is the doing of no node."""
+    answers, more = worker.receive()
+    worker.ready = worker.ready or any("ready" in answer for answer in answers)
+    return not more
 
 
 def _poll(worker: WorkerProcess, timeout_s: float | None) -> None:

@@ -57,9 +57,19 @@ class Sharing:
         return asked
 
 
-def limits_of(graph: TaskGraph, group: Group) -> tuple[tuple[float | None, float | None], ...]:
-    """The memory_gb and the time_min of each node of a group that shares jobs."""
+def limits_of(
+    graph: TaskGraph, group: Group, node_min: float | None
+) -> tuple[tuple[float | None, float | None], ...]:
+    """The memory_gb and the time_min of each node of a group that shares jobs.
+
+    `node_min` is the limit that a job of one such node would have: that of a node without its own.
+    """
     if group.per_job == 1:
         return ()
     asked = [graph.tasks[key].resources if key in graph.tasks else None for key in group.keys]
-    return tuple((each.memory_gb, each.time_min) if each else (None, None) for each in asked)
+    return tuple(
+        (each.memory_gb, node_min if each.time_min is None else each.time_min)
+        if each
+        else (None, None)
+        for each in asked
+    )

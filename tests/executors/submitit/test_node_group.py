@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import pickle
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from huldra.errors import NodeFailed
 from huldra.store.job_ref import JobRef
 from huldra.testing.fake import FakeExecutor
 from huldra.testing.suite import Scene
+from huldra.worker.process import WorkerProcess
 from huldra_submitit import node_group
 from huldra_submitit.node_group import NodeGroup, ShortNode
 
@@ -71,6 +74,104 @@ def test_a_group_that_is_requeued_makes_what_is_left(scene: Scene) -> None:
         with pytest.raises(NodeFailed, match="1 of 3"):
             group()
     assert [scene.count(step.name) for step in steps] == [1, 1, 1]
+
+
+def test_a_group_that_is_requeued_begins_with_what_was_not_tried(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what was given up is not tried again: it would use up each start of the job."""
+    steps = [scene.step(name) for name in ("given up", "interrupted", "new")]
+    group = group_of(steps)
+    order = [step.huldra_hash for step in steps]
+    group.nodes = tuple(
+        sorted(group.nodes, key=lambda node: order.index(node.key[-len(order[0]) :]))
+    )
+    asked = list[int]()
+
+    def interrupted(_: NodeGroup, number: int, node: ShortNode) -> str:
+        asked.append(number)
+        if number == 1:
+            raise KeyboardInterrupt
+        return f"{node.key}: it reached its time limit"
+
+    with monkeypatch.context() as patch:
+        patch.setattr(NodeGroup, "_make", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            group()
+    again = pickle.loads(pickle.dumps(group))
+    make = NodeGroup._make
+
+    def noted(self: NodeGroup, number: int, node: ShortNode) -> str:
+        asked.append(number)
+        return make(self, number, node)
+
+    monkeypatch.setattr(NodeGroup, "_make", noted)
+    with pytest.raises(NodeFailed, match=r"1 of 3 nodes were not made; .*time limit"):
+        again()
+    assert asked == [0, 1, 2, 1]
+    assert [scene.count(step.name) for step in steps] == [0, 1, 1]
+
+
+def test_a_worker_that_died_between_two_nodes_costs_none_a_try(scene: Scene) -> None:
+    """The next node gets a new worker, and counts no death."""
+    group = group_of([scene.step("one"), scene.step("two")])
+    group.max_requeues = 0
+    make, pids = group._make, list[int]()
+
+    def kill_after(number: int, node: ShortNode) -> str:
+        problem = make(number, node)
+        worker = group._worker
+        if worker is not None:
+            pids.append(worker.pid)
+            worker.signal(signal.SIGKILL)
+            worker.await_end()
+        return problem
+
+    group._make = kill_after  # type: ignore[method-assign]
+    group()
+    assert len(set(pids)) == 2
+    assert [scene.count(name) for name in ("one", "two")] == [1, 1]
+
+
+def test_a_worker_that_does_not_start_costs_its_node_a_try(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An `OSError` at the start is a death as any other: the rest of the group is made."""
+    steps = [scene.step("one"), scene.step("two")]
+    group, starts = group_of(steps), list[int]()
+
+    def refuse_once(*given: Any) -> WorkerProcess:
+        starts.append(1)
+        if len(starts) == 1:
+            raise OSError(errno.EAGAIN, "no more processes")
+        return WorkerProcess(*given)
+
+    monkeypatch.setattr(node_group, "WorkerProcess", refuse_once)
+    group()
+    assert len(starts) == 2
+    assert all(step.exists() for step in steps)
+
+
+@pytest.mark.parametrize(("wants_requeue", "grace_s"), [(False, [25.0]), (True, [])])
+def test_the_end_of_the_job_leaves_a_node_the_time_that_slurm_does(
+    monkeypatch: pytest.MonkeyPatch, wants_requeue: bool, grace_s: list[float]
+) -> None:
+    """The worker ends before all else does; `checkpoint` ends it where we bring the job back."""
+    waited, done = list[float](), list[str]()
+
+    class Ending:
+        def wants_requeue(self) -> bool:
+            return wants_requeue
+
+        def act(self, *_: object) -> None:
+            done.append(f"after {len(waited)}")
+
+    monkeypatch.setattr(node_group, "TerminationHandler", Ending)
+    group = NodeGroup((), "slurm", 2, {})
+    monkeypatch.setattr(group, "_end_worker", waited.append)
+    group._terminated(signal.SIGTERM, None)
+    assert waited == grace_s
+    assert done == [f"after {len(grace_s)}"]
 
 
 def test_a_node_that_was_cancelled_is_passed_over(scene: Scene) -> None:

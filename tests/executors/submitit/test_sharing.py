@@ -60,7 +60,14 @@ def test_a_job_asks_for_the_time_of_all_its_nodes() -> None:
     assert Sharing(2).parameters({"time": None}, shared) == {"time": None}
     assert Sharing(2).parameters({"time": 10}, Group(("m/A/1",))) == {"time": 10}
     limited = task("m/A/1", resources=Resources(memory_gb=2, time_min=5))
-    assert limits_of(graph(limited), shared) == ((2, 5), (None, None))
+    assert limits_of(graph(limited), shared, None) == ((2, 5), (None, None))
+
+
+def test_a_node_without_a_limit_has_that_of_a_job_of_its_own() -> None:
+    """The executor's time is multiplied for the job: no node may use it up alone."""
+    limited = task("m/A/1", resources=Resources(time_min=5))
+    shared = Group(("m/A/1", "m/A/2"), per_job=2)
+    assert limits_of(graph(limited, task("m/A/2")), shared, 10.0) == ((None, 5), (None, 10.0))
 
 
 def test_a_job_is_cancelled_with_the_last_of_its_nodes() -> None:
