@@ -1,6 +1,7 @@
 """Artifacts as one tar file, and back: for another machine, or for years on a shelf.
 
-The first member, `manifest.json`, names each file below the root with its size and SHA-256 digest.
+The first member, `manifest.json`, names each file below the root with its size and SHA-256 digest,
+and the folders that hold nothing.
 The claims stay behind: they speak of processes, and a `SUCCESS.json` without them counts. `take_in`
 checks the whole archive before it writes anything; each artifact then comes into place by one
 rename, so a crash leaves litter and no half artifact.
@@ -65,11 +66,18 @@ def write(root: str, artifacts: Iterable[str], out: str) -> list[Entry]:
     """
     if os.path.lexists(out):
         raise HuldraStoreError(f"{out} exists; name another file", directory=out)
-    entries = [entry for path in artifacts for entry in _entries(root, path)]
+    entries, empty = list[Entry](), list[str]()
+    for path in artifacts:
+        for found, is_folder in _contents(root, path):
+            name = os.path.relpath(found, root)
+            if is_folder:
+                empty.append(name)
+            else:
+                entries.append(Entry(name, os.lstat(found).st_size, _digest_of(found)))
     temporary = files.temporary_name(os.path.abspath(out))
     try:
         with tarfile.open(temporary, "x", format=tarfile.PAX_FORMAT) as tar:
-            _write_manifest(tar, entries)
+            _write_manifest(tar, entries, empty)
             for entry in entries:
                 _write_file(tar, root, entry)
         os.link(temporary, out)
@@ -80,25 +88,24 @@ def write(root: str, artifacts: Iterable[str], out: str) -> list[Entry]:
     return entries
 
 
-def _entries(root: str, path: str) -> Iterator[Entry]:
+def _contents(root: str, path: str) -> Iterator[tuple[str, bool]]:
+    """The files of an artifact and its empty folders, without claims and unfinished writes.
+
+    True stands with a folder.
+    """
     directory = f"{root}/{path}"
     if not success.is_complete(ArtifactPaths(directory)):
         raise HuldraStoreError(
             f"{directory} is not complete, so it cannot be exported; compute it first",
             directory=directory,
         )
-    for file in _files(directory):
-        info = os.lstat(file)
-        yield Entry(os.path.relpath(file, root), info.st_size, _digest_of(file))
-
-
-def _files(directory: str) -> Iterator[str]:
-    """The files of an artifact, without its claims and unfinished writes."""
     folders = [directory]
     while folders:
         folder = folders.pop()
         with os.scandir(folder) as found:
             entries = sorted(found, key=lambda entry: entry.name)
+        if not entries:
+            yield folder, True
         for entry in entries:
             mode = entry.stat(follow_symlinks=False).st_mode
             is_ours = folder == f"{directory}/{PRIVATE}"
@@ -107,7 +114,7 @@ def _files(directory: str) -> Iterator[str]:
             if stat.S_ISDIR(mode):
                 folders.append(entry.path)
             elif stat.S_ISREG(mode):
-                yield entry.path
+                yield entry.path, False
             else:
                 raise HuldraStoreError(
                     f"{entry.path} is neither a file nor a folder, and an export takes only these;"
@@ -121,12 +128,13 @@ def _digest_of(path: str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _write_manifest(tar: tarfile.TarFile, entries: Iterable[Entry]) -> None:
+def _write_manifest(tar: tarfile.TarFile, entries: Iterable[Entry], empty: list[str]) -> None:
     record = {
         "huldra_archive": _VERSION,
         "files": [
             {"path": one.path, "size": one.size_bytes, "sha256": one.sha256} for one in entries
         ],
+        "folders": empty,
     }
     data = json.dumps(record, indent=1).encode()
     info = tarfile.TarInfo(MANIFEST)
@@ -143,17 +151,33 @@ def _write_file(tar: tarfile.TarFile, root: str, entry: Entry) -> None:
     if status.st_size != entry.size_bytes:
         raise HuldraStoreError(f"{path} changed while it was exported", directory=path)
     with open(path, "rb") as file:
-        tar.addfile(info, file)
+        digested = _Digested(file)
+        tar.addfile(info, digested)
+    if digested.sha256.hexdigest() != entry.sha256:
+        raise HuldraStoreError(f"{path} changed while it was exported", directory=path)
+
+
+class _Digested(io.RawIOBase):
+    """A file that is read once, and the digest of what was read."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.sha256 = hashlib.sha256()
+        self._file = file
+
+    def read(self, size: int = -1, /) -> bytes:
+        data = self._file.read(size)
+        self.sha256.update(data)
+        return data
 
 
 # ---- in ---------------------------------------------------------------------------------------
 
 
-def take_in(root: str, archive: str) -> TakenIn:
+def take_in(root: str, archive: str, prepare: Callable[[], object] = lambda: None) -> TakenIn:
     """Bring the artifacts of `archive` into the store, those that are complete there excepted.
 
     When it returns, each imported artifact is complete and on the disk. Nothing outside of `root`
-    is written, and nothing at all before the whole archive is checked.
+    is written, and nothing at all before the whole archive is checked: then `prepare` is called.
 
     Raises `HuldraStoreError`: the archive is not one of huldra's, a file in it is missing, has
     another size or digest, is a link or a device, or leads out of the root; or an artifact is in
@@ -161,13 +185,16 @@ def take_in(root: str, archive: str) -> TakenIn:
     """
     try:
         with tarfile.open(archive, "r:") as tar:
-            entries = _checked(tar, archive)
+            entries, empty = _checked(tar, archive)
             found = list(dict.fromkeys(entry.artifact for entry in entries.values()))
             present = [path for path in found if _is_present(root, path)]
             wanted = [path for path in found if path not in present]
             _refuse_outside(root, wanted)
+            prepare()
             for path in wanted:
-                _place(tar, root, path, [e for e in entries.values() if e.artifact == path])
+                inside = [e for e in entries.values() if e.artifact == path]
+                folders = [folder for folder in empty if folder.startswith(f"{path}/")]
+                _place(tar, root, path, inside, folders)
     except (tarfile.TarError, EOFError) as error:
         raise HuldraStoreError(
             f"{archive} is no tar file, or is cut off: {error}", directory=archive
@@ -177,13 +204,13 @@ def take_in(root: str, archive: str) -> TakenIn:
     return TakenIn(tuple(wanted), tuple(present))
 
 
-def _checked(tar: tarfile.TarFile, archive: str) -> Mapping[str, Entry]:
-    """Read all of the archive; return its files by their paths, each as the manifest says."""
+def _checked(tar: tarfile.TarFile, archive: str) -> tuple[Mapping[str, Entry], list[str]]:
+    """Read all of the archive; return its files by their paths, and its empty folders."""
 
     def refuse(what: str) -> HuldraStoreError:
         return HuldraStoreError(f"{archive}: {what}; nothing was written", directory=archive)
 
-    entries = _listed(tar, refuse)
+    entries, empty = _listed(tar, refuse)
     seen = set[str]()
     while (member := tar.next()) is not None:
         entry = entries.get(member.name)
@@ -197,26 +224,31 @@ def _checked(tar: tarfile.TarFile, archive: str) -> Mapping[str, Entry]:
     if missing := entries.keys() - seen:
         raise refuse(f"{min(missing)!r} is missing")
     _refuse_incomplete(tar, entries, refuse)
-    return entries
+    return entries, empty
 
 
 Refuse = Callable[[str], HuldraStoreError]
 
 
-def _listed(tar: tarfile.TarFile, refuse: Refuse) -> Mapping[str, Entry]:
-    """Read the manifest, which comes first; refuse a path that no file of an artifact has."""
+def _listed(tar: tarfile.TarFile, refuse: Refuse) -> tuple[Mapping[str, Entry], list[str]]:
+    """Read the manifest, which comes first; refuse a path that nothing of an artifact has."""
     first = tar.next()
     if first is None or first.name != MANIFEST or not first.isreg():
         raise refuse(f"no export of huldra: its first member is not {MANIFEST}")
     if first.size > _MAX_MANIFEST_BYTES:
         raise refuse(f"its {MANIFEST} has {first.size} bytes")
-    entries = _manifest(_opened(tar, first).read())
-    if entries is None:
+    listed = _manifest(_opened(tar, first).read())
+    if listed is None:
         raise refuse(f"its {MANIFEST} cannot be read, or is of a newer version")
-    for path in entries:
+    entries, empty = listed
+    for path in (*entries, *empty):
         if not _is_safe(path):
             raise refuse(f"{path!r} is no path of a file of an artifact")
-    return entries
+    for folder in empty:
+        parts = folder.split("/")
+        if any("/".join(parts[:end]) in entries for end in range(5, len(parts) + 1)):
+            raise refuse(f"{folder!r} is both a file and a folder")
+    return entries, empty
 
 
 def _refuse_incomplete(tar: tarfile.TarFile, entries: Mapping[str, Entry], refuse: Refuse) -> None:
@@ -230,16 +262,18 @@ def _refuse_incomplete(tar: tarfile.TarFile, entries: Mapping[str, Entry], refus
             raise refuse(f"{path} is not complete in it")
 
 
-def _manifest(data: bytes) -> dict[str, Entry] | None:
+def _manifest(data: bytes) -> tuple[dict[str, Entry], list[str]] | None:
     record = files.parse_object(data) or {}
-    listed = record.get("files")
+    listed, folders = record.get("files"), record.get("folders", [])  # not in older archives
     if record.get("huldra_archive") != _VERSION or not isinstance(listed, list):
+        return None
+    if not isinstance(folders, list) or not all(isinstance(path, str) for path in folders):
         return None
     try:
         entries = [Entry(str(one["path"]), int(one["size"]), str(one["sha256"])) for one in listed]
     except (KeyError, TypeError, ValueError):
         return None
-    return {entry.path: entry for entry in entries}
+    return {entry.path: entry for entry in entries}, folders
 
 
 def _is_safe(path: str) -> bool:
@@ -275,7 +309,9 @@ def _refuse_outside(root: str, artifacts: Iterable[str]) -> None:
             )
 
 
-def _place(tar: tarfile.TarFile, root: str, path: str, entries: Iterable[Entry]) -> None:
+def _place(
+    tar: tarfile.TarFile, root: str, path: str, entries: Iterable[Entry], empty: Iterable[str]
+) -> None:
     """Write one artifact beside its place, put it on the disk, and give it its name."""
     directory = f"{root}/{path}"
     files.make_directories(os.path.dirname(directory))
@@ -288,6 +324,10 @@ def _place(tar: tarfile.TarFile, root: str, path: str, entries: Iterable[Entry])
             files.make_directories(os.path.dirname(target))
             folders.add(os.path.dirname(target))
             _copy(tar, entry, target)
+        for folder in empty:
+            target = f"{staging}/{folder[len(path) + 1 :]}"
+            files.make_directories(target)
+            folders.add(os.path.dirname(target))
         for folder in (*folders, os.path.dirname(directory)):
             _sync(folder)
         os.rename(staging, directory)

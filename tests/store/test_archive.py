@@ -22,14 +22,19 @@ PLACE = f"data/m/C/{DIGEST}"
 SUCCESS = json.dumps({"huldra": 1, "claim": 1, "hash": DIGEST}).encode()
 
 
-def tar_of(path: Path, members: list[tuple[tarfile.TarInfo, bytes]], listed: Any = None) -> Path:
+def tar_of(
+    path: Path,
+    members: list[tuple[tarfile.TarInfo, bytes]],
+    listed: Any = None,
+    folders: Any = (),
+) -> Path:
     """An archive of these members, with a manifest of them unless another one is `listed`."""
     if listed is None:
         listed = [
             {"path": info.name, "size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
             for info, data in members
         ]
-    manifest = json.dumps({"huldra_archive": 1, "files": listed}).encode()
+    manifest = json.dumps({"huldra_archive": 1, "files": listed, "folders": folders}).encode()
     with tarfile.open(path, "w") as tar:
         for info, data in [member("manifest.json", manifest), *members]:
             tar.addfile(info, io.BytesIO(data))
@@ -148,3 +153,46 @@ def test_an_unfinished_artifact_in_the_store_is_left_alone(
         take_in(str(huldra_store), str(found))
     assert os.listdir(directory) == ["mine"]
     assert archive.MANIFEST == "manifest.json"
+
+
+def test_empty_folders_come_along(huldra_store: Path, tmp_path: Path) -> None:
+    """An artifact has the same folders after an import, also those that hold nothing."""
+    step = Step(name="a")
+    step.load_or_create()
+    (step.huldra_dir / "parts" / "none").mkdir(parents=True)
+    path, out = os.path.relpath(step.huldra_dir, huldra_store), tmp_path / "out.tar"
+    write(str(huldra_store), [path], str(out))
+    take_in(str(tmp_path / "other"), str(out))
+    assert list((tmp_path / "other" / path / "parts").iterdir()) == [
+        tmp_path / "other" / path / "parts" / "none"
+    ]
+
+
+@pytest.mark.parametrize(
+    "folder", ["../out", f"{PLACE}/../x", f"{PLACE}/.huldra/claims", WHOLE[0].name + "/x", 3]
+)
+def test_a_folder_that_leads_outside_is_refused(tmp_path: Path, folder: Any) -> None:
+    """Folders are refused as files are."""
+    root = tmp_path / "store"
+    root.mkdir()
+    with pytest.raises(HuldraStoreError, match="nothing was written"):
+        take_in(str(root), str(tar_of(tmp_path / "a.tar", [WHOLE], folders=[folder])))
+    assert list(root.rglob("*")) == []
+
+
+def test_a_file_that_changes_during_the_export_is_refused(
+    huldra_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is written to a file of the same size after it was hashed makes no bad archive."""
+    step = Step(name="a")
+    step.load_or_create()
+    (step.huldra_dir / "data").write_bytes(b"old")
+
+    def change(*_: object) -> None:
+        (step.huldra_dir / "data").write_bytes(b"new")
+
+    monkeypatch.setattr(archive, "_write_manifest", change)
+    out = tmp_path / "out.tar"
+    with pytest.raises(HuldraStoreError, match="changed while it was exported"):
+        write(str(huldra_store), [os.path.relpath(step.huldra_dir, huldra_store)], str(out))
+    assert not out.exists()
