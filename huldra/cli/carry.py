@@ -56,8 +56,7 @@ def import_(catalog: Catalog, options: argparse.Namespace) -> int:
     if len(catalog.roots) != 1:
         raise UsageError("import writes into one store; name one --root")
     (root,) = catalog.roots
-    prepare_root()
-    taken = archive.take_in(root, options.archive)
+    taken = archive.take_in(root, options.archive, prepare_root)
     if options.json:
         output.write_json(taken)
         return 0

@@ -279,9 +279,13 @@ def _module_of(word: str) -> ModuleType:
 
 
 def _broken(name: str, error: BaseException) -> str:
+    what = f"{type(error).__name__}: {error}{_place_of(error)}"
+    return f"the module {name!r} cannot be imported: {what}"
+
+
+def _place_of(error: BaseException) -> str:
     last = traceback.extract_tb(error.__traceback__)[-1:]
-    where = f"\n  at {last[0].filename}:{last[0].lineno}: {last[0].line}" if last else ""
-    return f"the module {name!r} cannot be imported: {type(error).__name__}: {error}{where}"
+    return f"\n  at {last[0].filename}:{last[0].lineno}: {last[0].line}" if last else ""
 
 
 def _offers(module: ModuleType) -> str:
@@ -308,6 +312,7 @@ def _of_class(cls: Any, words: Sequence[str], grid: Sequence[str]) -> Configs:
         config = build(cls, words)
         return {f"{cls.__name__}_{config.huldra_hash[:9]}": config}
     axes = [_axis(word) for word in grid]
+    _refuse_twice([word.partition("=")[0] for word in words] + [field for field, _ in axes])
     count = 1
     for _, values in axes:
         count *= len(values)
@@ -320,6 +325,12 @@ def _of_class(cls: Any, words: Sequence[str], grid: Sequence[str]) -> Configs:
     return named
 
 
+def _refuse_twice(fields: Sequence[str]) -> None:
+    for field, count in Counter(fields).items():
+        if count > 1:
+            raise UsageError(f"-m: the field {field!r} is given {count} times; give it once")
+
+
 def _axis(word: str) -> tuple[str, list[str]]:
     field, equals, values = word.partition("=")
     if not equals or not field or not values:
@@ -330,12 +341,17 @@ def _axis(word: str) -> tuple[str, list[str]]:
 def build(cls: Any, words: Iterable[str]) -> Huldra[Any]:
     """Build a config as chz's command line does, from `field=value` words.
 
-    Raises `UsageError` with chz's words for a field that is unknown or missing, or a bad value.
+    Raises `UsageError` with chz's words for a field that is unknown or missing, or a bad value; so
+    for anything that a check of the class raises.
     """
     from chz import blueprint
 
+    from huldra.errors import HuldraError
+
+    words = list(words)
+
     try:
-        arguments = blueprint.argv_to_blueprint_args(list(words))
+        arguments = blueprint.argv_to_blueprint_args(words)
         config: Huldra[Any] = (
             blueprint.Blueprint(cls).apply(arguments, layer_name="command line").make()
         )
@@ -353,6 +369,13 @@ def build(cls: Any, words: Iterable[str]) -> Huldra[Any]:
         raise UsageError(
             f"{cls.__name__}: {error}\nto see the fields: huldra run"
             f" {cls.__module__}:{cls.__qualname__} --help"
+        ) from error
+    except HuldraError:
+        raise
+    except Exception as error:
+        raise UsageError(
+            f"{cls.__name__} cannot be built of {' '.join(words)}: {type(error).__name__}: {error}"
+            f"{_place_of(error)}"
         ) from error
     return config
 

@@ -60,3 +60,13 @@ def test_export_without_readable_needs_is_refused(
     assert cli.main(["export", f"Step/{step.huldra_hash}", str(out)]) == 1
     assert "cannot tell what" in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_import_of_no_archive_makes_no_store(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An import that fails leaves nothing behind."""
+    root = tmp_path / "store"
+    assert cli.main(["import", str(tmp_path / "nope.tar"), "--root", str(root)]) == 1
+    assert "nope.tar" in capsys.readouterr().err
+    assert not root.exists()

@@ -31,6 +31,17 @@ class Train(huldra.Huldra[float]):
         return self.lr
 
 
+class Checked(huldra.Huldra[int]):
+    kind: str = "a"
+
+    @chz.validate
+    def _check(self) -> None:
+        {"a": 1}[self.kind]
+
+    def _create(self) -> int:
+        return 1
+
+
 class Runs(huldra.HuldraList[Train]):
     small = Train(lr=0.5)
     big = Train(lr=0.9)
@@ -134,6 +145,21 @@ def test_what_is_said_where_nothing_matches(catalog: Catalog, words: list[str], 
         resolve(catalog, words)
     assert said in str(refused.value)
     assert isinstance(refused.value, UsageError) == (len(words) > 1)
+
+
+def test_whatever_a_check_raises_is_one_readable_error(catalog: Catalog) -> None:
+    """An error in a validator is shown with its type and its place."""
+    with pytest.raises(UsageError, match=r"kind=b: KeyError: 'b'\n.*test_targets.py"):
+        resolve(catalog, [f"{HERE}:Checked", "kind=b"])
+
+
+@pytest.mark.parametrize(("words", "grid"), [((), ("lr=1,2", "lr=3,4")), (("lr=1",), ("lr=3,4",))])
+def test_a_field_of_a_grid_is_given_once(
+    catalog: Catalog, words: tuple[str, ...], grid: tuple[str, ...]
+) -> None:
+    """Where one of two values would win without a word, the grid is refused."""
+    with pytest.raises(UsageError, match="'lr' is given 2 times"):
+        resolve(catalog, [f"{HERE}:Train", *words], grid)
 
 
 def test_module_that_breaks_is_named_with_its_line(
