@@ -2,8 +2,9 @@
 
 In a git work tree: the tracked and the untracked files that are not ignored, and what of the
 ignored ones this process has loaded, or is a compiled module beside the others. Else: the packages
-that the loaded modules belong to. Never a file that only its owner may read, unless it is a module
-that is loaded: the store may be open to others.
+that the loaded modules belong to. Of the files that only their owner may read, modules alone: the
+store may be open to others, and a secret need not lie there. (With a umask of 077 all files are
+such; a copy is readable for no more than its file.)
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from huldra.provenance import git, sources
 from huldra.provenance.sources import Source
 
 _SKIPPED = ("__pycache__", "node_modules")
+_CODE = (".py", ".pyi", *EXTENSION_SUFFIXES)
 _COMPILED = tuple(f"*{suffix}" for suffix in EXTENSION_SUFFIXES)
 
 
@@ -81,9 +83,9 @@ def _tree(top: str, modules: list[tuple[str, str]], store: str) -> ProjectTree:
         listed = _in_packages(top, packages)
     outside = f"{os.path.relpath(store, top)}/"
     listed = {name for name in listed if not name.startswith(outside)}
-    names = {name for name in listed if not _is_private(f"{top}/{name}")} | loaded
+    names = {one for one in listed if one.endswith(_CODE) or not _is_private(f"{top}/{one}")}
     roots = {root for name, file in modules if (root := _import_root(name, file))}
-    return ProjectTree(top, tuple(sorted(names)), tuple(sorted(roots)))
+    return ProjectTree(top, tuple(sorted(names | loaded)), tuple(sorted(roots)))
 
 
 def _is_private(path: str) -> bool:

@@ -51,8 +51,8 @@ def test_without_git_it_is_the_packages_of_the_modules(tmp_path: Path) -> None:
     assert [set(tree.names) for tree in trees] == [{"pkg/sub/a.py", "pkg/data.txt", "single.py"}]
 
 
-def test_a_private_file_is_left_out_unless_it_is_loaded(tmp_path: Path) -> None:
-    """In a work tree and outside of one: the store may be open to others."""
+def test_of_private_files_modules_alone_are_frozen(tmp_path: Path) -> None:
+    """A secret need not lie in the store, and with a umask of 077 every module is private."""
     for top in (tmp_path / "plain", tmp_path / "tree"):
         module = write(top / "pkg/a.py")
         for name in ("pkg/a.py", "pkg/.env", "pkg/other.py"):
@@ -62,7 +62,7 @@ def test_a_private_file_is_left_out_unless_it_is_loaded(tmp_path: Path) -> None:
         if top.name == "tree":
             subprocess.run(["git", "init", "-q", str(top)], check=True)
         (tree,) = trees_of({"pkg.a": module}, str(tmp_path / "store"))
-        assert set(tree.names) == {"pkg/a.py", "pkg/data.txt"}
+        assert set(tree.names) == {"pkg/a.py", "pkg/other.py", "pkg/data.txt"}
 
 
 @pytest.mark.parametrize("home", ["home", "link"])
