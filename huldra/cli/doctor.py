@@ -22,19 +22,18 @@ _MAX_NAMED = 3
 
 
 class Adapter(NamedTuple):
-    """An adapter's module, and the library of its engine: distribution, module, and extra."""
+    """An adapter's module, and the library of its engine: distribution and module."""
 
     module: str
     distribution: str = ""
     library: str = ""
-    extra: str = ""
 
 
 ADAPTERS: Mapping[str, Adapter] = {
     "local": Adapter("huldra_local"),
-    "slurm": Adapter("huldra_submitit", "submitit", "submitit", "submitit"),
-    "dask": Adapter("huldra_dask", "distributed", "distributed", "dask"),
-    "ray": Adapter("huldra_ray", "ray", "ray", "ray"),
+    "slurm": Adapter("huldra_submitit", "submitit", "submitit"),
+    "dask": Adapter("huldra_dask", "distributed", "distributed"),
+    "ray": Adapter("huldra_ray", "ray", "ray"),
 }
 
 
@@ -113,7 +112,7 @@ def _version(distribution: str) -> str:
 def _adapter(engine: str, adapter: Adapter) -> Check:
     """Import an adapter and its engine's library, in a process of their own: it may crash."""
     if adapter.library and importlib.util.find_spec(adapter.library) is None:
-        install = f"to use it: pip install 'huldra[{adapter.extra}]'"
+        install = f"to use it: pip install '{adapter.distribution}'"
         return Check(engine, OK, f"{adapter.distribution} is not installed ({install})")
     wanted = [adapter.module.partition(":")[0], *([adapter.library] if adapter.library else [])]
     why = _why_not_imported(wanted)

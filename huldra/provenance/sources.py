@@ -36,8 +36,8 @@ from huldra.config.import_paths import MAIN_MODULES, public_module
 _COARSEST_TIME_S = 2.5
 _OLDER = "older than the file"  # in place of a digest
 _INSTALLED = ("/site-packages/", "/dist-packages/")
-_OURS = ("huldra", "huldra_local", "huldra_submitit", "huldra_dask", "huldra_ray")
-_NO_USERS = (*_OURS, "sitecustomize", "usercustomize")  # each environment may have its own
+OURS = ("huldra", "huldra_local", "huldra_submitit", "huldra_dask", "huldra_ray")
+_NO_USERS = (*OURS, "sitecustomize", "usercustomize")  # each environment may have its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,7 +292,7 @@ def _packages(classes: Iterable[type]) -> list[str]:
         for base in cls.__mro__
         if getattr(base, "__huldra_class__", False)
     }
-    tops = {module.partition(".")[0] for module in modules} - set(_OURS)
+    tops = {module.partition(".")[0] for module in modules} - set(OURS)
     return [name for name in list(sys.modules) if name.partition(".")[0] in tops]
 
 

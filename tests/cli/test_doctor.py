@@ -69,14 +69,14 @@ def test_an_adapter_that_does_not_load_says_why(
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     adapters = {
-        "absent": Adapter("json", "absent-engine", "absent_engine", "absent"),
-        "broken": Adapter("json", "broken-engine", "broken_engine", "broken"),
+        "absent": Adapter("json", "absent-engine", "absent_engine"),
+        "broken": Adapter("json", "broken-engine", "broken_engine"),
     }
     monkeypatch.setattr(doctor, "ADAPTERS", adapters)
     monkeypatch.setattr(doctor, "registered_engines", lambda: {"other": "broken_engine:adapter"})
     found = checked(store, capsys, "--read-only", code=1)
     assert found["absent"]["verdict"] == "ok"
-    assert "pip install 'huldra[absent]'" in found["absent"]["found"]
+    assert "pip install 'absent-engine'" in found["absent"]["found"]
     for engine in ("broken", "other"):
         assert found[engine]["verdict"] == "problem"
         assert "ImportError: libengine.so is missing" in found[engine]["found"]
