@@ -117,7 +117,7 @@ class Child:
 
     @property
     def peak_gb(self) -> float:
-        """The most memory that it ever had, known once it is buried."""
+        """The most memory that it ever had; known once its exit status was read."""
         return self._process.peak_gb
 
     def _bury(self) -> int:

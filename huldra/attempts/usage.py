@@ -18,15 +18,16 @@ _KIB = 2**20 if sys.platform == "darwin" else 2**10  # units of `ru_maxrss` in a
 class Meter:
     """Counts from now on what this process and the children that it waits for use.
 
-    Where the process exists for the attempt (`owns_process`), its peak begins anew. Elsewhere the
-    peak is that of the process so far, and the seconds of processor count all of its threads.
+    Where the process exists for the attempt (`owns_process`), its peak counts from what it has now.
+    Elsewhere the peak is that of the process so far, and the seconds of processor count all of its
+    threads.
     """
 
     def __init__(self, *, owns_process: bool) -> None:
         self._began_at = time.monotonic()
         self._cpu_before_s = _cpu_s(_rusage())
         if owns_process:
-            _begin_peak_anew()
+            _reset_peak()
 
     def read(self) -> Used:
         """Return what was used until now."""
@@ -48,7 +49,7 @@ def _cpu_s(used: list[resource.struct_rusage]) -> float:
     return sum(each.ru_utime + each.ru_stime for each in used)
 
 
-def _begin_peak_anew() -> None:
+def _reset_peak() -> None:
     try:
         with open(_PEAK_RESET, "w", encoding="ascii") as file:
             file.write("5")  # Linux: the peak becomes what the process has now

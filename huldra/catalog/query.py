@@ -194,7 +194,7 @@ def _mentions(needle: str, names_of: NamesOf) -> Test:
 def _is_in_config(needle: str, config: PackedConfig) -> bool:
     """Return True if one of the values has the text; names of fields do not count."""
     if needle not in config.text.lower() and needle.isalnum():
-        return False  # soon told, unless JSON writes it otherwise
+        return False  # a quick no; JSON may write other characters in another way
     return any(contains_value(value, needle) for value in json.loads(config.text).values())
 
 

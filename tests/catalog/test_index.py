@@ -264,7 +264,7 @@ def test_nothing_is_kept_within_a_store(writer: StoreWriter) -> None:
 
 
 def test_several_keep_what_they_found_at_once(writer: StoreWriter) -> None:
-    """Whoever is last, what is kept is of use to the next."""
+    """What the last of them keeps is of use to the next."""
     for n in range(50):
         writer.add(f"p/Class{n % 5}", {"n": n})
     settle()

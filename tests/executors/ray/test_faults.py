@@ -81,9 +81,9 @@ def test_a_dead_head_ends_every_wait_and_the_store_goes_on(
         cluster.kill()
         out, err = driver.communicate(timeout=PATIENCE_S)
     assert out, f"the driver ended with {driver.returncode} and said nothing:\n{err}"
-    told = json.loads(out)
-    assert told["outcome"] in {"HuldraJobLost", "HuldraExecutorError"}, told
-    assert not told["is_queued"], "others, who cannot ask this head, would wait for it"
+    seen = json.loads(out)
+    assert seen["outcome"] in {"HuldraJobLost", "HuldraExecutorError"}, seen
+    assert not seen["is_queued"], "others, who cannot ask this head, would wait for it"
     (notes / "held.open").touch()
     first = Step(name="first", notes=str(notes))
     held = Step(name="held", does="wait", needs=(first,), notes=str(notes))
