@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import pytest
 from huldra.config.documents import from_document, to_document, to_python
 from huldra.config.hashing import digest_of, key_of
 from huldra.errors import HuldraClassError, HuldraIdentityError
+from tests.support.sources import import_source
 
 Load = Callable[[str, str], Any]
 
@@ -80,10 +80,7 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Load:
     """Run a module's source under a name, as an import would."""
 
     def run(name: str, source: str) -> Any:
-        module = types.ModuleType(name)
-        monkeypatch.setitem(sys.modules, name, module)
-        exec(compile(_HEAD + source, f"<{name}>", "exec"), vars(module))
-        return module
+        return import_source(monkeypatch, name, _HEAD + source)
 
     return run
 

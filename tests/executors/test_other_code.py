@@ -45,16 +45,7 @@ def drive(folder: Path, root: Path, code: str, *paths: Path, cwd: Path | None = 
     script.write_text(code)
     env = children.environment(root, PYTHONDONTWRITEBYTECODE="1")
     env["PYTHONPATH"] = os.pathsep.join([*map(str, paths), env["PYTHONPATH"]])
-    done = subprocess.run(
-        [sys.executable, str(script)],
-        cwd=cwd or folder,
-        env=env,
-        capture_output=True,
-        text=True,
-        timeout=children.TIMEOUT_S,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    return children.run_command([sys.executable, str(script)], cwd or folder, env)
 
 
 RELOADS = """

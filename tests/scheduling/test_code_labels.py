@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,6 +23,23 @@ __all__ = ["project"]  # pytest finds the fixture here
 def _out(capsys: pytest.CaptureFixture[str], root: Path, *arguments: str) -> str:
     assert cli.main([*arguments, "--root", str(root)]) == 0
     return capsys.readouterr().out
+
+
+def _sent(obj: huldra.Huldra[int]) -> str:
+    """Submit a node to an engine that keeps it; return what its worker gets."""
+    engine = FakeExecutor(capabilities=Capabilities(native_dependencies=True, isolates=True))
+    obj.load_or_create(executor=engine)
+    [task] = engine.graphs[-1].tasks.values()
+    return task.payload
+
+
+def _strict_after_an_edit(project: Project, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Make an artifact, edit what it was computed by, and ask for it strictly."""
+    project.load()().load_or_create()
+    project.edit("numbers", "return 2", "return 3")
+    obj = project.load()()
+    monkeypatch.setattr(huldra.HULDRA_CONFIG, "code", "strict")
+    return obj
 
 
 def test_an_edit_of_what_the_class_calls_is_labelled(huldra_root: Path, project: Project) -> None:
@@ -126,10 +144,7 @@ def test_strict_computes_again(
     huldra_root: Path, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Other code is a miss: not there, will run, and then stands for the new code."""
-    project.load()().load_or_create()
-    project.edit("numbers", "return 2", "return 3")
-    obj = project.load()()
-    monkeypatch.setattr(huldra.HULDRA_CONFIG, "code", "strict")
+    obj = _strict_after_an_edit(project, monkeypatch)
     assert not obj.exists()
     assert "numbers: factor), and HULDRA_CODE=strict" in str(obj.plan())
     assert "HULDRA_CODE=strict" in obj.explain().reason
@@ -142,10 +157,7 @@ def test_strict_holds_for_the_hits_of_a_list(
     huldra_root: Path, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An artifact of other code is computed again where many are asked for in one call, too."""
-    project.load()().load_or_create()
-    project.edit("numbers", "return 2", "return 3")
-    obj = project.load()()
-    monkeypatch.setattr(huldra.HULDRA_CONFIG, "code", "strict")
+    obj = _strict_after_an_edit(project, monkeypatch)
     assert list(huldra.load_or_create([obj]).values()) == [3]
 
 
@@ -214,16 +226,14 @@ def test_a_worker_takes_the_record_of_its_driver(
 ) -> None:
     """The driver parses the project once, and no worker has to."""
     obj = project.load()(value=5)
-    engine = FakeExecutor(capabilities=Capabilities(native_dependencies=True, isolates=True))
-    obj.load_or_create(executor=engine)
-    [task] = engine.graphs[-1].tasks.values()
+    payload = _sent(obj)
     worker = children.run(
         f"""
         import sys
         from huldra.provenance import watching
         from huldra.worker import run_node
         watching.watch = None  # a call would fail, and the record be missing
-        sys.exit(run_node({task.payload!r}))
+        sys.exit(run_node({payload!r}))
         """,
         huldra_root,
     )
@@ -243,13 +253,11 @@ def test_a_worker_records_what_it_runs_when_that_was_edited(
         "train", text, f"{text}\n        from {project.name}.numbers import factor as late"
     )
     obj = project.load()(value=6)
-    engine = FakeExecutor(capabilities=Capabilities(native_dependencies=True, isolates=True))
-    obj.load_or_create(executor=engine)
-    [task] = engine.graphs[-1].tasks.values()
+    payload = _sent(obj)
     at_submission = watching.watch(type(obj))[1]
     project.edit("numbers", "return 2", "return 3")
     worker = children.run(
-        f"import sys; from huldra.worker import run_node; sys.exit(run_node({task.payload!r}))",
+        f"import sys; from huldra.worker import run_node; sys.exit(run_node({payload!r}))",
         huldra_root,
     )
     assert worker.returncode == 0, worker.stderr

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.support.sources import import_source
 
 Load = Callable[[str, str], Any]
 
@@ -51,10 +52,7 @@ def load(monkeypatch: pytest.MonkeyPatch, huldra_root: Path) -> Load:
     def run(name: str, source: str) -> Any:
         for other in ("past_old", "past_new"):
             monkeypatch.delitem(sys.modules, other, raising=False)
-        module = types.ModuleType(name)
-        monkeypatch.setitem(sys.modules, name, module)
-        exec(compile(_HEAD + source, f"<{name}>", "exec"), vars(module))
-        return module
+        return import_source(monkeypatch, name, _HEAD + source)
 
     return run
 

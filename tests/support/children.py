@@ -7,7 +7,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -54,13 +54,15 @@ def run(
 
 def run_script(script: Path, env: Mapping[str, str], timeout_s: float = TIMEOUT_S) -> str:
     """Run a script as a user would, from its folder; what it prints, once it has ended well."""
+    return run_command([sys.executable, script.name], script.parent, env, timeout_s)
+
+
+def run_command(
+    command: Sequence[str], cwd: Path, env: Mapping[str, str], timeout_s: float = TIMEOUT_S
+) -> str:
+    """Run a command; what it prints, once it has ended well."""
     done = subprocess.run(
-        [sys.executable, script.name],
-        cwd=script.parent,
-        env=env,
-        capture_output=True,
-        text=True,
-        timeout=timeout_s,
+        command, cwd=cwd, env=env, capture_output=True, text=True, timeout=timeout_s
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -81,16 +81,7 @@ class Frozen:
     def _run(self, command: list[str], path: str) -> str:
         paths = [str(self.folder / "project" / path)] if path else []
         env = {**self.env, "PYTHONPATH": os.pathsep.join([*paths, self.env["PYTHONPATH"]])}
-        done = subprocess.run(
-            command,
-            cwd=self.folder,
-            env=env,
-            capture_output=True,
-            text=True,
-            timeout=children.TIMEOUT_S,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        return children.run_command(command, self.folder, env)
 
     def git(self, *arguments: str) -> None:
         """Run git in the project."""
