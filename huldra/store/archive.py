@@ -16,6 +16,7 @@ import os
 import re
 import stat
 import tarfile
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import IO
@@ -42,7 +43,11 @@ class Entry:
     @property
     def artifact(self) -> str:
         """The path of its artifact below the root."""
-        return "/".join(self.path.split("/")[:4])
+        return _artifact_of(self.path)
+
+
+def _artifact_of(path: str) -> str:
+    return "/".join(path.split("/")[:4])
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,16 +190,15 @@ def take_in(root: str, archive: str, prepare: Callable[[], object] = lambda: Non
     """
     try:
         with tarfile.open(archive, "r:") as tar:
-            entries, empty = _checked(tar, archive)
-            found = list(dict.fromkeys(entry.artifact for entry in entries.values()))
-            present = [path for path in found if _is_present(root, path)]
-            wanted = [path for path in found if path not in present]
+            content = _checked(tar, archive)
+            inside, folders = content.by_artifact()
+            is_present = {path: _is_present(root, path) for path in inside}
+            present = [path for path in inside if is_present[path]]
+            wanted = [path for path in inside if not is_present[path]]
             _refuse_outside(root, wanted)
             prepare()
             for path in wanted:
-                inside = [e for e in entries.values() if e.artifact == path]
-                folders = [folder for folder in empty if folder.startswith(f"{path}/")]
-                _place(tar, root, path, inside, folders)
+                _place(tar, f"{root}/{path}", path, inside[path], folders[path], content.members)
     except (tarfile.TarError, EOFError) as error:
         raise HuldraStoreError(
             f"{archive} is no tar file, or is cut off: {error}", directory=archive
@@ -204,27 +208,45 @@ def take_in(root: str, archive: str, prepare: Callable[[], object] = lambda: Non
     return TakenIn(tuple(wanted), tuple(present))
 
 
-def _checked(tar: tarfile.TarFile, archive: str) -> tuple[Mapping[str, Entry], list[str]]:
-    """Read all of the archive; return its files by their paths, and its empty folders."""
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """An archive that was checked: its files and members by their paths, its empty folders."""
+
+    entries: Mapping[str, Entry]
+    empty: list[str]
+    members: Mapping[str, tarfile.TarInfo]
+
+    def by_artifact(self) -> tuple[dict[str, list[Entry]], Mapping[str, list[str]]]:
+        """Return the files and the empty folders of each artifact."""
+        inside, folders = defaultdict[str, list[Entry]](list), defaultdict[str, list[str]](list)
+        for entry in self.entries.values():
+            inside[entry.artifact].append(entry)
+        for folder in self.empty:
+            folders[_artifact_of(folder)].append(folder)
+        return inside, folders
+
+
+def _checked(tar: tarfile.TarFile, archive: str) -> _Content:
+    """Read all of the archive; return what is in it."""
 
     def refuse(what: str) -> HuldraStoreError:
         return HuldraStoreError(f"{archive}: {what}; nothing was written", directory=archive)
 
     entries, empty = _listed(tar, refuse)
-    seen = set[str]()
+    members = dict[str, tarfile.TarInfo]()
     while (member := tar.next()) is not None:
         entry = entries.get(member.name)
         if not member.isreg() or member.issparse():
             raise refuse(f"{member.name!r} is not a plain file")
-        if entry is None or member.name in seen:
+        if entry is None or member.name in members:
             raise refuse(f"{member.name!r} is not in its {MANIFEST}, or is there twice")
-        seen.add(member.name)
+        members[member.name] = member
         if member.size != entry.size_bytes or _digest(_opened(tar, member)) != entry.sha256:
             raise refuse(f"{member.name!r} is not what its {MANIFEST} says: damaged or changed")
-    if missing := entries.keys() - seen:
+    if missing := entries.keys() - members.keys():
         raise refuse(f"{min(missing)!r} is missing")
-    _refuse_incomplete(tar, entries, refuse)
-    return entries, empty
+    _refuse_incomplete(tar, entries, members, refuse)
+    return _Content(entries, empty, members)
 
 
 Refuse = Callable[[str], HuldraStoreError]
@@ -251,11 +273,16 @@ def _listed(tar: tarfile.TarFile, refuse: Refuse) -> tuple[Mapping[str, Entry], 
     return entries, empty
 
 
-def _refuse_incomplete(tar: tarfile.TarFile, entries: Mapping[str, Entry], refuse: Refuse) -> None:
+def _refuse_incomplete(
+    tar: tarfile.TarFile,
+    entries: Mapping[str, Entry],
+    members: Mapping[str, tarfile.TarInfo],
+    refuse: Refuse,
+) -> None:
     """Refuse an artifact whose `SUCCESS.json` is missing, or another's."""
     for path in dict.fromkeys(entry.artifact for entry in entries.values()):
         name = f"{path}/{PRIVATE}/SUCCESS.json"
-        data = _opened(tar, tar.getmember(name)).read() if name in entries else b""
+        data = _opened(tar, members[name]).read() if name in members else b""
         record = files.parse_object(data) or {}
         is_its = record.get("hash") == path.rpartition("/")[2]
         if not is_its or not isinstance(record.get("claim"), int):
@@ -310,10 +337,14 @@ def _refuse_outside(root: str, artifacts: Iterable[str]) -> None:
 
 
 def _place(
-    tar: tarfile.TarFile, root: str, path: str, entries: Iterable[Entry], empty: Iterable[str]
+    tar: tarfile.TarFile,
+    directory: str,
+    path: str,
+    entries: Iterable[Entry],
+    empty: Iterable[str],
+    members: Mapping[str, tarfile.TarInfo],
 ) -> None:
     """Write one artifact beside its place, put it on the disk, and give it its name."""
-    directory = f"{root}/{path}"
     files.make_directories(os.path.dirname(directory))
     staging = files.temporary_name(directory)
     folders = {staging}
@@ -323,7 +354,7 @@ def _place(
             target = f"{staging}/{entry.path[len(path) + 1 :]}"
             files.make_directories(os.path.dirname(target))
             folders.add(os.path.dirname(target))
-            _copy(tar, entry, target)
+            _copy(tar, members[entry.path], entry, target)
         for folder in empty:
             target = f"{staging}/{folder[len(path) + 1 :]}"
             files.make_directories(target)
@@ -337,8 +368,8 @@ def _place(
         raise
 
 
-def _copy(tar: tarfile.TarFile, entry: Entry, target: str) -> None:
-    member, digest = tar.getmember(entry.path), hashlib.sha256()
+def _copy(tar: tarfile.TarFile, member: tarfile.TarInfo, entry: Entry, target: str) -> None:
+    digest = hashlib.sha256()
     mode = 0o777 if member.mode & stat.S_IXUSR else 0o666
     handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
     source = _opened(tar, member)
@@ -353,11 +384,8 @@ def _copy(tar: tarfile.TarFile, entry: Entry, target: str) -> None:
 
 
 def _sync(folder: str) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    with files.Folder(folder) as opened:
+        opened.sync()
 
 
 def _digest(file: IO[bytes]) -> str:
