@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -141,11 +142,12 @@ class SubmititExecutor(Attached):
         """By which each node's job can be found if its id is never recorded; JSON."""
         found, since, driver = {}, _now(), driver_record()
         for sending in self._plan(graph):
-            manifest = self._manifest(graph, sending)
+            meta = self._manifest(graph, sending).meta()
+            shared = _shared(sending.group, graph)
             for index, key in enumerate(sending.group.keys):
                 place = index // sending.group.per_job if sending.group.is_array else None
-                meta = {**manifest.meta(), **_shared(sending.group, index, graph)}
-                found[key] = {**meta, "index": place, "since": since, "driver": driver}
+                more = {"index": place, "since": since, "driver": driver}
+                found[key] = {**meta, **shared(index), **more}
         return found
 
     def submit(self, graph: TaskGraph, on_submitted: OnSubmitted) -> None:
@@ -280,9 +282,9 @@ class SubmititExecutor(Attached):
         present = group.present(graph)
         ids = {i: f"{job_id}_{i // group.per_job}" if group.is_array else job_id for i in present}
         self._jobs().queue.watch(dict.fromkeys(ids.values()))
+        shared = _shared(group, graph)
         for index, each in ids.items():
-            shared = _shared(group, index, graph)
-            on_submitted(group.keys[index], JobRef(ENGINE, each, {**meta, **shared}))
+            on_submitted(group.keys[index], JobRef(ENGINE, each, {**meta, **shared(index)}))
 
     def _refuse_by_folder(self, graph: TaskGraph) -> list[Refusal]:
         folder = self._base_folder(graph.root)
@@ -359,12 +361,12 @@ def _payload(graph: TaskGraph, key: str) -> str:
     return graph.tasks[key].payload if key in graph.tasks else ""
 
 
-def _shared(group: Group, index: int, graph: TaskGraph) -> dict[str, Any]:
+def _shared(group: Group, graph: TaskGraph) -> Callable[[int], dict[str, Any]]:
     """What a ref says of its job where that runs other nodes, too: how many, and which this is."""
     if group.per_job == 1:
-        return {}
-    element = index // group.per_job
-    return {"shared": sum(i // group.per_job == element for i in group.present(graph)), "at": index}
+        return lambda _: {}
+    sizes = Counter(index // group.per_job for index in group.present(graph))
+    return lambda index: {"shared": sizes[index // group.per_job], "at": index}
 
 
 def _unmergeable(asked: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -157,9 +157,7 @@ class NodeGroup:
         worker, self._worker = self._worker, None
         if worker is None:
             return
-        worker.signal(signal.SIGTERM)
-        if not _has_ended(worker, grace_s):
-            worker.signal(signal.SIGKILL)
+        _stop(worker, grace_s)
         worker.reap()
 
 
@@ -178,7 +176,7 @@ def _answer_of(
 ) -> tuple[Mapping[str, Any] | None, bool]:
     """The worker's answer, None when it died without one; and whether that was in time.
 
-    A worker that is late is ended: SIGTERM first, so that it records the end of its attempt.
+    A worker that is late is ended.
     """
     deadline = None
     while True:
@@ -186,9 +184,7 @@ def _answer_of(
             deadline = time.monotonic() + limit_s  # starting a worker is not the node's doing
         left_s = None if deadline is None else deadline - time.monotonic()
         if left_s is not None and left_s <= 0:
-            worker.signal(signal.SIGTERM)
-            if not _has_ended(worker, _GRACE_S):
-                worker.signal(signal.SIGKILL)
+            _stop(worker, _GRACE_S)
             return None, False
         _poll(worker, left_s)
         answers, more = worker.receive()
@@ -211,6 +207,13 @@ def _poll(worker: WorkerProcess, timeout_s: float | None) -> None:
     poll = select.poll()
     poll.register(worker.answers, select.POLLIN)
     poll.poll(None if timeout_s is None else timeout_s * 1000)
+
+
+def _stop(worker: WorkerProcess, grace_s: float) -> None:
+    """SIGTERM first, so that it records the end of its attempt; SIGKILL after the grace."""
+    worker.signal(signal.SIGTERM)
+    if not _has_ended(worker, grace_s):
+        worker.signal(signal.SIGKILL)
 
 
 def _has_ended(worker: WorkerProcess, within_s: float) -> bool:
