@@ -288,9 +288,6 @@ class RayExecutor:
         self._note([(name, JobStatus.LOST, gone) for name in self._jobs.names()])
         _live.pop(self._runtime.address, None)
 
-    def _known_end(self, ref: JobRef) -> JobStatus:
-        return self._jobs.status_of(ref) or JobStatus.UNKNOWN  # opened again meanwhile: unknown
-
     def _ask(self, refs: Sequence[JobRef]) -> dict[JobRef, JobStatus]:
         try:
             reported = self._supervisor.status([ref.job_id for ref in refs])

@@ -16,7 +16,7 @@ from huldra.errors import HuldraArtifactMissing, HuldraSerializationError
 from huldra.logs.capture import configure_logging, get_logger, log_status
 from huldra.provenance import metadata
 from huldra.scheduling.graph import Asked, Graph, compile_graph, dependencies_of
-from huldra.store import artifact, success
+from huldra.store import artifact
 from huldra.store.layout import ArtifactPaths
 from huldra.store.location import paths_of, prepare_directory
 from huldra.store.records import Claim, Result
@@ -48,15 +48,6 @@ def request_for(
         is_new,
         begins_clean=bool(getattr(obj, "_begin_clean", False)),
     )
-
-
-def is_valid_artifact(obj: ConfigObject, key: str) -> bool:
-    """Return True if the artifact of `obj` is made and its `_validate` accepts it. Writes nothing.
-
-    What `_validate` raises reaches the caller.
-    """
-    paths = paths_of(obj)
-    return success.is_complete(paths) and is_valid(obj, key, paths)
 
 
 def graph_of(roots: list[Any]) -> Graph:
