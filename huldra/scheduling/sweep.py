@@ -279,9 +279,10 @@ class Progress:
             started = time.monotonic()
             for job in pending:
                 self._status[id(job)] = job.status()
-            pause_s = max(_TICK_S, 20 * (time.monotonic() - started))
             if before != self._status or not pending:
                 yield
+            # What the caller shows is looked up as well, so it counts.
+            pause_s = max(_TICK_S, 20 * (time.monotonic() - started))
             if deadline is not None and time.monotonic() >= deadline:
                 return
 
