@@ -357,6 +357,20 @@ class Catalog:
                 found[record.root, key] = f"{before}\n{name}" if before else name
         return found
 
+    def find_runs(self, text: str) -> list[tuple[str, str]]:
+        """The (root, run id) that `text` may mean, the newest first; none for "".
+
+        That is the run with this id; else those whose id begins so; else the newest of that name.
+        """
+        if not text:
+            return []
+        ids = [(root, run_id) for root in self._roots for run_id in runs.run_ids(root)]
+        found = [one for one in ids if one[1] == text]
+        found = found or [one for one in ids if one[1].startswith(text)]
+        if found:
+            return sorted(found, key=lambda one: one[1], reverse=True)
+        return [(r.root, r.run_id) for r in self._records() if r.name == text][:1]
+
     def run_record(self, text: str) -> RunRecord:
         """The recorded run that `text` means: an id, its beginning, or a name (its newest run).
 
@@ -364,21 +378,14 @@ class Catalog:
             HuldraArtifactMissing: there is none.
             HuldraQueryError: more than one id begins so; the message lists them.
         """
-        ids = [(root, run_id) for root in self._roots for run_id in runs.run_ids(root)]
-        found = [one for one in ids if one[1] == text] or [
-            one for one in ids if text and one[1].startswith(text)
-        ]
-        if not found:
-            named = (record for record in self._records() if text and record.name == text)
-            found = [(record.root, record.run_id) for record in named][:1]
+        found = self.find_runs(text)
         if not found:
             raise HuldraArtifactMissing(
                 f"no run {text!r} in {', '.join(self._roots)}; wanted an id, its beginning, or a"
                 " sweep's name: `huldra sweeps` lists them"
             )
         if len(found) > 1:
-            newest = sorted((run_id for _, run_id in found), reverse=True)
-            listed = ", ".join(newest[:_MAX_NAMED])
+            listed = ", ".join(run_id for _, run_id in found[:_MAX_NAMED])
             raise HuldraQueryError(
                 f"{text!r} may mean {listed}; give more of the id", field="run", value=text
             )

@@ -20,6 +20,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from huldra.catalog import Catalog, Row
+from huldra.catalog.runs import RunRecord, read_run
 from huldra.cli.output import CommandError, UsageError
 
 if TYPE_CHECKING:
@@ -139,22 +140,26 @@ def _joined(words: Sequence[str], parts: Sequence[Target]) -> Target:
 
 def _stored(catalog: Catalog, word: str) -> Target:
     """A run (an id, its beginning, or a sweep's name), or an artifact's ID."""
-    runs = [run for run in catalog.sweeps() if word and run.run_id.startswith(word)]
-    runs = runs or [run for run in catalog.sweeps() if run.name == word][:1]
-    rows = catalog.find(word)
+    runs, rows = catalog.find_runs(word), catalog.find(word)
     if len(runs) == 1 and not rows:
-        members = {member.name: member.key for member in runs[0].members if member.name}
-        needs = tuple(member.key for member in runs[0].members if not member.name)
-        run_id = runs[0].run_id
-        return Target((word,), f"run {run_id}", members, run_id=run_id, needs=needs)
+        return _of_run(word, read_run(*runs[0]))
     if len(rows) == 1 and not runs:
         return Target((word,), f"artifact {rows[0].key}", {rows[0].label: rows[0].key})
     if not runs and not rows:
         raise CommandError(_nothing(catalog, word))
-    named = [f"run {run.run_id}" for run in runs] + [row.key for row in rows]
+    named = [f"run {run_id}" for _, run_id in runs] + [row.key for row in rows]
     shown = "\n  ".join(named[:_MAX_LISTED])
     more = f"\n  and {len(named) - _MAX_LISTED} more" if len(named) > _MAX_LISTED else ""
     raise CommandError(f"{word!r} may mean, so give more of it:\n  {shown}{more}")
+
+
+def _of_run(word: str, record: RunRecord) -> Target:
+    """The members of a run by name, and what they need."""
+    members = {name: key for name, key in record.members.items() if name}
+    named = set(members.values())
+    keys = dict.fromkeys([*record.members.values(), *record.needed])
+    needs = tuple(key for key in keys if key not in named)
+    return Target((word,), f"run {record.run_id}", members, run_id=record.run_id, needs=needs)
 
 
 def _nothing(catalog: Catalog, word: str) -> str:

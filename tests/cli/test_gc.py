@@ -50,6 +50,20 @@ def test_what_is_kept_reaches_stays(store: StoreWriter, answer: Answer) -> None:
     assert {row.key for row in Catalog([str(store.root)]).snapshot().rows} == {base, data, model}
 
 
+def test_keeping_an_empty_word_is_refused(
+    store: StoreWriter, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It names no run, not even one without a name: what it does not mean would go."""
+    kept, other = (store.add("p.m/Train", {"n": n}) for n in range(2))
+    store.add_run("", {"one": kept}, {kept: ()})
+    before = read(store.root)
+    arguments = ["gc", "--keep", "", "--unreachable", "--yes", "--root", str(store.root)]
+    assert cli.main(arguments) == 1
+    assert "'' is no run and no artifact" in capsys.readouterr().err
+    assert read(store.root) == before
+    assert Catalog([str(store.root)]).snapshot().get(other) is not None
+
+
 def test_what_runs_keeps_what_it_needs(store: StoreWriter, answer: Answer) -> None:
     """An open attempt and what it needs stay, whatever is kept."""
     data = store.add("p.m/Data", {"x": 1}, ago_s=9e6)

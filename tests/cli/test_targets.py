@@ -13,6 +13,7 @@ from huldra.catalog import Catalog
 from huldra.cli import targets
 from huldra.cli.output import CommandError, UsageError
 from huldra.cli.targets import resolve
+from tests.dashboard.store import StoreWriter
 
 
 class Data(huldra.Huldra[str]):
@@ -99,6 +100,15 @@ def test_run_by_its_beginning(catalog: Catalog) -> None:
     (run,) = catalog.sweeps()
     assert dict(resolve(catalog, [run.run_id[:15]]).configs()) == dict(Runs.items())
     assert dict(resolve(catalog, ["Runs"]).configs()) == dict(Runs.items())
+
+
+def test_a_whole_run_id_is_that_run(store: StoreWriter) -> None:
+    """The id of one run may be the beginning of another's."""
+    keys = [store.add("p.m/Train", {"n": n}) for n in range(2)]
+    for run_id, key in zip(("nightly", "nightly-2"), keys, strict=True):
+        store.add_run("Sweep", {"one": key}, {key: ()}, run_id=run_id)
+    found = resolve(Catalog([str(store.root)]), ["nightly"])
+    assert (found.run_id, found.keys) == ("nightly", {"one": keys[0]})
 
 
 def test_runs_with_the_same_names_are_both_there(catalog: Catalog) -> None:
